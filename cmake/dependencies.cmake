@@ -1,0 +1,21 @@
+# Every library that Heddle links, as imported targets; scripts/setup installs them.
+find_package(Threads REQUIRED)
+find_package(Boost 1.81 REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(OpenSSL 3 REQUIRED)
+find_package(prometheus-cpp REQUIRED)
+find_package(GTest REQUIRED)
+find_package(benchmark REQUIRED)
+
+add_library(heddle_wasmtime INTERFACE)
+target_include_directories(heddle_wasmtime SYSTEM INTERFACE "${HEDDLE_WASMTIME_DIR}/include")
+target_link_libraries(heddle_wasmtime INTERFACE
+  "${HEDDLE_WASMTIME_DIR}/libheddle_wasmtime.a" Threads::Threads dl m)
+
+# Boost.Asio on epoll, without deprecated names. Boost.JSON is compiled once, in src/base/boost_json.cc.
+add_library(heddle_boost INTERFACE)
+target_link_libraries(heddle_boost INTERFACE Boost::boost Threads::Threads)
+target_compile_definitions(heddle_boost INTERFACE
+  BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_NO_TS_EXECUTORS BOOST_ASIO_SEPARATE_COMPILATION)

@@ -1,0 +1,223 @@
+#include "base/log.h"
+
+#include <fmt/format.h>
+#include <spdlog/async.h>
+#include <spdlog/async_logger.h>
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_sinks.h>
+
+#include <array>
+#include <ctime>
+
+#include "base/clock.h"
+
+namespace heddle {
+namespace {
+
+constexpr std::size_t kQueueLines = 16384;
+constexpr std::array<std::string_view, 7> kLevelNames = {"trace", "debug",    "info", "warn",
+                                                         "error", "critical", "off"};
+
+// Length of the valid UTF-8 sequence at the front of `text`, 0 when there is none.
+std::size_t utf8_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const auto follows = [&](std::size_t i) { return i < text.size() && (byte(i) & 0xC0U) == 0x80U; };
+  const unsigned char first = byte(0);
+  if (first < 0x80) return 1;
+  if (first >= 0xC2 && first <= 0xDF) return follows(1) ? 2 : 0;
+  if (first >= 0xE0 && first <= 0xEF) {
+    if (!follows(1) || !follows(2)) return 0;
+    if (first == 0xE0 && byte(1) < 0xA0) return 0;
+    if (first == 0xED && byte(1) > 0x9F) return 0;
+    return 3;
+  }
+  if (first >= 0xF0 && first <= 0xF4) {
+    if (!follows(1) || !follows(2) || !follows(3)) return 0;
+    if (first == 0xF0 && byte(1) < 0x90) return 0;
+    if (first == 0xF4 && byte(1) > 0x8F) return 0;
+    return 4;
+  }
+  return 0;
+}
+
+void append_value(std::string& out, const LogField& field, bool json) {
+  const auto visitor = [&](const auto& value) {
+    using T = std::decay_t<decltype(value)>;
+    if constexpr (std::is_same_v<T, std::string_view>) {
+      if (json) {
+        append_json_string(out, value);
+      } else {
+        out += value;
+      }
+    } else {
+      fmt::format_to(std::back_inserter(out), "{}", value);
+    }
+  };
+  std::visit(visitor, field.value);
+}
+
+}  // namespace
+
+std::optional<LogLevel> parse_log_level(std::string_view text) {
+  if (text == "warning") return LogLevel::kWarn;
+  for (std::size_t i = 0; i < kLevelNames.size(); ++i) {
+    if (kLevelNames[i] == text) return static_cast<LogLevel>(i);
+  }
+  return std::nullopt;
+}
+
+std::string_view to_string(LogLevel level) { return kLevelNames.at(static_cast<std::size_t>(level)); }
+
+void append_json_string(std::string& out, std::string_view text) {
+  out += '"';
+  while (!text.empty()) {
+    std::size_t plain = 0;
+    while (plain < text.size()) {
+      const auto c = static_cast<unsigned char>(text[plain]);
+      if (c < 0x20 || c == '"' || c == '\\' || c >= 0x80) break;
+      ++plain;
+    }
+    out.append(text.substr(0, plain));
+    text.remove_prefix(plain);
+    if (text.empty()) break;
+    const char c = text.front();
+    if (const std::size_t length = utf8_length(text); length > 1) {
+      out.append(text.substr(0, length));
+      text.remove_prefix(length);
+      continue;
+    }
+    switch (c) {
+      case '"': out += "\\\""; break;
+      case '\\': out += "\\\\"; break;
+      case '\n': out += "\\n"; break;
+      case '\r': out += "\\r"; break;
+      case '\t': out += "\\t"; break;
+      default:
+        if (static_cast<unsigned char>(c) < 0x20) {
+          fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(c));
+        } else {
+          out += "\xEF\xBF\xBD";
+        }
+    }
+    text.remove_prefix(1);
+  }
+  out += '"';
+}
+
+void append_timestamp(std::string& out, std::int64_t wall_nanoseconds) {
+  // The text of the current second is kept per thread: formatting a date costs more than a log line should.
+  struct Cached {
+    std::int64_t second = -1;
+    std::array<char, 20> text{};
+  };
+  thread_local Cached cached;
+  const std::int64_t second = wall_nanoseconds / 1'000'000'000;
+  if (second != cached.second) {
+    const auto time = static_cast<std::time_t>(second);
+    std::tm tm{};
+    gmtime_r(&time, &tm);
+    std::strftime(cached.text.data(), cached.text.size(), "%Y-%m-%dT%H:%M:%S", &tm);
+    cached.second = second;
+  }
+  out.append(cached.text.data(), 19);
+  std::array<char, 9> fraction{'.', '0', '0', '0', '0', '0', '0', 'Z', 0};
+  auto micros = static_cast<std::uint32_t>(wall_nanoseconds % 1'000'000'000 / 1000);
+  for (std::size_t i = 6; i >= 1; --i) {
+    fraction.at(i) = static_cast<char>('0' + micros % 10);
+    micros /= 10;
+  }
+  out.append(fraction.data(), 8);
+}
+
+struct Log::Sink {
+  std::shared_ptr<spdlog::details::thread_pool> pool;
+  std::shared_ptr<spdlog::async_logger> logger;
+};
+
+Log::Log() = default;
+
+Log::~Log() {
+  if (sink_) sink_->logger->flush();
+}
+
+Result<std::unique_ptr<Log>> Log::create(LogLevel level, LogFormat format,
+                                         const std::string& path) {
+  std::unique_ptr<Log> log(new Log());
+  try {
+    auto sink = std::make_unique<Sink>();
+    spdlog::sink_ptr target;
+    if (path.empty()) {
+      target = std::make_shared<spdlog::sinks::stdout_sink_mt>();
+    } else {
+      target = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path);
+    }
+    target->set_pattern("%v");
+    sink->pool = std::make_shared<spdlog::details::thread_pool>(kQueueLines, 1);
+    sink->logger = std::make_shared<spdlog::async_logger>(
+        "heddle", std::move(target), sink->pool, spdlog::async_overflow_policy::overrun_oldest);
+    sink->logger->set_level(spdlog::level::trace);
+    sink->logger->flush_on(spdlog::level::info);
+    log->sink_ = std::move(sink);
+  } catch (const spdlog::spdlog_ex& e) {
+    return fail(ErrorKind::kIo, fmt::format("cannot open the log {}: {}", path, e.what()));
+  }
+  log->level_ = level;
+  log->format_ = format;
+  return log;
+}
+
+std::unique_ptr<Log> Log::null() { return std::unique_ptr<Log>(new Log()); }
+
+void Log::write(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
+  if (!sink_ || !enabled(level)) return;
+  std::string line;
+  line.reserve(128 + message.size());
+  const bool json = format_ == LogFormat::kJson;
+  if (json) line += R"({"time":")";
+  append_timestamp(line, wall_now());
+  line += json ? R"(","level":")" : " ";
+  line += to_string(level);
+  line += json ? R"(","message":)" : " ";
+  if (json) {
+    append_json_string(line, message);
+  } else {
+    line += message;
+  }
+  for (const LogField& field : fields) {
+    line += json ? "," : " ";
+    if (json) {
+      append_json_string(line, field.key);
+      line += ':';
+    } else {
+      line += field.key;
+      line += '=';
+    }
+    append_value(line, field, json);
+  }
+  if (json) line += '}';
+  sink_->logger->log(spdlog::level::info, line);
+}
+
+void Log::debug(std::string_view message, std::initializer_list<LogField> fields) {
+  write(LogLevel::kDebug, message, fields);
+}
+void Log::info(std::string_view message, std::initializer_list<LogField> fields) {
+  write(LogLevel::kInfo, message, fields);
+}
+void Log::warn(std::string_view message, std::initializer_list<LogField> fields) {
+  write(LogLevel::kWarn, message, fields);
+}
+void Log::error(std::string_view message, std::initializer_list<LogField> fields) {
+  write(LogLevel::kError, message, fields);
+}
+
+void Log::write_raw(std::string_view line) {
+  // Not flushed line by line: the access log is the one thing written for every request.
+  if (sink_) sink_->logger->log(spdlog::level::debug, line);
+}
+
+void Log::flush() {
+  if (sink_) sink_->logger->flush();
+}
+
+}  // namespace heddle

@@ -1,0 +1,123 @@
+#include "base/metrics.h"
+
+#include <algorithm>
+
+namespace heddle::metrics {
+namespace {
+
+thread_local std::size_t t_shard = 0;
+
+constexpr std::size_t kSlotsPerLine = 64 / sizeof(std::uint64_t);
+
+constexpr std::array<std::uint64_t, 14> kGuestCallBounds = {
+    100,     250,       500,       1'000,      2'500,      5'000,       10'000,
+    50'000,  100'000,   500'000,   1'000'000,  10'000'000, 100'000'000, 1'000'000'000};
+
+constexpr std::array<std::uint64_t, 14> kRequestBounds = {
+    100'000,       250'000,       500'000,       1'000'000,     2'500'000,      5'000'000,      10'000'000,
+    25'000'000,    50'000'000,    100'000'000,   500'000'000,   1'000'000'000,  5'000'000'000,  30'000'000'000};
+
+}  // namespace
+
+void set_thread_shard(std::size_t shard) { t_shard = shard % kShards; }
+std::size_t thread_shard() { return t_shard; }
+
+std::uint64_t Counter::value() const {
+  std::uint64_t sum = 0;
+  for (const Slot& slot : slots_) sum += slot.value.load(std::memory_order_relaxed);
+  return sum;
+}
+
+Histogram::Histogram(std::span<const std::uint64_t> upper_bounds, double scale)
+    : bounds_(upper_bounds.begin(), upper_bounds.end()), scale_(scale) {
+  const std::size_t used = bounds_.size() + 2;  // buckets, the one above all, the sum
+  stride_ = (used + kSlotsPerLine - 1) / kSlotsPerLine * kSlotsPerLine;
+  slots_ = std::make_unique<std::atomic<std::uint64_t>[]>(stride_ * kShards);
+}
+
+void Histogram::observe(std::uint64_t value) {
+  const auto bucket = static_cast<std::size_t>(
+      std::lower_bound(bounds_.begin(), bounds_.end(), value) - bounds_.begin());
+  std::atomic<std::uint64_t>* shard = &slots_[t_shard * stride_];
+  shard[bucket].fetch_add(1, std::memory_order_relaxed);
+  shard[bounds_.size() + 1].fetch_add(value, std::memory_order_relaxed);
+}
+
+Histogram::Snapshot Histogram::snapshot() const {
+  Snapshot out;
+  out.counts.resize(bounds_.size() + 1);
+  for (std::size_t shard = 0; shard < kShards; ++shard) {
+    const std::atomic<std::uint64_t>* slots = &slots_[shard * stride_];
+    for (std::size_t i = 0; i < out.counts.size(); ++i) {
+      out.counts[i] += slots[i].load(std::memory_order_relaxed);
+    }
+    out.sum += slots[out.counts.size()].load(std::memory_order_relaxed);
+  }
+  for (const std::uint64_t count : out.counts) out.count += count;
+  return out;
+}
+
+std::span<const std::uint64_t> guest_call_bounds() { return kGuestCallBounds; }
+std::span<const std::uint64_t> request_bounds() { return kRequestBounds; }
+
+Registry::Metric& Registry::find(std::string_view name, std::string_view help, Kind kind,
+                                 Labels labels) {
+  auto it = families_.find(name);
+  if (it == families_.end()) {
+    it = families_.emplace(std::string(name), Family{std::string(help), kind, {}}).first;
+  }
+  return it->second.metrics[std::move(labels)];
+}
+
+std::shared_ptr<Counter> Registry::counter(std::string_view name, std::string_view help,
+                                           Labels labels) {
+  const std::lock_guard lock(mutex_);
+  Metric& metric = find(name, help, Kind::kCounter, std::move(labels));
+  if (!metric.counter) metric.counter = std::make_shared<Counter>();
+  return metric.counter;
+}
+
+std::shared_ptr<Gauge> Registry::gauge(std::string_view name, std::string_view help,
+                                       Labels labels) {
+  const std::lock_guard lock(mutex_);
+  Metric& metric = find(name, help, Kind::kGauge, std::move(labels));
+  if (!metric.gauge) metric.gauge = std::make_shared<Gauge>();
+  return metric.gauge;
+}
+
+std::shared_ptr<Histogram> Registry::histogram(std::string_view name, std::string_view help,
+                                               Labels labels,
+                                               std::span<const std::uint64_t> bounds,
+                                               double scale) {
+  const std::lock_guard lock(mutex_);
+  Metric& metric = find(name, help, Kind::kHistogram, std::move(labels));
+  if (!metric.histogram) metric.histogram = std::make_shared<Histogram>(bounds, scale);
+  return metric.histogram;
+}
+
+void Registry::visit(const std::function<void(const Entry&)>& visit) const {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [name, family] : families_) {
+    for (const auto& [labels, metric] : family.metrics) {
+      const bool matches = (family.kind == Kind::kCounter && metric.counter) ||
+                           (family.kind == Kind::kGauge && metric.gauge) ||
+                           (family.kind == Kind::kHistogram && metric.histogram);
+      if (!matches) continue;
+      visit(Entry{name, family.help, family.kind, labels, metric.counter.get(), metric.gauge.get(),
+                  metric.histogram.get()});
+    }
+  }
+}
+
+void Registry::remove(std::string_view label, std::string_view value) {
+  const std::lock_guard lock(mutex_);
+  for (auto& [name, family] : families_) {
+    std::erase_if(family.metrics, [&](const auto& entry) {
+      return std::ranges::any_of(entry.first, [&](const auto& pair) {
+        return pair.first == label && pair.second == value;
+      });
+    });
+  }
+}
+
+}  // namespace heddle::metrics

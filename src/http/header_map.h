@@ -1,0 +1,70 @@
+// The headers of one message in order, names in lower case, repeated names kept apart. Pseudo-headers
+// (:method :path :authority :scheme :status) are entries like the others and stand first.
+//
+// Names and values are views into an Arena (or into bytes that live as long); nothing is freed before the message is.
+// Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "base/arena.h"
+
+namespace heddle::http {
+
+class HeaderMap {
+ public:
+  struct Entry {
+    std::string_view name;
+    std::string_view value;
+  };
+
+  explicit HeaderMap(Arena& arena) : arena_(&arena) {}
+  HeaderMap(const HeaderMap&) = delete;
+  HeaderMap& operator=(const HeaderMap&) = delete;
+
+  std::size_t size() const { return entries_.size(); }
+  bool empty() const { return entries_.empty(); }
+  std::size_t byte_size() const;  // names and values together
+  auto begin() const { return entries_.begin(); }
+  auto end() const { return entries_.end(); }
+
+  // First value of `name` (any case).
+  std::optional<std::string_view> get(std::string_view name) const;
+  bool contains(std::string_view name) const { return get(name).has_value(); }
+  // All values joined with ',' (a copy in the arena when there are several).
+  std::optional<std::string_view> get_joined(std::string_view name) const;
+  // Whether a comma-separated list header holds `token` (both compared without case).
+  bool has_token(std::string_view name, std::string_view token) const;
+
+  void add(std::string_view name, std::string_view value);  // copies; name is lower-cased
+  void set(std::string_view name, std::string_view value);  // replaces the first, drops the others; adds when absent
+  bool remove(std::string_view name);                       // true when something was removed
+  void clear();
+
+  // For codecs: both views already live long enough, the name is lower case.
+  void add_view(std::string_view name, std::string_view value) {
+    entries_.push_back({name, value});
+    ++version_;
+  }
+  void set_view(std::string_view lower_name, std::string_view value);
+
+  // Grows with every change: callers cache a serialised form, or see that somebody changed the headers.
+  std::uint32_t version() const { return version_; }
+  Arena& arena() const { return *arena_; }
+
+ private:
+  Arena* arena_;
+  std::vector<Entry> entries_;
+  std::uint32_t version_ = 0;
+};
+
+// RFC 9110 token characters, at least one. Pseudo-header names are not tokens.
+bool is_token(std::string_view text);
+// No CR, LF, NUL or other control character but HTAB (RFC 9110 section 5.5).
+bool is_field_value(std::string_view text);
+bool equals_ignoring_case(std::string_view a, std::string_view b);
+
+}  // namespace heddle::http

@@ -1,0 +1,99 @@
+// A worker: one thread, one single-threaded io_context, its timers and its deferred work. Everything on the request path
+// belongs to exactly one worker and is touched by its thread only.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace heddle::net {
+
+class Timer;
+class TimerQueue;
+
+class Worker {
+ public:
+  explicit Worker(std::size_t index, Log& log);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  std::size_t index() const { return index_; }
+  boost::asio::io_context& io();
+  Log& log() { return log_; }
+
+  // Starts the thread (named heddle-worker-N); it runs until stop().
+  void start();
+  void stop();  // any thread; returns at once
+  void join();
+
+  // Runs `task` on the worker's thread. Any thread may call.
+  void post(std::move_only_function<void()> task);
+
+  // Runs `task` when the outermost Scope on the stack ends: how work that must not nest inside its caller is queued
+  // (a filter's continue, a connection's flush, a deletion). Worker thread only.
+  void defer(std::move_only_function<void()> task);
+
+  // Wraps every entry from the event loop (a socket, a timer, a post). The outermost one runs what was deferred,
+  // then flushes every connection that has something to write: one writev per connection and event.
+  class Scope {
+   public:
+    explicit Scope(Worker& worker) : worker_(worker) { ++worker_.depth_; }
+    ~Scope() {
+      if (--worker_.depth_ == 0) worker_.finish_scope();
+    }
+    Scope(const Scope&) = delete;
+    Scope& operator=(const Scope&) = delete;
+
+   private:
+    Worker& worker_;
+  };
+
+  // Something with output that is flushed at the end of the scope; intrusive, registering twice is harmless.
+  class Flushable {
+   public:
+    virtual void flush() = 0;
+
+   protected:
+    ~Flushable() = default;
+
+   private:
+    friend class Worker;
+    bool flush_queued_ = false;
+  };
+  void queue_flush(Flushable& flushable);
+  void forget_flush(Flushable& flushable);  // before it is destroyed
+
+  // Monotonic time read once per event.
+  Nanoseconds now() const { return now_; }
+  TimerQueue& timers() { return *timers_; }
+
+  static Worker* current();  // the worker of this thread, or null
+
+ private:
+  friend class Scope;
+  void finish_scope();
+  void run();
+
+  std::size_t index_;
+  Log& log_;
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+  std::unique_ptr<TimerQueue> timers_;
+  std::vector<std::move_only_function<void()>> deferred_;
+  std::vector<Flushable*> flush_;
+  int depth_ = 0;
+  Nanoseconds now_ = 0;
+  std::thread thread_;
+};
+
+}  // namespace heddle::net
