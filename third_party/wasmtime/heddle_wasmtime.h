@@ -1,5 +1,6 @@
 // What Heddle's build of Wasmtime exports beside wasmtime.h; see src/lib.rs.
 #pragma once
+#include <stddef.h>
 #include <stdint.h>
 #include <wasmtime.h>
 
@@ -15,6 +16,13 @@ typedef uint32_t (*heddle_wasmtime_limiter_t)(void* data, uint32_t kind, uint64_
 
 // `data` must outlive the store; `decide` runs on the thread that runs the guest.
 void heddle_wasmtime_store_limiter(wasmtime_store_t* store, heddle_wasmtime_limiter_t decide, void* data);
+
+// Differs between engines whose compiled code is not interchangeable.
+uint64_t heddle_wasmtime_engine_compatibility(const wasm_engine_t* engine);
+
+// Writes the readable form of a Rust or C++ symbol (or the name itself) to `out`; returns the bytes written, at most
+// `capacity`, without a terminating zero. 0 when `name` is not UTF-8.
+size_t heddle_wasmtime_demangle(const char* name, size_t length, char* out, size_t capacity);
 
 #ifdef __cplusplus
 }

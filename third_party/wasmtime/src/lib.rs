@@ -1,5 +1,6 @@
 //! Wasmtime's C API (`wasmtime.h`) as a static library, plus what that API does not reach:
-//! the dirty-page scan of the pooling allocator, and a resource limiter that reports a denied growth.
+//! the dirty-page scan of the pooling allocator, a resource limiter that reports a denied growth, the hash that says
+//! which compiled code an engine can load, and the demangler of its backtraces.
 //! The C declarations of the additions stand in `heddle_wasmtime.h` beside this crate.
 
 #![allow(non_camel_case_types)]
@@ -7,7 +8,9 @@
 pub use wasmtime_c_api::*;
 
 use std::ffi::c_void;
-use wasmtime::{Enabled, PoolingAllocationConfig, ResourceLimiter};
+use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use wasmtime::{Enabled, Engine, PoolingAllocationConfig, ResourceLimiter};
 
 /// Lets the pooling allocator ask the kernel which pages a guest dirtied and reset only those
 /// (`PAGEMAP_SCAN`, Linux 6.7 or later); falls back by itself where the kernel lacks it.
@@ -74,4 +77,59 @@ pub unsafe extern "C" fn heddle_wasmtime_store_limiter(
         // The closure owns the box and lives as long as the store does.
         unsafe { &mut *limiter }
     });
+}
+
+/// A number that differs between engines whose compiled code is not interchangeable: version, target, CPU features,
+/// settings.
+///
+/// # Safety
+/// `engine` comes from `wasm_engine_new_with_config`.
+#[no_mangle]
+pub unsafe extern "C" fn heddle_wasmtime_engine_compatibility(engine: *const wasm_engine_t) -> u64 {
+    // The C API's type holds exactly one field of this type.
+    const _: () = assert!(std::mem::size_of::<wasm_engine_t>() == std::mem::size_of::<Engine>());
+    let mut hasher = DefaultHasher::new();
+    (*engine.cast::<Engine>())
+        .precompile_compatibility_hash()
+        .hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Takes text until it is full, then fails, which ends the demangling of a name made to be endless.
+struct Bounded<'a> {
+    out: &'a mut [u8],
+    used: usize,
+}
+
+impl fmt::Write for Bounded<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut take = text.len().min(self.out.len() - self.used);
+        while !text.is_char_boundary(take) {
+            take -= 1;
+        }
+        self.out[self.used..self.used + take].copy_from_slice(&text.as_bytes()[..take]);
+        self.used += take;
+        if take == text.len() { Ok(()) } else { Err(fmt::Error) }
+    }
+}
+
+/// Writes the readable form of a Rust or C++ symbol, or the name itself where it is neither, to `out`. Returns how many
+/// bytes it wrote: at most `capacity`; 0 when `name` is not UTF-8.
+///
+/// # Safety
+/// `name` and `out` point to `length` readable and `capacity` writable bytes.
+#[no_mangle]
+pub unsafe extern "C" fn heddle_wasmtime_demangle(
+    name: *const u8,
+    length: usize,
+    out: *mut u8,
+    capacity: usize,
+) -> usize {
+    let Ok(name) = std::str::from_utf8(std::slice::from_raw_parts(name, length)) else {
+        return 0;
+    };
+    let mut writer = Bounded { out: std::slice::from_raw_parts_mut(out, capacity), used: 0 };
+    // A full buffer is the only error, and what fits is the answer.
+    let _ = wasmtime_environ::demangle_function_name(&mut writer, name);
+    writer.used
 }

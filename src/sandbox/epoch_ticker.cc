@@ -1,0 +1,74 @@
+#include "sandbox/epoch_ticker.h"
+
+#include <pthread.h>
+#include <time.h>
+
+#include <algorithm>
+
+#include "base/clock.h"
+#include "base/metrics.h"
+
+namespace heddle::sandbox {
+namespace {
+
+// Ticks without a guest before the thread sleeps: a server with steady traffic should not pay for
+// waking it.
+constexpr int kIdleTicks = 50;
+
+void sleep_until(Nanoseconds instant) {
+  const timespec until{.tv_sec = instant / 1'000'000'000, .tv_nsec = instant % 1'000'000'000};
+  clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr);
+}
+
+}  // namespace
+
+EpochTicker::EpochTicker(std::chrono::nanoseconds tick, void (*advance)(void* context),
+                         void* context)
+    : tick_(std::max(tick, std::chrono::nanoseconds(std::chrono::microseconds(100)))),
+      advance_(advance),
+      context_(context),
+      thread_([this] { run(); }) {}
+
+EpochTicker::~EpochTicker() {
+  stop_.store(true);
+  wake();
+  thread_.join();
+}
+
+EpochTicker::Slot& EpochTicker::slot() {
+  return slots_[metrics::thread_shard() % kSlots];
+}
+
+void EpochTicker::wake() {
+  asleep_.store(false, std::memory_order_seq_cst);
+  asleep_.notify_one();
+}
+
+bool EpochTicker::any_running() const {
+  return std::ranges::any_of(
+      slots_, [](const Slot& slot) { return slot.running_.load(std::memory_order_seq_cst) != 0; });
+}
+
+void EpochTicker::run() {
+  pthread_setname_np(pthread_self(), "heddle-epoch");
+  Nanoseconds next = monotonic_now();
+  int idle = 0;
+  while (!stop_.load(std::memory_order_relaxed)) {
+    // A tick that came late is not made up for: guests would lose time that they did not run.
+    next = std::max(next + tick_.count(), monotonic_now());
+    sleep_until(next);
+    advance_(context_);
+    idle = any_running() ? 0 : idle + 1;
+    if (idle < kIdleTicks) continue;
+    asleep_.store(true, std::memory_order_seq_cst);
+    if (any_running() || stop_.load()) {
+      asleep_.store(false);
+    } else {
+      asleep_.wait(true);
+    }
+    idle = 0;
+    next = monotonic_now();
+  }
+}
+
+}  // namespace heddle::sandbox

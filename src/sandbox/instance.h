@@ -1,0 +1,228 @@
+// A linked module and its instances. An instance belongs to one worker; nothing here is thread-safe
+// but LinkedModule.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/metrics.h"
+#include "base/result.h"
+#include "sandbox/engine.h"
+#include "sandbox/guest_memory.h"
+#include "sandbox/host_function.h"
+#include "sandbox/module.h"
+
+namespace heddle::sandbox {
+
+enum class TrapReason : std::uint8_t {
+  kUnreachable,  // abort, panic, unreachable
+  kOutOfBounds,  // memory or table access
+  kStackOverflow,
+  kArithmetic,    // division by zero, overflow, bad conversion
+  kIndirectCall,  // null or of another type
+  kTimeout,       // `Limits::timeout`
+  kMemoryLimit,   // trapped after `Limits::memory` denied a growth
+  kTableLimit,
+  kHostCallLimit,  // `Limits::host_calls`
+  kExit,           // proc_exit; `exit_code` holds the status
+  kHost,           // Instance::raise()
+  kOther,
+};
+std::string_view to_string(TrapReason reason);
+
+// Why a guest call ended early. `message` is one line; `backtrace` has a frame a line, demangled,
+// at most 20.
+struct Trap {
+  TrapReason reason = TrapReason::kOther;
+  std::string message;
+  std::string backtrace;
+  std::string function;  // the export that was called
+  std::int32_t exit_code = 0;
+};
+
+template <typename T>
+using GuestResult = std::expected<T, Trap>;
+
+struct Limits {
+  std::size_t memory = std::size_t{16} << 20U;  // linear memory, bytes
+  std::uint32_t table_elements = 100'000;
+  std::chrono::nanoseconds timeout =
+      std::chrono::milliseconds(100);  // wall time of one outermost call
+  std::uint64_t host_calls = 10'000;   // per outermost call
+};
+
+// Where a guest's standard output and its environment come from; one per instance, owned by the
+// contract.
+class WasiHost {
+ public:
+  virtual ~WasiHost() = default;
+  virtual void write(int fd, std::string_view bytes) = 0;  // fd 1 or 2, as one fd_write gave them
+  std::vector<std::string> arguments;
+  std::vector<std::string> environment;  // "KEY=VALUE"
+  // How far the guest's monotonic clock is ahead: a guest that sleeps is not made to wait, its
+  // clock moves on instead.
+  std::chrono::nanoseconds slept{0};
+};
+
+// A module with its imports resolved against host function tables. Instantiating it is cheap.
+// Shared, immutable.
+class LinkedModule {
+ public:
+  struct Options {
+    // Imports that no table has become functions which raise a trap naming the import, instead of
+    // failing the link.
+    bool allow_missing = false;
+    // Asked for each resolved import; a name it returns a function for replaces the table's (a
+    // denied capability).
+    const HostFunction* (*replace)(const void* context, std::string_view module,
+                                   std::string_view name) = nullptr;
+    const void* context = nullptr;
+  };
+
+  // Resolves every import. The error lists all missing imports with their types, and says for those
+  // of a known name what type Heddle offers. The first table that has a name wins.
+  static Result<std::shared_ptr<const LinkedModule>> create(
+      Engine& engine, std::shared_ptr<const Module> module,
+      std::span<const std::span<const HostFunction>> tables, const Options& options);
+  static Result<std::shared_ptr<const LinkedModule>> create(
+      Engine& engine, std::shared_ptr<const Module> module,
+      std::span<const std::span<const HostFunction>> tables) {
+    return create(engine, std::move(module), tables, Options{});
+  }
+  virtual ~LinkedModule() = default;
+  virtual const Module& module() const = 0;
+};
+
+// An exported function with a checked type.
+template <typename Signature>
+class GuestFunction;
+
+template <typename R, typename... Args>
+class GuestFunction<R(Args...)> {
+ public:
+  GuestFunction() = default;
+  explicit operator bool() const { return name_ != nullptr; }
+  const char* name() const { return name_; }
+
+ private:
+  friend class Instance;
+  std::array<std::byte, 16> handle_{};  // wasmtime_func_t
+  const char* name_ = nullptr;          // lives as long as the module
+};
+
+// What one outermost guest call cost.
+struct CallCost {
+  std::chrono::nanoseconds wall{0};
+  // CPU time of the thread. Equal to wall for calls shorter than two ticks of the engine, where
+  // reading the thread's clock would cost more than the call; longer ones do not count the time in
+  // which the kernel ran something else.
+  std::chrono::nanoseconds cpu{0};
+  std::uint64_t host_calls = 0;
+};
+
+class Instance {
+ public:
+  // Instantiates: memory and tables from the pool, start function run under the limits. `user` is
+  // what host functions get back by user<T>(). Fails with ErrorKind::kLimit at the pool's cap or
+  // when the module starts with more memory than `limits.memory` (the text says how much it needs),
+  // kTrap when the start function traps.
+  static Result<std::unique_ptr<Instance>> create(std::shared_ptr<const LinkedModule> linked,
+                                                  const Limits& limits, void* user, WasiHost* wasi);
+  virtual ~Instance() = default;
+
+  // Absent: an empty function. Of another type: an error that gives both types.
+  template <typename Signature>
+  Result<GuestFunction<Signature>> function(std::string_view name) {
+    return lookup(name, static_cast<GuestFunction<Signature>*>(nullptr));
+  }
+
+  // Calls the guest. May nest (host function -> guest allocator); limits count for the outermost
+  // call. After a trap the instance must not be called again (dead()), except after proc_exit(0),
+  // which leaves it whole. A trap of a nested call ends the outer ones too, with the same reason.
+  template <typename R, typename... Args>
+  GuestResult<R> call(const GuestFunction<R(Args...)>& function,
+                      std::type_identity_t<Args>... args) {
+    std::array<RawValue, (sizeof...(Args) > 0 ? sizeof...(Args) : 1)> values{};
+    std::size_t i = 0;
+    ((values[i++].template set<Args>(args)), ...);
+    if (auto trap = invoke(function.handle_, function.name_, values.data(), values.size())) {
+      return std::unexpected(std::move(*trap));
+    }
+    if constexpr (std::is_void_v<R>) {
+      return {};
+    } else {
+      return values[0].template get<R>();
+    }
+  }
+
+  virtual GuestMemory memory() = 0;
+
+  // From within a host function: ends the guest with a trap when the host function returns.
+  virtual void raise(TrapReason reason, std::string message, std::int32_t exit_code = 0) = 0;
+
+  template <typename T>
+  T& user() const {
+    return *static_cast<T*>(user_);
+  }
+  WasiHost* wasi() const { return wasi_; }
+  bool dead() const { return dead_; }
+  int depth() const { return depth_; }  // guest calls on the stack
+
+  // Of the last outermost call; and totals since creation.
+  const CallCost& last_cost() const { return last_; }
+  std::size_t memory_bytes() { return memory().size(); }
+  std::uint64_t denied_growths() const { return denied_growths_; }
+  void set_limits(const Limits& limits) { limits_ = limits; }
+  const Limits& limits() const { return limits_; }
+
+ protected:
+  Instance(const Limits& limits, void* user, WasiHost* wasi)
+      : limits_(limits), user_(user), wasi_(wasi) {}
+
+  // Null: success, results in `values`.
+  virtual std::unique_ptr<Trap> invoke(const std::array<std::byte, 16>& handle, const char* name,
+                                       RawValue* values, std::size_t count) = 0;
+  // Finds an exported function of this type. Handle and name are set; name null when absent.
+  virtual Result<const char*> find(std::string_view name, std::span<const ValueType> parameters,
+                                   std::span<const ValueType> results,
+                                   std::array<std::byte, 16>& handle) = 0;
+
+  Limits limits_;
+  void* user_;
+  WasiHost* wasi_;
+  CallCost last_;
+  std::uint64_t denied_growths_ = 0;
+  int depth_ = 0;
+  bool dead_ = false;
+
+ private:
+  template <typename R, typename... Args>
+  Result<GuestFunction<R(Args...)>> lookup(std::string_view name,
+                                           GuestFunction<R(Args...)>* /*tag*/) {
+    static constexpr std::array<ValueType, sizeof...(Args)> kParameters{value_type<Args>()...};
+    GuestFunction<R(Args...)> out;
+    std::span<const ValueType> results;
+    if constexpr (!std::is_void_v<R>) {
+      static constexpr std::array<ValueType, 1> kResult{value_type<R>()};
+      results = kResult;
+    }
+    auto found = find(name, kParameters, results, out.handle_);
+    if (!found) return std::unexpected(std::move(found.error()));
+    out.name_ = *found;
+    return out;
+  }
+};
+
+// WASI preview 1, Heddle's deny-by-default subset, under both module names (wasi_snapshot_preview1,
+// wasi_unstable).
+std::span<const HostFunction> wasi_functions();
+
+}  // namespace heddle::sandbox

@@ -1,0 +1,416 @@
+#include <fmt/format.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+#include <exception>
+
+#include "sandbox/wasmtime_api.h"
+
+namespace heddle::sandbox {
+namespace {
+
+// Nested calls: a host function runs the guest's allocator, which may log, and no more. The native
+// stack is bounded too.
+constexpr int kMaxDepth = 16;
+// The first look at the clock. A call that lives to see it is long enough to pay for the thread's
+// CPU time.
+constexpr std::uint64_t kFirstTicks = 2;
+
+std::string size_text(std::uint64_t bytes) {
+  constexpr std::uint64_t kKiB = 1024;
+  constexpr std::uint64_t kMiB = kKiB * kKiB;
+  if (bytes % kMiB == 0) return fmt::format("{} MiB", bytes / kMiB);
+  if (bytes > 64 * kMiB) return fmt::format("{} MiB", bytes / kMiB + 1);
+  return fmt::format("{} KiB", (bytes + kKiB - 1) / kKiB);
+}
+
+std::string duration_text(std::chrono::nanoseconds duration) {
+  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
+  return us % 1000 == 0 ? fmt::format("{} ms", us / 1000) : fmt::format("{} us", us);
+}
+
+std::chrono::nanoseconds thread_cpu() {
+  timespec ts{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+  return std::chrono::seconds(ts.tv_sec) + std::chrono::nanoseconds(ts.tv_nsec);
+}
+
+class WasmtimeInstance final : public Instance {
+ public:
+  WasmtimeInstance(std::shared_ptr<const WasmtimeLinkedModule> linked, const Limits& limits,
+                   void* user, WasiHost* wasi);
+  ~WasmtimeInstance() override;
+  WasmtimeInstance(const WasmtimeInstance&) = delete;
+  WasmtimeInstance& operator=(const WasmtimeInstance&) = delete;
+
+  Result<void> start();
+  GuestMemory memory() override {
+    if (memory_stale_) refresh_memory();
+    return view_;
+  }
+  void raise(TrapReason reason, std::string message, std::int32_t exit_code) override;
+
+  wasm_trap_t* host_call(const HostFunction& function, wasmtime_caller_t& caller, RawValue* values);
+  // Null: goes on, with `*delta` ticks until the next look.
+  wasmtime_error_t* look_at_clock(std::uint64_t* delta);
+  bool allow_growth(std::uint32_t kind, std::uint64_t desired);
+
+ protected:
+  std::unique_ptr<Trap> invoke(const std::array<std::byte, 16>& handle, const char* name,
+                               RawValue* values, std::size_t count) override;
+  Result<const char*> find(std::string_view name, std::span<const ValueType> parameters,
+                           std::span<const ValueType> results,
+                           std::array<std::byte, 16>& handle) override;
+
+ private:
+  enum class Growth : std::uint8_t { kNone, kMemory, kTable };
+
+  void begin();
+  void end();
+  void refresh_memory();
+  void adopt_memory(const wasmtime_extern_t& item);
+  void adopt_memory_of(wasmtime_caller_t& caller);
+  std::unique_ptr<Trap> refuse_call(const char* name);
+  std::unique_ptr<Trap> finish(const char* name, const wasm_trap_t* trap,
+                               const wasmtime_error_t* error);
+  void blame_denied_growth(Trap& trap) const;
+  Error start_error(const wasm_trap_t* trap, const wasmtime_error_t* error);
+  const WasmtimeModule& module() const { return linked_->wasmtime_module(); }
+
+  std::shared_ptr<const WasmtimeLinkedModule> linked_;
+  WasmtimeEngine& engine_;
+  EpochTicker::Slot& slot_;
+  StoreHandle store_;
+  wasmtime_context_t* context_ = nullptr;
+  wasmtime_instance_t instance_{};
+  wasmtime_memory_t memory_{};
+  bool started_ = false;
+  bool has_memory_ = false;
+  bool memory_stale_ = false;
+  GuestMemory view_;
+
+  // Of the outermost call that runs, or ran last.
+  std::uint64_t begun_ = 0;
+  std::uint64_t host_calls_ = 0;
+  std::chrono::nanoseconds sampled_wall_{0};  // where the CPU time was first read; 0: not
+  std::chrono::nanoseconds sampled_cpu_{0};
+  Growth denied_ = Growth::kNone;
+  std::uint64_t denied_size_ = 0;
+  std::unique_ptr<Trap> pending_;  // what the call will end with once control is back in the engine
+};
+
+extern "C" std::uint32_t heddle_sandbox_limiter(void* data, std::uint32_t kind,
+                                                std::uint64_t /*current*/, std::uint64_t desired) {
+  return static_cast<WasmtimeInstance*>(data)->allow_growth(kind, desired) ? 1 : 0;
+}
+
+wasmtime_error_t* on_epoch(wasmtime_context_t* /*context*/, void* data, std::uint64_t* delta,
+                           wasmtime_update_deadline_kind_t* kind) {
+  *kind = WASMTIME_UPDATE_DEADLINE_CONTINUE;
+  return static_cast<WasmtimeInstance*>(data)->look_at_clock(delta);
+}
+
+WasmtimeInstance::WasmtimeInstance(std::shared_ptr<const WasmtimeLinkedModule> linked,
+                                   const Limits& limits, void* user, WasiHost* wasi)
+    : Instance(limits, user, wasi),
+      linked_(std::move(linked)),
+      engine_(linked_->wasmtime_module().engine()),
+      slot_(engine_.ticker().slot()),
+      store_(wasmtime_store_new(engine_.handle(), this, nullptr)),
+      context_(wasmtime_store_context(store_.get())) {
+  heddle_wasmtime_store_limiter(store_.get(), &heddle_sandbox_limiter, this);
+  wasmtime_store_epoch_deadline_callback(store_.get(), &on_epoch, this, nullptr);
+  engine_.metrics().created->add();
+}
+
+WasmtimeInstance::~WasmtimeInstance() {
+  assert(depth_ == 0 && "destroyed while its guest runs");
+  engine_.metrics().destroyed->add();
+}
+
+Result<void> WasmtimeInstance::start() {
+  if (module().initial_memory_bytes() > limits_.memory) {
+    return fail(ErrorKind::kLimit,
+                fmt::format("module {} starts with {} of memory, its limit is {}", module().name(),
+                            size_text(module().initial_memory_bytes()), size_text(limits_.memory)));
+  }
+  wasm_trap_t* raw_trap = nullptr;
+  begin();
+  ++depth_;
+  const ErrorHandle error(
+      wasmtime_instance_pre_instantiate(linked_->handle(), context_, &instance_, &raw_trap));
+  --depth_;
+  end();
+  const TrapHandle trap(raw_trap);
+  if (trap != nullptr || error != nullptr) {
+    return std::unexpected(start_error(trap.get(), error.get()));
+  }
+  started_ = true;
+  const std::string& name = module().memory_export();
+  if (!name.empty() && !has_memory_) {
+    wasmtime_extern_t item;
+    if (wasmtime_instance_export_get(context_, &instance_, name.data(), name.size(), &item)) {
+      adopt_memory(item);
+    }
+  }
+  return {};
+}
+
+Error WasmtimeInstance::start_error(const wasm_trap_t* trap, const wasmtime_error_t* error) {
+  const std::string& name = module().name();
+  if (error != nullptr && pending_ == nullptr) {
+    const std::string text = one_line(error_text(*error));
+    if (text.contains("maximum concurrent")) {
+      engine_.metrics().pool_full->add();
+      return {ErrorKind::kLimit, fmt::format("module {}: all {} instance slots are in use ({})",
+                                             name, engine_.slots(), text)};
+    }
+    if (denied_ == Growth::kTable) {
+      return {ErrorKind::kLimit,
+              fmt::format("module {} starts with a table of {} elements, its limit is {}", name,
+                          denied_size_, limits_.table_elements)};
+    }
+    if (backtrace_of(nullptr, error).empty()) {
+      return {ErrorKind::kInternal, fmt::format("module {}: {}", name, text)};
+    }
+  }
+  const auto ended = finish("start", trap, error);
+  return {ErrorKind::kTrap, fmt::format("module {} trapped while it started: {}{}{}", name,
+                                        ended->message, ended->backtrace.empty() ? "" : "; in ",
+                                        ended->backtrace.substr(0, ended->backtrace.find('\n')))};
+}
+
+void WasmtimeInstance::begin() {
+  slot_.enter(engine_.ticker());
+  wasmtime_context_set_epoch_deadline(context_, kFirstTicks);
+  host_calls_ = 0;
+  denied_ = Growth::kNone;
+  pending_.reset();
+  sampled_wall_ = sampled_cpu_ = std::chrono::nanoseconds(0);
+  begun_ = engine_.clock().now();
+}
+
+void WasmtimeInstance::end() {
+  const CycleClock& clock = engine_.clock();
+  last_.wall = std::chrono::nanoseconds(clock.nanoseconds(clock.now() - begun_));
+  last_.cpu = last_.wall;
+  last_.host_calls = host_calls_;
+  if (sampled_wall_.count() != 0) [[unlikely]] {
+    last_.cpu = std::min(last_.wall, sampled_wall_ + (thread_cpu() - sampled_cpu_));
+  }
+  slot_.leave();
+}
+
+wasmtime_error_t* WasmtimeInstance::look_at_clock(std::uint64_t* delta) {
+  const CycleClock& clock = engine_.clock();
+  const std::chrono::nanoseconds wall(clock.nanoseconds(clock.now() - begun_));
+  if (sampled_wall_.count() == 0) {
+    sampled_wall_ = wall;
+    sampled_cpu_ = thread_cpu();
+  }
+  if (wall < limits_.timeout) {
+    *delta = static_cast<std::uint64_t>((limits_.timeout - wall) / engine_.ticker().tick()) + 1;
+    return nullptr;
+  }
+  if (pending_ == nullptr) {
+    raise(TrapReason::kTimeout,
+          fmt::format("time limit of {} reached", duration_text(limits_.timeout)), 0);
+  }
+  return wasmtime_error_new("timeout");
+}
+
+bool WasmtimeInstance::allow_growth(std::uint32_t kind, std::uint64_t desired) {
+  const bool is_memory = kind == 0;
+  if (is_memory) memory_stale_ = true;
+  if (desired <= (is_memory ? limits_.memory : limits_.table_elements)) return true;
+  ++denied_growths_;
+  (is_memory ? engine_.metrics().denied_memory : engine_.metrics().denied_table)->add();
+  denied_ = is_memory ? Growth::kMemory : Growth::kTable;
+  denied_size_ = desired;
+  return false;
+}
+
+void WasmtimeInstance::refresh_memory() {
+  if (!has_memory_) return;
+  view_ = GuestMemory(reinterpret_cast<char*>(wasmtime_memory_data(context_, &memory_)),
+                      wasmtime_memory_data_size(context_, &memory_));
+  memory_stale_ = false;
+}
+
+void WasmtimeInstance::adopt_memory(const wasmtime_extern_t& item) {
+  if (item.kind == WASMTIME_EXTERN_MEMORY) {
+    memory_ = item.of.memory;
+    has_memory_ = true;
+    refresh_memory();
+  } else {
+    wasmtime_extern_t owned = item;
+    wasmtime_extern_delete(&owned);
+  }
+}
+
+// While the start function runs there is no instance to ask yet.
+void WasmtimeInstance::adopt_memory_of(wasmtime_caller_t& caller) {
+  const std::string& name = module().memory_export();
+  wasmtime_extern_t item;
+  if (!name.empty() && wasmtime_caller_export_get(&caller, name.data(), name.size(), &item)) {
+    adopt_memory(item);
+  }
+}
+
+void WasmtimeInstance::raise(TrapReason reason, std::string message, std::int32_t exit_code) {
+  if (pending_ != nullptr) return;  // the first reason counts
+  pending_ = std::make_unique<Trap>();
+  pending_->reason = reason;
+  pending_->message = std::move(message);
+  pending_->exit_code = exit_code;
+}
+
+wasm_trap_t* WasmtimeInstance::host_call(const HostFunction& function, wasmtime_caller_t& caller,
+                                         RawValue* values) {
+  if (!started_ && !has_memory_) [[unlikely]]
+    adopt_memory_of(caller);
+  if (++host_calls_ > limits_.host_calls) [[unlikely]] {
+    raise(TrapReason::kHostCallLimit,
+          fmt::format("limit of {} host calls reached", limits_.host_calls), 0);
+  } else {
+    try {
+      function.invoke(*this, values);
+    } catch (const std::exception& error) {
+      raise(TrapReason::kHost,
+            fmt::format("host function {} failed: {}", function.name, error.what()), 0);
+    }
+  }
+  if (pending_ == nullptr) [[likely]]
+    return nullptr;
+  return wasmtime_trap_new("", 0);
+}
+
+std::unique_ptr<Trap> WasmtimeInstance::refuse_call(const char* name) {
+  auto trap = std::make_unique<Trap>();
+  trap->function = name == nullptr ? "" : name;
+  if (name == nullptr) {
+    trap->message = "called a function that the module does not export";
+  } else if (dead_) {
+    trap->message = "the instance has trapped before and cannot run again";
+  } else {
+    trap->reason = TrapReason::kStackOverflow;
+    trap->message = fmt::format("calls between host and guest nest deeper than {}", kMaxDepth);
+  }
+  return trap;
+}
+
+std::unique_ptr<Trap> WasmtimeInstance::invoke(const std::array<std::byte, 16>& handle,
+                                               const char* name, RawValue* values,
+                                               std::size_t count) {
+  if (dead_ || name == nullptr || depth_ >= kMaxDepth) [[unlikely]]
+    return refuse_call(name);
+  static_assert(sizeof(wasmtime_func_t) == sizeof handle);
+  static_assert(sizeof(wasmtime_val_raw_t) == sizeof(RawValue));
+  wasmtime_func_t function;
+  std::memcpy(&function, handle.data(), sizeof function);
+
+  wasm_trap_t* trap = nullptr;
+  const bool outermost = depth_ == 0;
+  if (outermost) begin();
+  ++depth_;
+  wasmtime_error_t* error = wasmtime_func_call_unchecked(
+      context_, &function, reinterpret_cast<wasmtime_val_raw_t*>(values), count, &trap);
+  --depth_;
+  if (outermost) end();
+  if (trap == nullptr && error == nullptr) [[likely]]
+    return nullptr;
+
+  const TrapHandle owned_trap(trap);
+  const ErrorHandle owned_error(error);
+  return finish(name, trap, error);
+}
+
+std::unique_ptr<Trap> WasmtimeInstance::finish(const char* name, const wasm_trap_t* trap,
+                                               const wasmtime_error_t* error) {
+  std::unique_ptr<Trap> out = std::move(pending_);
+  if (out == nullptr) {
+    out = std::make_unique<Trap>(describe_trap(trap, error));
+    blame_denied_growth(*out);
+  } else if (out->reason == TrapReason::kExit && out->exit_code != 0) {
+    blame_denied_growth(*out);
+  }
+  if (out->backtrace.empty()) out->backtrace = backtrace_of(trap, error);
+  out->function = name;
+  // A clean exit leaves the guest whole: Go command builds serve their exports after it.
+  if (out->reason != TrapReason::kExit || out->exit_code != 0) dead_ = true;
+  if (depth_ > 0) {
+    // Whatever the host function makes of it, the guest that called the host function must not go
+    // on.
+    pending_ = std::make_unique<Trap>(*out);
+  } else {
+    engine_.metrics().traps[static_cast<std::size_t>(out->reason)]->add();
+  }
+  return out;
+}
+
+// A guest that cannot get memory usually aborts; the limit, not the abort, is what its operator
+// must hear of.
+void WasmtimeInstance::blame_denied_growth(Trap& trap) const {
+  const bool follows = trap.reason == TrapReason::kUnreachable ||
+                       trap.reason == TrapReason::kOutOfBounds || trap.reason == TrapReason::kExit;
+  if (!follows || denied_ == Growth::kNone) return;
+  if (denied_ == Growth::kMemory) {
+    trap.reason = TrapReason::kMemoryLimit;
+    trap.message = fmt::format("memory limit of {} reached (asked for {})",
+                               size_text(limits_.memory), size_text(denied_size_));
+  } else {
+    trap.reason = TrapReason::kTableLimit;
+    trap.message = fmt::format("table limit of {} elements reached (asked for {})",
+                               limits_.table_elements, denied_size_);
+  }
+}
+
+Result<const char*> WasmtimeInstance::find(std::string_view name,
+                                           std::span<const ValueType> parameters,
+                                           std::span<const ValueType> results,
+                                           std::array<std::byte, 16>& handle) {
+  const Export* found = module().lookup(name);
+  if (found == nullptr) return nullptr;
+  if (found->kind != ExternKind::kFunction) {
+    return fail(ErrorKind::kInvalidArgument,
+                fmt::format("export {} is a {}, not a function", name, to_string(found->kind)));
+  }
+  if (!std::ranges::equal(found->type.parameters, parameters) ||
+      !std::ranges::equal(found->type.results, results)) {
+    const FunctionType wanted{{parameters.begin(), parameters.end()},
+                              {results.begin(), results.end()}};
+    return fail(ErrorKind::kInvalidArgument,
+                fmt::format("export {} has type {}, Heddle calls it as {}", name,
+                            to_string(found->type), to_string(wanted)));
+  }
+  wasmtime_extern_t item;
+  if (!started_ ||
+      !wasmtime_instance_export_get(context_, &instance_, name.data(), name.size(), &item)) {
+    return fail(ErrorKind::kConflict, fmt::format("export {}: the module has not started", name));
+  }
+  std::memcpy(handle.data(), &item.of.func, handle.size());
+  return found->name.c_str();
+}
+
+}  // namespace
+
+wasm_trap_t* call_host_function(void* function, wasmtime_caller_t* caller,
+                                wasmtime_val_raw_t* values, std::size_t /*count*/) {
+  auto* instance =
+      static_cast<WasmtimeInstance*>(wasmtime_context_get_data(wasmtime_caller_context(caller)));
+  return instance->host_call(*static_cast<const HostFunction*>(function), *caller,
+                             reinterpret_cast<RawValue*>(values));
+}
+
+Result<std::unique_ptr<Instance>> Instance::create(std::shared_ptr<const LinkedModule> linked,
+                                                   const Limits& limits, void* user,
+                                                   WasiHost* wasi) {
+  auto out = std::make_unique<WasmtimeInstance>(
+      std::static_pointer_cast<const WasmtimeLinkedModule>(std::move(linked)), limits, user, wasi);
+  if (auto started = out->start(); !started) return std::unexpected(std::move(started.error()));
+  return out;
+}
+
+}  // namespace heddle::sandbox
