@@ -1,0 +1,226 @@
+#include "config/checks.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+namespace heddle::config {
+namespace {
+
+class Checker {
+ public:
+  Checker(const Config& config, const Places& places, Problems& problems)
+      : config_(config), places_(places), problems_(problems) {}
+
+  void run() {
+    unique_names();
+    listeners();
+    admin();
+    upstreams();
+    for (std::size_t i = 0; i < config_.routes.size(); ++i) route(i);
+    if (!problems_.has_errors()) same_routes();
+  }
+
+ private:
+  // Two items of a list with the same `key`: both places are told. An item without the value was
+  // reported before.
+  template <typename Item>
+  void unique(std::string_view list, std::string_view key, const std::vector<Item>& items,
+              std::string Item::* member, std::string_view what) {
+    std::map<std::string, std::size_t, std::less<>> first;
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      const std::string& text = items[i].*member;
+      if (text.empty()) continue;
+      const auto [found, fresh] = first.emplace(text, i);
+      if (fresh) continue;
+      const Mark other = places_.of(child_path(item_path(list, found->second), key));
+      const std::string path = child_path(item_path(list, i), key);
+      problems_.error(places_.of(path), path,
+                      concat("there are two ", what, " ", quote(text), "; the other is at ",
+                             to_string(problems_.location(other))),
+                      "rename or remove one of them");
+    }
+  }
+
+  void unique_names() {
+    unique("listeners", "name", config_.listeners, &Listener::name, "listeners named");
+    unique("upstreams", "name", config_.upstreams, &Upstream::name, "upstreams named");
+    unique("plugins", "name", config_.plugins, &Plugin::name, "plugins named");
+    unique("routes", "id", config_.routes, &Route::id, "routes with the id");
+  }
+
+  static bool any_port(std::string_view address) { return address.ends_with(":0"); }
+
+  void listeners() {
+    std::map<std::string_view, std::size_t> first;
+    for (std::size_t i = 0; i < config_.listeners.size(); ++i) {
+      const std::string& address = config_.listeners[i].address;
+      const std::string path = child_path(item_path("listeners", i), "address");
+      if (any_port(address) || problems_.has_errors_at(path)) continue;
+      const auto [found, fresh] = first.emplace(address, i);
+      if (!fresh) {
+        const Mark other = places_.of(child_path(item_path("listeners", found->second), "address"));
+        problems_.error(places_.of(path), path,
+                        concat("two listeners have the address ", quote(address),
+                               "; the other is at ", to_string(problems_.location(other))),
+                        "give them different ports");
+      }
+      if (config_.admin.enabled && address == config_.admin.address) {
+        problems_.error(places_.of(path), path,
+                        concat("the admin API has the address ", quote(address), " too"),
+                        "give them different ports");
+      }
+    }
+  }
+
+  static bool is_loopback(std::string_view address) {
+    return address.starts_with("127.") || address.starts_with("[::1]") ||
+           address.starts_with("localhost:");
+  }
+
+  void admin() {
+    const Admin& admin = config_.admin;
+    if (!admin.enabled) return;
+    if (admin.auth_enabled && admin.users.empty() && !problems_.has_errors_at("admin.auth.users")) {
+      problems_.error(places_.of("admin.auth.enabled"), "admin.auth.users",
+                      "authentication is enabled, but there are no users",
+                      "for example users: {admin: \"$2y$10$…\"}");
+    }
+    if (!admin.auth_enabled && !is_loopback(admin.address)) {
+      problems_.warning(places_.of("admin.address"), "admin.address",
+                        concat("whoever reaches ", quote(admin.address),
+                               " may change plugins, as authentication is off"),
+                        "use 127.0.0.1:9091, or enable admin.auth");
+    }
+  }
+
+  void upstreams() {
+    for (std::size_t i = 0; i < config_.upstreams.size(); ++i) {
+      const Upstream& upstream = config_.upstreams[i];
+      const std::string path = item_path("upstreams", i);
+      const bool has_endpoints = !upstream.endpoints.empty();
+      const bool has_builtin = !upstream.builtin.empty();
+      const bool reported = problems_.has_errors_at(path);
+      if (has_endpoints && has_builtin) {
+        problems_.error(places_.of(child_path(path, "builtin")), path,
+                        "has both endpoints and builtin", "keep one of them");
+      } else if (!has_endpoints && !has_builtin && !reported) {
+        problems_.error(places_.of(path), path, "has neither endpoints nor builtin",
+                        "for example endpoints: [\"127.0.0.1:9000\"]");
+      }
+    }
+    if (config_.routes.empty() && !problems_.has_errors()) {
+      problems_.warning({}, "routes", "there are no routes; every request is answered with 404",
+                        "for example routes: [{path: /*, upstream: api}]");
+    }
+  }
+
+  template <typename Item>
+  static std::vector<std::string_view> names(const std::vector<Item>& items) {
+    std::vector<std::string_view> out;
+    out.reserve(items.size());
+    for (const Item& item : items) out.push_back(item.name);
+    return out;
+  }
+
+  static std::string suggestion(std::string_view name, const std::vector<std::string_view>& known) {
+    const std::string_view near = nearest(name, known);
+    if (!near.empty()) return concat("did you mean \"", near, "\"?");
+    return known.empty() ? "there are none" : concat("there are: ", join(known));
+  }
+
+  void route(std::size_t index) {
+    const Route& route = config_.routes[index];
+    const std::string path = item_path("routes", index);
+    const auto upstreams = names(config_.upstreams);
+    if (!route.upstream.empty() &&
+        std::ranges::find(upstreams, route.upstream) == upstreams.end()) {
+      const std::string own = child_path(path, "upstream");
+      problems_.error(places_.of(own), own, concat("there is no upstream ", quote(route.upstream)),
+                      suggestion(route.upstream, upstreams));
+    }
+    route_plugins(route, child_path(path, "plugins"));
+    route_methods(route, child_path(path, "methods"));
+    if (!route.strip_prefix.empty() && !route.strip_prefix.starts_with('/')) {
+      const std::string own = child_path(path, "strip_prefix");
+      problems_.error(places_.of(own), own,
+                      concat(quote(route.strip_prefix), " does not begin with /"),
+                      "for example /api");
+    }
+  }
+
+  void route_plugins(const Route& route, const std::string& path) {
+    const auto plugins = names(config_.plugins);
+    for (std::size_t i = 0; i < route.plugins.size(); ++i) {
+      const std::string& name = route.plugins[i];
+      if (std::ranges::find(plugins, name) != plugins.end()) continue;
+      const std::string own = item_path(path, i);
+      if (config_.plugin_directories.empty()) {
+        problems_.error(places_.of(own), own, concat("there is no plugin ", quote(name)),
+                        suggestion(name, plugins));
+      } else {
+        problems_.warning(places_.of(own), own,
+                          concat("no plugin ", quote(name), " stands under plugins:"),
+                          "it must come from plugin_directories");
+      }
+    }
+  }
+
+  void route_methods(const Route& route, const std::string& path) {
+    for (std::size_t i = 0; i < route.methods.size(); ++i) {
+      const std::string& method = route.methods[i];
+      if (std::ranges::none_of(method, [](char c) { return c >= 'a' && c <= 'z'; })) continue;
+      const std::string own = item_path(path, i);
+      problems_.warning(
+          places_.of(own), own,
+          concat(quote(method), " has lower-case letters; methods are case-sensitive"),
+          "for example GET");
+    }
+  }
+
+  static void append_matches(std::string& key, std::vector<Match> matches) {
+    std::ranges::sort(matches, {},
+                      [](const Match& match) { return std::tie(match.name, match.value); });
+    for (const Match& match : matches) key += concat(match.name, "\n", match.value, "\n");
+    key += '\r';
+  }
+
+  // Of two routes that match the same requests only the first is ever used.
+  void same_routes() {
+    std::map<std::string, std::size_t> first;
+    for (std::size_t i = 0; i < config_.routes.size(); ++i) {
+      const Route& route = config_.routes[i];
+      std::string key =
+          concat(route.host, "\n", route.path, "\n", std::to_string(route.priority), "\r");
+      std::vector<std::string> methods = route.methods;
+      std::ranges::sort(methods);
+      for (const std::string& method : methods) key += concat(method, "\n");
+      key += '\r';
+      append_matches(key, route.headers);
+      append_matches(key, route.query_params);
+      const auto [found, fresh] = first.emplace(std::move(key), i);
+      if (fresh) continue;
+      const Mark other = places_.of(item_path("routes", found->second));
+      const std::string path = item_path("routes", i);
+      problems_.warning(places_.of(path), path,
+                        concat("matches the same requests as the route at ",
+                               to_string(problems_.location(other)), ", which comes first"),
+                        "change one of them, or set priority");
+    }
+  }
+
+  const Config& config_;
+  const Places& places_;
+  Problems& problems_;
+};
+
+}  // namespace
+
+void check(const Config& config, const Places& places, Problems& problems) {
+  Checker(config, places, problems).run();
+}
+
+}  // namespace heddle::config

@@ -1,0 +1,98 @@
+#include <algorithm>
+#include <cstdlib>
+#include <set>
+
+#include "config/checks.h"
+
+namespace heddle::config {
+namespace {
+
+bool absent(const Node& root, std::string_view key) {
+  const Node* value = root.find(key);
+  return value == nullptr || value->is_null();
+}
+
+void complete_listeners(Config& config, const Places& places, Problems& problems) {
+  if (config.listeners.empty()) {
+    config.listeners.emplace_back().location = problems.location({});
+  }
+  for (std::size_t i = 1; i < config.listeners.size(); ++i) {
+    if (!places.has(child_path(item_path("listeners", i), "name"))) {
+      config.listeners[i].name = concat("listener-", std::to_string(i + 1));
+    }
+  }
+}
+
+// A file that has only `plugins:`, as in Loom's guide, must do something that can be seen.
+void complete_routes(Config& config, const Node& root, Problems& problems) {
+  if (!absent(root, "routes") || !absent(root, "upstreams")) return;
+  const Location location = problems.location({});
+  Upstream upstream;
+  upstream.name = "echo";
+  upstream.builtin = "echo";
+  upstream.location = location;
+  config.upstreams.push_back(std::move(upstream));
+  Route route;
+  route.id = "all";
+  route.upstream = "echo";
+  route.location = location;
+  config.routes.push_back(std::move(route));
+  // Of a file that is refused anyway it would only distract.
+  if (problems.has_errors()) return;
+  problems.warning({}, "",
+                   "there are no routes and upstreams; every request is answered by the "
+                   "built-in upstream echo",
+                   "add upstreams: and routes:");
+}
+
+// "/users/:id/*" -> "users-id"
+std::string id_from_path(std::string_view path) {
+  std::string id;
+  for (const char c : path) {
+    const bool word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      c == '_' || c == '.';
+    if (word) {
+      id += c;
+    } else if (!id.empty() && id.back() != '-') {
+      id += '-';
+    }
+    if (id.size() >= 64) break;
+  }
+  while (id.ends_with('-')) id.pop_back();
+  return id.empty() ? "all" : id;
+}
+
+void complete_route_ids(Config& config) {
+  std::set<std::string> taken;
+  for (const Route& route : config.routes) taken.insert(route.id);
+  for (Route& route : config.routes) {
+    if (!route.id.empty()) continue;
+    const std::string wanted = id_from_path(route.path);
+    route.id = wanted;
+    for (int number = 2; !taken.insert(route.id).second; ++number) {
+      route.id = concat(wanted, "-", std::to_string(number));
+    }
+  }
+}
+
+std::string default_cache_dir() {
+  // The base directory specification: a relative XDG_CACHE_HOME is to be ignored.
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  if (cache != nullptr && *cache == '/') return concat(cache, "/heddle");
+  const char* home = std::getenv("HOME");
+  return home != nullptr && *home == '/' ? concat(home, "/.cache/heddle") : std::string();
+}
+
+}  // namespace
+
+void complete(Config& config, const Node& root, const Places& places, Problems& problems) {
+  complete_listeners(config, places, problems);
+  complete_routes(config, root, problems);
+  complete_route_ids(config);
+  for (Plugin& plugin : config.plugins) {
+    if (std::ranges::find(plugin.phases, "all") != plugin.phases.end()) plugin.phases.clear();
+  }
+  if (!places.has("engine.cache_dir")) config.engine.cache_dir = default_cache_dir();
+}
+
+}  // namespace heddle::config

@@ -1,0 +1,191 @@
+// The configuration as the rest of Heddle reads it: plain values with every default filled in. Made
+// by the reader from the table of settings (settings.h), validated, and from then on immutable and
+// shared by shared_ptr<const Config>.
+//
+// Names, defaults and meaning: docs/configuration.md, generated from the same table.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+
+namespace heddle::config {
+
+using Milliseconds = std::chrono::milliseconds;
+
+// Where a value stands in the configuration, for messages: "loom.yaml:12:5".
+struct Location {
+  std::string file;
+  int line = 0;
+  int column = 0;
+};
+std::string to_string(const Location& location);
+
+struct ListenerLimits {
+  std::size_t max_head_bytes = std::size_t{64} << 10U;
+  std::size_t max_headers = 100;
+  std::size_t max_target_bytes = std::size_t{16} << 10U;
+  std::uint64_t max_body_bytes = 0;  // 0: no limit
+  Milliseconds idle_timeout{60'000};
+  Milliseconds head_timeout{10'000};
+  Milliseconds body_timeout{30'000};
+  Milliseconds send_timeout{30'000};
+  std::size_t max_connections = 10'000;  // per worker
+};
+
+struct Listener {
+  std::string name = "public";
+  std::string address = "127.0.0.1:8080";
+  std::string protocol = "http";
+  ListenerLimits limits;
+  Location location;
+};
+
+struct Admin {
+  bool enabled = true;
+  std::string address = "127.0.0.1:9091";
+  bool auth_enabled = false;
+  std::map<std::string, std::string> users;  // name -> argon2id or bcrypt hash
+  std::string realm = "Gateway Admin";
+  std::vector<std::string>
+      allowed_hosts;  // values of Host beside loopback names and the bound address
+};
+
+struct Endpoint {
+  std::string address;  // "host:port"
+  std::uint32_t weight = 1;
+};
+
+struct UpstreamLimits {
+  Milliseconds connect_timeout{5'000};
+  Milliseconds idle_timeout{55'000};
+  std::size_t max_idle = 256;           // per endpoint and worker
+  std::size_t max_connections = 1'024;  // per endpoint and worker
+};
+
+struct Upstream {
+  std::string name;
+  std::string builtin;  // "echo", or empty
+  std::vector<Endpoint> endpoints;
+  std::string load_balancer = "round_robin";
+  UpstreamLimits limits;
+  Location location;
+};
+
+struct Match {  // a header or query parameter that a request must have
+  std::string name;
+  std::string value;  // "*": any value
+};
+
+struct Route {
+  std::string id;
+  std::string host = "*";            // "*", "api.example.com", "*.example.com"
+  std::string path = "/*";           // exact, "/prefix/*", with ":param" segments
+  std::vector<std::string> methods;  // empty: every method
+  std::vector<Match> headers;
+  std::vector<Match> query_params;
+  std::string upstream;
+  std::vector<std::string> plugins;  // names; those of the file that no route names run everywhere
+  std::string strip_prefix;
+  Milliseconds timeout{30'000};
+  int priority = 0;
+  bool reroute = true;  // choose the route anew after a filter changed request headers
+  Location location;
+};
+
+enum class OnFailure : std::uint8_t { kClosed, kOpen, kReload };
+
+struct Smoke {
+  std::string method = "GET";
+  std::string path = "/";
+  std::vector<Match> headers;
+  std::string body;
+  std::optional<int> expect_status;
+  std::vector<Match> expect_headers;
+};
+
+struct Permissions {
+  std::vector<std::string> http;  // upstream names need none; "host:port", "*.suffix:port", "*"
+  bool shared_data = true;
+  std::vector<std::string> environment;  // names passed from Heddle's environment
+  std::vector<std::string> foreign_functions;
+};
+
+struct Plugin {
+  std::string name;
+  std::string path;  // absolute, or relative to the working directory, after resolving against the
+                     // file's folder
+  std::string kind;  // empty: found from the exports
+  std::vector<std::string>
+      phases;  // empty: all. on_request_headers on_request_body on_request_trailers
+               // on_response_headers on_response_body on_response_trailers on_log
+  int priority = 0;
+  std::optional<std::string>
+      configuration;  // the bytes for the plugin: compact JSON of a map, a string as it is
+  std::string vm_configuration;
+  std::string root_id;
+  std::string vm_id;
+  std::size_t memory_limit = std::size_t{16} << 20U;
+  Milliseconds timeout{100};
+  std::size_t buffer_limit = std::size_t{1} << 20U;
+  std::size_t log_lines_per_second = 1'000;
+  std::size_t log_line_bytes = 4'096;
+  std::uint64_t host_calls = 10'000;
+  std::size_t outbound_calls = 8;  // at a time and exchange
+  OnFailure on_failure = OnFailure::kClosed;
+  int failure_status = 500;
+  bool allow_on_headers_stop_iteration = false;
+  std::string property_encoding = "typed";  // or "strings"
+  bool enabled = true;
+  Permissions permissions;
+  std::map<std::string, std::string> environment;  // set for the plugin
+  std::vector<Smoke> smoke;
+  std::string sha256;  // lower-case hex, or empty
+  Location location;
+};
+
+struct PluginDirectory {
+  std::string path;
+  bool watch = true;
+  Location location;
+};
+
+struct Engine {
+  std::string cache_dir;  // resolved; empty: no cache
+  std::string strategy = "cranelift";
+  std::uint32_t instances = 1'000;
+};
+
+struct Logging {
+  LogLevel level = LogLevel::kInfo;
+  std::string format = "json";
+  bool access_log = true;
+  std::string file;  // empty: standard output
+};
+
+struct Config {
+  std::vector<Listener> listeners;  // at least one
+  Admin admin;
+  std::vector<Upstream> upstreams;
+  std::vector<Route> routes;
+  std::vector<Plugin> plugins;
+  std::vector<PluginDirectory> plugin_directories;
+  Engine engine;
+  Logging logging;
+  bool metrics_enabled = true;
+  std::string metrics_path = "/metrics";
+  std::size_t workers = 0;  // 0: one per core
+  Milliseconds drain_timeout{30'000};
+  std::string data_dir = "data";
+
+  std::vector<std::string> files;  // what it was read from
+  std::string effective_yaml;      // every setting with its value, secrets redacted; GET /config
+};
+
+}  // namespace heddle::config

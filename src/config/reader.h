@@ -1,0 +1,45 @@
+// Reads YAML (JSON is YAML) into a Config, reporting every problem at once.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "config/config.h"
+
+namespace heddle::config {
+
+// One problem of a configuration: where, what, and what would be right.
+struct Problem {
+  enum class Severity : std::uint8_t { kWarning, kError } severity = Severity::kError;
+  Location location;
+  std::string path;     // "plugins[2].timeout"
+  std::string message;  // "\"fast\" is not a duration"
+  std::string hint;     // "for example 100ms, 5s, 1m"
+};
+std::string to_string(
+    const Problem& problem);  // "loom.yaml:12:5: error: plugins[2].timeout: … (…)"
+
+struct ReadOptions {
+  bool lenient = false;  // unknown keys are warnings
+};
+
+struct ReadResult {
+  std::shared_ptr<const Config> config;  // null when there is an error
+  std::vector<Problem> problems;         // errors and warnings, in order of file and line
+  bool ok() const { return config != nullptr; }
+};
+
+// `path`: a file, or a folder whose *.yaml and *.yml are merged in name order.
+ReadResult read(const std::string& path, const ReadOptions& options);
+// `name` stands for the file in messages; relative paths are resolved against `base_dir`.
+ReadResult read_text(std::string_view yaml, const std::string& name, const std::string& base_dir,
+                     const ReadOptions& options);
+
+// Generated from the table of settings.
+std::string markdown_reference();
+std::string json_schema();
+
+}  // namespace heddle::config

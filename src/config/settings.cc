@@ -1,0 +1,394 @@
+#include "config/settings.h"
+
+#include <array>
+
+namespace heddle::config {
+namespace {
+
+using access::list;
+using access::object;
+using access::value;
+using enum Type;
+using enum Problem::Severity;
+
+constexpr std::int64_t kKiB = 1 << 10;
+constexpr std::int64_t kMiB = 1 << 20;
+constexpr std::int64_t kGiB = 1 << 30;
+constexpr std::int64_t kDay = 86'400'000;
+constexpr std::int64_t kMillion = 1'000'000;
+
+constexpr std::array<std::string_view, 1> kProtocols = {"http"};
+constexpr std::array<std::string_view, 7> kLaterProtocols = {"https", "h2c", "http3", "grpc",
+                                                             "grpcs", "tcp", "tls"};
+constexpr std::array<std::string_view, 1> kBalancers = {"round_robin"};
+constexpr std::array<std::string_view, 4> kLaterBalancers = {"weighted", "least_conn", "random",
+                                                             "consistent_hash"};
+constexpr std::array<std::string_view, 2> kBuiltins = {"", "echo"};
+constexpr std::array<std::string_view, 2> kKinds = {"", "proxy_wasm"};
+constexpr std::array<std::string_view, 4> kLaterKinds = {"route", "json_rpc", "message_hook",
+                                                         "native_hook"};
+constexpr std::array<std::string_view, 8> kPhases = {"all",
+                                                     "on_request_headers",
+                                                     "on_request_body",
+                                                     "on_request_trailers",
+                                                     "on_response_headers",
+                                                     "on_response_body",
+                                                     "on_response_trailers",
+                                                     "on_log"};
+constexpr std::array<std::string_view, 3> kOnFailure = {"closed", "open", "reload"};
+constexpr std::array<std::string_view, 2> kEncodings = {"typed", "strings"};
+constexpr std::array<std::string_view, 2> kStrategies = {"cranelift", "pulley"};
+constexpr std::array<std::string_view, 8> kLogLevels = {"trace", "debug", "info",     "warn",
+                                                        "error", "off",   "critical", "warning"};
+constexpr std::array<std::string_view, 2> kLogFormats = {"json", "text"};
+
+// One row, two or three lines: the table is read as a table.
+// clang-format off
+constexpr Setting kListenerLimits[] = {
+    {.key = "max_head_bytes", .type = kSize, .member = value<&ListenerLimits::max_head_bytes>(),
+     .min = kKiB, .max = kMiB,
+     .help = "Longest request line and headers together; beyond it 431."},
+    {.key = "max_headers", .type = kInteger, .member = value<&ListenerLimits::max_headers>(),
+     .min = 1, .max = 10'000, .help = "Most headers of a request; beyond it 431."},
+    {.key = "max_target_bytes", .type = kSize,
+     .member = value<&ListenerLimits::max_target_bytes>(), .min = 64, .max = kMiB,
+     .help = "Longest request target (path and query); beyond it 414."},
+    {.key = "max_body_bytes", .type = kSize, .member = value<&ListenerLimits::max_body_bytes>(),
+     .min = 0, .help = "Longest request body, 0 for no limit; beyond it 413."},
+    {.key = "idle_timeout", .type = kDuration, .member = value<&ListenerLimits::idle_timeout>(),
+     .min = 1, .max = kDay, .help = "How long a connection may wait between two requests."},
+    {.key = "head_timeout", .type = kDuration, .member = value<&ListenerLimits::head_timeout>(),
+     .min = 1, .max = kDay, .help = "How long a client may take to send a request's headers."},
+    {.key = "body_timeout", .type = kDuration, .member = value<&ListenerLimits::body_timeout>(),
+     .min = 1, .max = kDay, .help = "How long a client may pause within a request body."},
+    {.key = "send_timeout", .type = kDuration, .member = value<&ListenerLimits::send_timeout>(),
+     .min = 1, .max = kDay, .help = "How long a client may take no bytes of a response."},
+    {.key = "max_connections", .type = kInteger,
+     .member = value<&ListenerLimits::max_connections>(), .min = 1, .max = kMillion,
+     .help = "Most open connections, per worker."},
+};
+
+constexpr Setting kListener[] = {
+    {.key = "name", .member = value<&Listener::name>(), .check = check_name,
+     .shown_default = "public, then listener-2, …", .example = "public",
+     .help = "Name for logs and metrics."},
+    {.key = "address", .member = value<&Listener::address>(), .check = check_listen_address,
+     .example = "\":8080\"",
+     .help = "Host and port to listen on; without host: every interface."},
+    {.key = "protocol", .type = kChoice, .member = value<&Listener::protocol>(),
+     .choices = kProtocols, .later_choices = kLaterProtocols,
+     .help = "What clients speak: HTTP/1.1, and HTTP/2 by prior knowledge.", .severity = kError},
+    {.key = "limits", .type = kObject, .member = object<&Listener::limits>(),
+     .rows = kListenerLimits, .help = "What one client may ask for."},
+    {.key = "tls", .type = kLater, .help = "Certificate and key of a TLS listener.",
+     .severity = kError, .later = "TLS"},
+};
+
+constexpr Setting kAdminAuth[] = {
+    {.key = "enabled", .type = kBoolean, .member = value<&Admin::auth_enabled>(),
+     .help = "Whether the admin API asks for a name and a password (basic authentication)."},
+    {.key = "users", .type = kPairs, .member = value<&Admin::users>(),
+     .check = check_password_hash, .check_key = check_name, .example = "{admin: \"$2y$10$…\"}",
+     .help = "Names with argon2id or bcrypt hashes of their passwords.", .secret = true},
+    {.key = "realm", .member = value<&Admin::realm>(), .help = "Realm that a browser shows."},
+};
+
+constexpr Setting kAdmin[] = {
+    {.key = "enabled", .type = kBoolean, .member = value<&Admin::enabled>(),
+     .help = "Whether the admin API listens.", .needs_restart = true},
+    {.key = "address", .member = value<&Admin::address>(), .check = check_listen_address,
+     .example = "127.0.0.1:9091", .help = "Host and port of the admin API.",
+     .needs_restart = true},
+    {.key = "auth", .type = kObject, .rows = kAdminAuth, .help = "Who may use the admin API."},
+    {.key = "allowed_hosts", .type = kTexts, .member = value<&Admin::allowed_hosts>(),
+     .check = check_allowed_host, .example = "[gateway.internal]",
+     .help = "Values of the Host header accepted beside loopback names and the address itself."},
+};
+
+constexpr Setting kEndpoint[] = {
+    {.key = "address", .member = value<&Endpoint::address>(), .check = check_endpoint,
+     .example = "127.0.0.1:9000", .help = "Host and port; http:// before it is accepted.",
+     .required = true},
+    {.key = "weight", .type = kInteger, .member = value<&Endpoint::weight>(), .min = 1,
+     .max = 65'535, .help = "Share of the endpoint; round_robin takes every endpoint in turn."},
+};
+
+constexpr Setting kUpstreamLimits[] = {
+    {.key = "connect_timeout", .type = kDuration,
+     .member = value<&UpstreamLimits::connect_timeout>(), .min = 1, .max = kDay,
+     .help = "How long connecting to an endpoint may take."},
+    {.key = "idle_timeout", .type = kDuration, .member = value<&UpstreamLimits::idle_timeout>(),
+     .min = 1, .max = kDay, .help = "How long an unused connection is kept."},
+    {.key = "max_idle", .type = kInteger, .member = value<&UpstreamLimits::max_idle>(), .min = 0,
+     .max = 100'000, .help = "Most unused connections kept, per endpoint and worker."},
+    {.key = "max_connections", .type = kInteger,
+     .member = value<&UpstreamLimits::max_connections>(), .min = 1, .max = 100'000,
+     .help = "Most connections, per endpoint and worker."},
+};
+
+constexpr Setting kUpstream[] = {
+    {.key = "name", .member = value<&Upstream::name>(), .check = check_name, .example = "api",
+     .help = "Name that routes and plugins use.", .required = true},
+    {.key = "endpoints", .type = kList, .member = list<&Upstream::endpoints>(), .rows = kEndpoint,
+     .shorthand = "address", .example = "[\"127.0.0.1:9000\"]",
+     .help = "The servers behind the name, as host:port or as maps."},
+    {.key = "builtin", .type = kChoice, .member = value<&Upstream::builtin>(),
+     .choices = kBuiltins, .example = "echo",
+     .help = "Instead of endpoints: echo answers with what it saw."},
+    {.key = "load_balancer", .type = kChoice, .member = value<&Upstream::load_balancer>(),
+     .choices = kBalancers, .later_choices = kLaterBalancers,
+     .help = "How an endpoint is chosen.", .later = "this balancing"},
+    {.key = "limits", .type = kObject, .member = object<&Upstream::limits>(),
+     .rows = kUpstreamLimits, .help = "Connections and their timeouts."},
+    {.key = "tls", .type = kLater, .help = "TLS towards the endpoints.", .severity = kError,
+     .later = "TLS"},
+    {.key = "protocol", .type = kLater, .help = "HTTP/2 towards the endpoints.",
+     .severity = kError, .later = "HTTP/2 towards upstreams", .harmless = "http"},
+    {.key = "health_check", .type = kLater, .help = "Active health checks."},
+    {.key = "circuit_breaker", .type = kLater, .help = "Circuit breaker."},
+    {.key = "retry", .type = kLater, .help = "Retries."},
+    {.key = "bulkhead", .type = kLater, .help = "Limit of concurrent requests."},
+    {.key = "service_discovery", .type = kLater, .help = "Endpoints from a registry."},
+    {.key = "consistent_hash", .type = kLater, .help = "Options of consistent hashing."},
+};
+
+constexpr Setting kRoute[] = {
+    {.key = "id", .member = value<&Route::id>(), .check = check_name,
+     .shown_default = "made from the path", .example = "users",
+     .help = "Name for logs, metrics and the admin API."},
+    {.key = "host", .member = value<&Route::host>(), .check = check_host,
+     .example = "\"*.example.com\"",
+     .help = "Host of the request: any, one, or all below a domain."},
+    {.key = "path", .member = value<&Route::path>(), .check = check_route_path,
+     .example = "/users/:id", .help = "Exact path, /prefix/*, or with :param segments."},
+    {.key = "methods", .type = kTexts, .member = value<&Route::methods>(), .check = check_token,
+     .example = "[GET, POST]", .help = "Methods; none means every method."},
+    {.key = "headers", .type = kPairs, .member = value<&Route::headers>(),
+     .check_key = check_token, .example = "{x-version: \"2\"}",
+     .help = "Headers that the request must have; \"*\" is any value."},
+    {.key = "query_params", .type = kPairs, .member = value<&Route::query_params>(),
+     .example = "{debug: \"1\"}",
+     .help = "Query parameters that the request must have; \"*\" is any value."},
+    {.key = "upstream", .member = value<&Route::upstream>(), .check = check_name,
+     .example = "api", .help = "Name of the upstream that answers.", .required = true},
+    {.key = "plugins", .type = kTexts, .member = value<&Route::plugins>(), .check = check_name,
+     .example = "[auth]",
+     .help = "Plugins that run here; a plugin that no route names runs on every route."},
+    {.key = "strip_prefix", .member = value<&Route::strip_prefix>(), .example = "/api",
+     .help = "Taken off the beginning of the path before it goes upstream."},
+    {.key = "timeout", .type = kDuration, .member = value<&Route::timeout>(), .min = 1,
+     .max = kDay, .help = "Until the response is complete; beyond it 504."},
+    {.key = "priority", .type = kInteger, .member = value<&Route::priority>(), .min = -kMillion,
+     .max = kMillion, .help = "Routes with a higher priority are tried first."},
+    {.key = "reroute", .type = kBoolean, .member = value<&Route::reroute>(),
+     .help = "Choose the route anew after a plugin changed the request's headers."},
+};
+
+constexpr Setting kPermissions[] = {
+    {.key = "http", .type = kTexts, .member = value<&Permissions::http>(),
+     .check = check_outbound, .example = "[\"auth.internal:443\"]",
+     .help = "Addresses that it may call: host:port, *.suffix:port or \"*\"; upstreams need none."},
+    {.key = "shared_data", .type = kBoolean, .member = value<&Permissions::shared_data>(),
+     .help = "Whether it may use shared data and queues."},
+    {.key = "environment", .type = kTexts, .member = value<&Permissions::environment>(),
+     .check = check_variable_name, .example = "[REGION]",
+     .help = "Variables of Heddle's environment that it sees."},
+    {.key = "foreign_functions", .type = kTexts,
+     .member = value<&Permissions::foreign_functions>(), .check = check_name,
+     .help = "Foreign functions that it may call."},
+    {.key = "sql", .type = kLater, .help = "Access to the database.", .harmless = "false"},
+};
+
+constexpr Setting kExpect[] = {
+    {.key = "status", .type = kInteger, .member = value<&Smoke::expect_status>(), .min = 100,
+     .max = 599, .shown_default = "any", .example = "200", .help = "Status of the response."},
+    {.key = "headers", .type = kPairs, .member = value<&Smoke::expect_headers>(),
+     .check_key = check_token, .help = "Headers of the response; \"*\" is any value."},
+};
+
+constexpr Setting kSmoke[] = {
+    {.key = "method", .member = value<&Smoke::method>(), .check = check_token,
+     .help = "Method of the request."},
+    {.key = "path", .member = value<&Smoke::path>(), .check = check_request_target,
+     .help = "Path of the request."},
+    {.key = "headers", .type = kPairs, .member = value<&Smoke::headers>(),
+     .check_key = check_token, .help = "Headers of the request."},
+    {.key = "body", .member = value<&Smoke::body>(), .check = check_body,
+     .help = "Body of the request."},
+    {.key = "expect", .type = kObject, .rows = kExpect, .help = "What the response must be."},
+};
+
+constexpr Setting kPlugin[] = {
+    {.key = "name", .member = value<&Plugin::name>(), .check = check_name, .example = "auth",
+     .help = "Name that routes and the admin API use.", .required = true},
+    {.key = "path", .type = kPath, .member = value<&Plugin::path>(), .check = check_plugin_path,
+     .example = "plugins/auth.wasm", .help = "The module; relative to the configuration file.",
+     .required = true, .beside_file = true},
+    {.key = "kind", .type = kChoice, .member = value<&Plugin::kind>(), .choices = kKinds,
+     .later_choices = kLaterKinds, .shown_default = "found from the exports",
+     .example = "proxy_wasm", .help = "The contract that the module is written against.",
+     .severity = kError},
+    {.key = "phase", .type = kTexts, .member = value<&Plugin::phases>(), .choices = kPhases,
+     .shown_default = "all", .example = "on_request_headers",
+     .help = "The callbacks that run, one or a list; all: every one that the module has.",
+     .one_or_many = true},
+    {.key = "priority", .type = kInteger, .member = value<&Plugin::priority>(), .min = -kMillion,
+     .max = kMillion, .help = "Higher runs earlier for requests and later for responses."},
+    {.key = "config", .type = kPayload, .member = value<&Plugin::configuration>(),
+     .example = "{key1: value1}",
+     .help = "The plugin's configuration: a map or list reaches it as JSON, a string as it is."},
+    {.key = "vm_config", .type = kPayload, .member = value<&Plugin::vm_configuration>(),
+     .help = "The same for its virtual machine (proxy_on_vm_start)."},
+    {.key = "root_id", .member = value<&Plugin::root_id>(),
+     .help = "Which root context of the module to use."},
+    {.key = "vm_id", .member = value<&Plugin::vm_id>(),
+     .help = "Plugins with the same vm_id share data and queues."},
+    {.key = "memory_limit", .type = kSize, .member = value<&Plugin::memory_limit>(),
+     .min = 64 * kKiB, .max = 4 * kGiB, .help = "Most memory of one instance."},
+    {.key = "timeout", .type = kDuration, .member = value<&Plugin::timeout>(), .min = 1,
+     .max = kDay, .help = "Longest call of one callback."},
+    {.key = "buffer_limit", .type = kSize, .member = value<&Plugin::buffer_limit>(), .min = 0,
+     .max = kGiB, .help = "Most body bytes kept while the plugin holds a message back."},
+    {.key = "log_lines_per_second", .type = kInteger,
+     .member = value<&Plugin::log_lines_per_second>(), .min = 0, .max = kMillion,
+     .help = "Log lines beyond it are dropped and counted."},
+    {.key = "log_line_bytes", .type = kSize, .member = value<&Plugin::log_line_bytes>(),
+     .min = 64, .max = kMiB, .help = "A longer log line is cut."},
+    {.key = "host_calls", .type = kInteger, .member = value<&Plugin::host_calls>(), .min = 1,
+     .max = 1'000 * kMillion, .help = "Most calls of host functions within one callback."},
+    {.key = "outbound_calls", .type = kInteger, .member = value<&Plugin::outbound_calls>(),
+     .min = 0, .max = 1'000, .help = "Most outbound calls at a time, per exchange."},
+    {.key = "on_failure", .type = kChoice, .member = value<&Plugin::on_failure>(),
+     .choices = kOnFailure,
+     .help = "After a trap: fail the request, let it pass, or fail it and load the plugin anew."},
+    {.key = "failure_status", .type = kInteger, .member = value<&Plugin::failure_status>(),
+     .min = 400, .max = 599, .help = "Status of a request that fails because of the plugin."},
+    {.key = "allow_on_headers_stop_iteration", .type = kBoolean,
+     .member = value<&Plugin::allow_on_headers_stop_iteration>(),
+     .help = "Whether Pause on headers stops only the headers, as in Envoy with this option."},
+    {.key = "property_encoding", .type = kChoice, .member = value<&Plugin::property_encoding>(),
+     .choices = kEncodings,
+     .help = "How numbers and booleans among properties reach the plugin: Envoy's bytes, or text."},
+    {.key = "enabled", .type = kBoolean, .member = value<&Plugin::enabled>(),
+     .help = "Whether it runs after the start."},
+    {.key = "permissions", .type = kObject, .member = object<&Plugin::permissions>(),
+     .rows = kPermissions, .help = "What it may reach."},
+    {.key = "environment", .type = kPairs, .member = value<&Plugin::environment>(),
+     .check_key = check_variable_name, .example = "{REGION: eu}",
+     .help = "Environment variables set for it.", .secret = true},
+    {.key = "smoke", .type = kList, .member = list<&Plugin::smoke>(), .rows = kSmoke,
+     .help = "Requests that a new version must answer as expected before it serves."},
+    {.key = "sha256", .member = value<&Plugin::sha256>(), .check = check_sha256,
+     .help = "SHA-256 of the file; a file that does not match is refused."},
+    {.key = "scope", .type = kLater, .help = "Where the plugin runs."},
+    {.key = "log_level", .type = kLater, .help = "Log level of one plugin."},
+};
+
+constexpr Setting kPluginDirectory[] = {
+    {.key = "path", .type = kPath, .member = value<&PluginDirectory::path>(),
+     .check = check_plugin_path, .example = "plugins",
+     .help = "The folder; relative to the configuration file.", .required = true,
+     .beside_file = true},
+    {.key = "watch", .type = kBoolean, .member = value<&PluginDirectory::watch>(),
+     .help = "Whether changes of its files take effect at once."},
+};
+
+constexpr Setting kEngine[] = {
+    {.key = "cache_dir", .type = kPath, .member = value<&Engine::cache_dir>(),
+     .shown_default = "$XDG_CACHE_HOME/heddle or ~/.cache/heddle", .example = "~/.cache/heddle",
+     .help = "Folder of compiled code, owned by the user with mode 0700; empty: no cache.",
+     .needs_restart = true},
+    {.key = "strategy", .type = kChoice, .member = value<&Engine::strategy>(),
+     .choices = kStrategies, .help = "Machine code, or the portable interpreter.",
+     .needs_restart = true},
+    {.key = "instances", .type = kInteger, .member = value<&Engine::instances>(), .min = 1,
+     .max = 100'000, .help = "Most plugin instances of the process.", .needs_restart = true},
+};
+
+constexpr Setting kLogging[] = {
+    {.key = "level", .type = kChoice, .member = value<&Logging::level>(), .choices = kLogLevels,
+     .help = "Least level that is written."},
+    {.key = "format", .type = kChoice, .member = value<&Logging::format>(),
+     .choices = kLogFormats, .help = "One JSON object or one line of text per entry.",
+     .needs_restart = true},
+    {.key = "access_log", .type = kBoolean, .member = value<&Logging::access_log>(),
+     .help = "Whether every request is logged."},
+    {.key = "file", .type = kPath, .member = value<&Logging::file>(),
+     .shown_default = "standard output", .example = "/var/log/heddle.log",
+     .help = "File to append to.", .needs_restart = true},
+};
+
+constexpr Setting kPrometheus[] = {
+    {.key = "enabled", .type = kBoolean, .member = value<&Config::metrics_enabled>(),
+     .help = "Whether metrics are served on the admin address."},
+    {.key = "path", .member = value<&Config::metrics_path>(), .check = check_url_path,
+     .help = "Path of the metrics."},
+};
+
+constexpr Setting kMetrics[] = {
+    {.key = "prometheus", .type = kObject, .rows = kPrometheus,
+     .help = "Metrics for Prometheus."},
+    {.key = "opentelemetry", .type = kLater, .help = "Metrics sent by OTLP."},
+};
+
+constexpr Setting kConfig[] = {
+    {.key = "listeners", .type = kList, .member = list<&Config::listeners>(), .rows = kListener,
+     .shown_default = "one at 127.0.0.1:8080", .help = "Where clients connect."},
+    {.key = "admin", .type = kObject, .member = object<&Config::admin>(), .rows = kAdmin,
+     .help = "The admin API and its dashboard."},
+    {.key = "upstreams", .type = kList, .member = list<&Config::upstreams>(), .rows = kUpstream,
+     .shown_default = "echo, when there are no routes either",
+     .help = "The servers that requests go to."},
+    {.key = "routes", .type = kList, .member = list<&Config::routes>(), .rows = kRoute,
+     .shown_default = "/* to echo, when there are no upstreams either",
+     .help = "Which requests go to which upstream."},
+    {.key = "plugins", .type = kList, .member = list<&Config::plugins>(), .rows = kPlugin,
+     .help = "The plugins; one that no route names runs on every route."},
+    {.key = "plugin_directories", .type = kList, .member = list<&Config::plugin_directories>(),
+     .rows = kPluginDirectory, .shorthand = "path", .example = "[{path: plugins, watch: true}]",
+     .help = "Folders whose modules are all loaded."},
+    {.key = "engine", .type = kObject, .member = object<&Config::engine>(), .rows = kEngine,
+     .help = "The WebAssembly engine."},
+    {.key = "logging", .type = kObject, .member = object<&Config::logging>(), .rows = kLogging,
+     .help = "The process log."},
+    {.key = "metrics", .type = kObject, .rows = kMetrics, .help = "Metrics."},
+    {.key = "workers", .type = kInteger, .member = value<&Config::workers>(), .min = 0,
+     .max = 256, .help = "Worker threads; 0 is one per core.", .needs_restart = true},
+    {.key = "drain_timeout", .type = kDuration, .member = value<&Config::drain_timeout>(),
+     .min = 0, .max = kDay,
+     .help = "How long open exchanges may go on after a reload or a stop."},
+    {.key = "data_dir", .type = kPath, .member = value<&Config::data_dir>(),
+     .help = "Folder of databases and plugin state; relative to the working directory.",
+     .needs_restart = true},
+    {.key = "messaging", .type = kLater, .help = "The message service."},
+    {.key = "storage", .type = kLater, .help = "The database."},
+    {.key = "redis", .type = kLater, .help = "Redis."},
+    {.key = "tracing", .type = kLater, .help = "Traces sent by OTLP."},
+    {.key = "rate_limit", .type = kLater, .help = "Rate limit per client.", .severity = kError,
+     .later = "rate limiting", .off_by_default = true},
+    {.key = "cors", .type = kLater, .help = "Cross-origin requests."},
+    {.key = "cache", .type = kLater, .help = "Response cache."},
+    {.key = "ai_gateway", .type = kLater, .help = "Gateway of language models."},
+};
+// clang-format on
+
+// Every row reaches into the object that its table is used on.
+constexpr bool fits(std::span<const Setting> rows, const void* owner) {
+  for (const Setting& row : rows) {
+    const bool reaches = row.member.owner != nullptr;
+    if (reaches && row.member.owner != owner) return false;
+    const bool nested = row.type == kObject || row.type == kList;
+    if (!reaches && row.type != kLater && row.type != kObject) return false;
+    if (nested && !fits(row.rows, reaches ? row.member.item : owner)) return false;
+  }
+  return true;
+}
+static_assert(fits(kConfig, &access::kTag<Config>));
+
+}  // namespace
+
+std::span<const Setting> settings() {
+  return kConfig;
+}
+
+}  // namespace heddle::config

@@ -1,0 +1,107 @@
+#include "config/sources.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <utility>
+
+#include "config/decode.h"
+#include "config/yaml.h"
+
+namespace heddle::config {
+namespace {
+
+namespace fs = std::filesystem;
+
+void report(Problems& problems, const std::string& path, std::string message,
+            std::string hint = {}) {
+  problems.add(Problem::Severity::kError, {.file = path}, "", std::move(message), std::move(hint));
+}
+
+std::vector<std::string> files_of_folder(const std::string& path, Problems& problems) {
+  std::vector<std::string> files;
+  std::error_code error;
+  fs::directory_iterator iterator(path, error);
+  for (; !error && iterator != fs::directory_iterator(); iterator.increment(error)) {
+    const fs::path& file = iterator->path();
+    const bool yaml = file.extension() == ".yaml" || file.extension() == ".yml";
+    if (!yaml || file.filename().string().starts_with('.')) continue;
+    if (std::error_code ignored; iterator->is_directory(ignored)) continue;
+    files.push_back(file.string());
+  }
+  if (error) {
+    report(problems, path, concat("the folder cannot be read: ", error.message()));
+    return {};
+  }
+  if (files.empty()) {
+    report(problems, path, "the folder has no *.yaml file", "for example 10-listeners.yaml");
+  }
+  std::ranges::sort(files);
+  return files;
+}
+
+}  // namespace
+
+std::vector<std::string> find_files(const std::string& path, Problems& problems) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (status.type() == fs::file_type::not_found) {
+    report(problems, path, "there is no such file or folder",
+           "give the configuration with -c FILE");
+    return {};
+  }
+  if (error) {
+    report(problems, path, concat("cannot be read: ", error.message()));
+    return {};
+  }
+  if (fs::is_directory(status)) return files_of_folder(path, problems);
+  return {path};
+}
+
+std::optional<std::string> read_file(const std::string& path, std::uint32_t file,
+                                     Problems& problems) {
+  std::ifstream stream(path, std::ios::binary);
+  if (!stream) {
+    problems.error({.file = file}, "", concat("cannot be opened: ", std::strerror(errno)));
+    return std::nullopt;
+  }
+  // One byte over the limit is enough for parse_yaml to refuse it.
+  std::string bytes(kMaxFileBytes + 1, '\0');
+  stream.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  if (stream.bad()) {
+    problems.error({.file = file}, "", concat("cannot be read: ", std::strerror(errno)));
+    return std::nullopt;
+  }
+  bytes.resize(static_cast<std::size_t>(stream.gcount()));
+  return bytes;
+}
+
+void merge(Node& into, Node&& from, const std::string& path, Problems& problems) {
+  if (from.is_null()) return;
+  if (into.is_null()) {
+    into = std::move(from);
+  } else if (into.is_map() && from.is_map()) {
+    for (std::size_t i = 0; i < from.items.size(); ++i) {
+      const auto found = std::ranges::find(into.keys, from.keys[i].text, &Node::Key::text);
+      if (found == into.keys.end()) {
+        into.keys.push_back(std::move(from.keys[i]));
+        into.items.push_back(std::move(from.items[i]));
+        continue;
+      }
+      const auto index = static_cast<std::size_t>(found - into.keys.begin());
+      merge(into.items[index], std::move(from.items[i]), child_path(path, from.keys[i].text),
+            problems);
+    }
+  } else if (into.is_list() && from.is_list()) {
+    into.items.insert(into.items.end(), std::make_move_iterator(from.items.begin()),
+                      std::make_move_iterator(from.items.end()));
+  } else if (!into.is_scalar() || !from.is_scalar() || into.text != from.text) {
+    problems.error(from.mark, path,
+                   concat("is given twice, also at ", to_string(problems.location(into.mark))),
+                   "keep it in one of the files");
+  }
+}
+
+}  // namespace heddle::config
