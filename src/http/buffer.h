@@ -1,4 +1,5 @@
-// Body bytes on their way: a queue of slices of reference-counted blocks. Moving a Buffer moves no bytes.
+// Body bytes on their way: a queue of slices of reference-counted blocks. Moving a Buffer moves no
+// bytes.
 //
 // Not thread-safe: blocks, slices and buffers stay on the worker that made them.
 #pragma once
@@ -7,7 +8,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,7 +20,8 @@ namespace heddle::http {
 class Block {
  public:
   static constexpr std::size_t kStandardSize = std::size_t{16} * 1024 - 64;
-  static constexpr std::size_t kLargeSize = std::size_t{64} * 1024 - 64;  // for bulk bodies; recycled too
+  static constexpr std::size_t kLargeSize =
+      std::size_t{64} * 1024 - 64;  // for bulk bodies; recycled too
 
   static Block* create(std::size_t capacity);  // with one reference
   void ref() { ++refs_; }
@@ -71,8 +72,17 @@ struct Slice {
 class Buffer {
  public:
   Buffer() = default;
-  Buffer(Buffer&&) noexcept = default;
-  Buffer& operator=(Buffer&&) noexcept = default;
+  Buffer(Buffer&& other) noexcept
+      : slices_(std::exchange(other.slices_, {})),
+        head_(std::exchange(other.head_, 0)),
+        size_(std::exchange(other.size_, 0)) {}
+  Buffer& operator=(Buffer&& other) noexcept {
+    slices_.swap(other.slices_);  // `other` keeps the memory of the list for its next bytes
+    head_ = std::exchange(other.head_, 0);
+    size_ = std::exchange(other.size_, 0);
+    other.slices_.clear();
+    return *this;
+  }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
 
@@ -81,13 +91,14 @@ class Buffer {
   void clear();
 
   void append(std::string_view bytes);  // copies
-  void append(Slice slice);             // shares
+  void append(Slice slice);             // shares; joins a slice that continues the last one
   void append(Buffer&& other);          // moves all slices; `other` is empty after
   void prepend(std::string_view bytes);
   void drain(std::size_t count);  // drops the first `count` bytes (all when fewer)
 
   // Moves the first `count` bytes (all when fewer) into a buffer of their own.
   Buffer split(std::size_t count);
+  void split_to(std::size_t count, Buffer& out);  // the same, appended to `out`
 
   // Replaces `count` bytes at `start` (both clamped to the size) by `bytes`; inserts for count 0.
   void replace(std::size_t start, std::size_t count, std::string_view bytes);
@@ -101,6 +112,8 @@ class Buffer {
   std::span<const Slice> slices() const { return {slices_.data() + head_, slices_.size() - head_}; }
 
  private:
+  void drop_first();
+
   std::vector<Slice> slices_;
   std::size_t head_ = 0;  // slices before it are drained
   std::size_t size_ = 0;

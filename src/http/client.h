@@ -26,8 +26,9 @@ struct ClientLimits {
   std::size_t max_headers = 200;
   std::chrono::nanoseconds connect_timeout = std::chrono::seconds(5);
   std::chrono::nanoseconds idle_timeout = std::chrono::seconds(55);  // pooled and unused
-  std::size_t max_idle = 256;        // pooled connections per endpoint and worker
-  std::size_t max_connections = 1024;  // per endpoint and worker; above it: StreamError::kRefused naming the limit
+  std::size_t max_idle = 256;  // pooled connections per endpoint and worker
+  std::size_t max_connections =
+      1024;  // per endpoint and worker; above it: StreamError::kRefused naming the limit
   std::size_t high_watermark = std::size_t{256} * 1024;
 };
 
@@ -39,7 +40,8 @@ struct UpstreamInfo {
   bool reused = false;
 };
 
-// A request on its way to an endpoint: a Sender for the request plus what is known of the connection.
+// A request on its way to an endpoint: a Sender for the request plus what is known of the
+// connection.
 class ClientStream : public Sender {
  public:
   virtual const UpstreamInfo& upstream() const = 0;
@@ -52,14 +54,14 @@ class ClientPool {
                                             metrics::Registry& metrics);
   virtual ~ClientPool() = default;
 
-  // Opens an exchange with `endpoint` ("host:port"; names are resolved on the blocking pool and cached for
-  // a short time). Returns at once: the request may be sent before a connection stands. The stream lives until
-  // `receiver` got on_complete or on_reset, or reset() was called. on_reset never comes from within open() or a
-  // Sender call, always as an event of its own.
+  // Opens an exchange with `endpoint` ("host:port"; names are resolved on the blocking pool and
+  // cached for a short time). Returns at once: the request may be sent before a connection stands.
+  // The stream lives until `receiver` got on_complete or on_reset, or reset() was called. on_reset
+  // never comes from within open() or a Sender call, always as an event of its own.
   //
-  // A request that met a connection which the peer had closed meanwhile is sent again on a fresh one, when nothing of a
-  // response came, the method is idempotent (RFC 9110 section 9.2.2) and the request as sent so far was kept
-  // (up to 64 KiB); otherwise on_reset(kClosed).
+  // A request that met a connection which the peer had closed meanwhile is sent again on a fresh
+  // one, when nothing of a response came, the method is idempotent (RFC 9110 section 9.2.2) and the
+  // request as sent so far was kept (up to 64 KiB); otherwise on_reset(kClosed).
   virtual ClientStream& open(const std::string& endpoint, const ClientLimits& limits,
                              Receiver& receiver) = 0;
 

@@ -1,8 +1,9 @@
-// The headers of one message in order, names in lower case, repeated names kept apart. Pseudo-headers
+// The headers of one message in order, names in lower case, repeated names kept apart.
+// Pseudo-headers
 // (:method :path :authority :scheme :status) are entries like the others and stand first.
 //
-// Names and values are views into an Arena (or into bytes that live as long); nothing is freed before the message is.
-// Not thread-safe.
+// Names and values are views into an Arena (or into bytes that live as long); nothing is freed
+// before the message is. Not thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -40,8 +41,9 @@ class HeaderMap {
   bool has_token(std::string_view name, std::string_view token) const;
 
   void add(std::string_view name, std::string_view value);  // copies; name is lower-cased
-  void set(std::string_view name, std::string_view value);  // replaces the first, drops the others; adds when absent
-  bool remove(std::string_view name);                       // true when something was removed
+  void set(std::string_view name,
+           std::string_view value);    // replaces the first, drops the others; adds when absent
+  bool remove(std::string_view name);  // true when something was removed
   void clear();
 
   // For codecs: both views already live long enough, the name is lower case.
@@ -50,8 +52,13 @@ class HeaderMap {
     ++version_;
   }
   void set_view(std::string_view lower_name, std::string_view value);
+  void set_value_at(std::size_t index, std::string_view value) {
+    entries_[index].value = value;
+    ++version_;
+  }
 
-  // Grows with every change: callers cache a serialised form, or see that somebody changed the headers.
+  // Grows with every change: callers cache a serialised form, or see that somebody changed the
+  // headers.
   std::uint32_t version() const { return version_; }
   Arena& arena() const { return *arena_; }
 

@@ -1,5 +1,5 @@
-// The head of an HTTP message (or its trailers): headers, the arena that holds their bytes, and what the start line
-// said beside them.
+// The head of an HTTP message (or its trailers): headers, the arena that holds their bytes, and
+// what the start line said beside them.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,8 @@ struct Head {
   HeaderMap headers{arena};
   BlockRef block;  // the received bytes that headers point into, when parsed in place
   Protocol protocol = Protocol::kHttp11;
-  bool upgrade = false;  // request: asks for an upgrade (Connection: upgrade + Upgrade); response: 101 answers it
+  bool upgrade = false;  // request: asks for an upgrade (Connection: upgrade + Upgrade); response:
+                         // 101 answers it
 
   std::string_view method() const { return headers.get(":method").value_or(""); }
   std::string_view path() const { return headers.get(":path").value_or(""); }

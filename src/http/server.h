@@ -22,7 +22,7 @@ namespace heddle::http {
 
 // What a connection is, for logs, X-Forwarded-* and plugin properties. Outlives every stream on it.
 struct ConnectionInfo {
-  std::uint64_t id = 0;  // unique in the process
+  std::uint64_t id = 0;        // unique in the process
   std::string remote_address;  // "127.0.0.1:50123", "[::1]:50123"
   std::string remote_ip;       // without the port and brackets
   std::string local_address;
@@ -33,52 +33,64 @@ struct ConnectionInfo {
 
 // Limits and time-outs of server connections; every one is a setting (config `listeners[].limits`).
 struct ServerLimits {
-  std::size_t max_head_bytes = std::size_t{64} * 1024;  // 431
-  std::size_t max_headers = 100;                        // 431
+  std::size_t max_head_bytes = std::size_t{64} * 1024;    // 431
+  std::size_t max_headers = 100;                          // 431
   std::size_t max_target_bytes = std::size_t{16} * 1024;  // 414
-  std::uint64_t max_body_bytes = 0;                     // 413; 0 = no limit here
-  std::chrono::nanoseconds idle_timeout = std::chrono::seconds(60);  // between requests; closes silently
-  std::chrono::nanoseconds head_timeout = std::chrono::seconds(10);  // first byte to end of head; 408
-  std::chrono::nanoseconds body_timeout = std::chrono::seconds(30);  // between two reads of a body; 408
-  std::chrono::nanoseconds send_timeout = std::chrono::seconds(30);  // no progress in writing; closes
-  std::size_t high_watermark = std::size_t{256} * 1024;  // unsent bytes above which Sender::above_watermark is true
+  std::uint64_t max_body_bytes = 0;                       // 413; 0 = no limit here
+  std::chrono::nanoseconds idle_timeout =
+      std::chrono::seconds(60);  // between requests; closes silently
+  std::chrono::nanoseconds head_timeout =
+      std::chrono::seconds(10);  // first byte to end of head; 408
+  std::chrono::nanoseconds body_timeout =
+      std::chrono::seconds(30);  // between two reads of a body; 408
+  std::chrono::nanoseconds send_timeout =
+      std::chrono::seconds(30);  // no progress in writing; closes
+  std::size_t high_watermark =
+      std::size_t{256} * 1024;          // unsent bytes above which Sender::above_watermark is true
   std::size_t max_connections = 10000;  // per worker; above it connections are closed on accept
 };
 
-// Gets the requests of all connections of one listener on one worker. Implemented by the gateway and the admin API.
+// Gets the requests of all connections of one listener on one worker. Implemented by the gateway
+// and the admin API.
 class ServerHandler {
  public:
   virtual ~ServerHandler() = default;
-  // A request head arrived completely. The returned receiver gets its body and must answer through `sender`;
-  // it lives until its on_complete or on_reset. `sender` lives as long.
+  // A request head arrived completely. The returned receiver gets its body and must answer through
+  // `sender`; it lives until its on_complete or on_reset. `sender` lives as long.
   virtual Receiver* on_request(Sender& sender, const ConnectionInfo& connection, HeadPtr head,
                                bool end) = 0;
-  // A request that cannot be given to on_request (malformed, too large, too slow). Returns the JSON body of the
-  // answer; the connection sends it with `status` and closes. Also the place to count and log it.
+  // A request that cannot be given to on_request (malformed, too large, too slow). Returns the JSON
+  // body of the answer; the connection sends it with `status` and closes. Also the place to count
+  // and log it.
   virtual std::string on_bad_request(const ConnectionInfo& connection, int status,
                                      std::string_view reason) = 0;
 };
 
-// A listening socket of one worker (SO_REUSEPORT). The address was probed without it by probe_address() before.
+// A listening socket of one worker (SO_REUSEPORT). The address was probed without it by
+// probe_address() before.
 class Listener {
  public:
-  // `address`: "127.0.0.1:8080", ":8080" (all addresses), "[::1]:8080"; port 0 picks one, see local_port().
+  // `address`: "127.0.0.1:8080", ":8080" (all addresses), "[::1]:8080"; port 0 picks one, see
+  // local_port().
   static Result<std::unique_ptr<Listener>> create(net::Worker& worker, const std::string& address,
-                                                  const ServerLimits& limits, ServerHandler& handler,
+                                                  const ServerLimits& limits,
+                                                  ServerHandler& handler,
                                                   metrics::Registry& metrics);
   virtual ~Listener() = default;
   virtual std::uint16_t local_port() const = 0;
   // Accepts what the kernel already holds, then closes the socket. Connections go on.
   virtual void stop_accepting() = 0;
-  // Tells every connection to close after the exchange in flight (Connection: close) and closes idle ones.
+  // Tells every connection to close after the exchange in flight (Connection: close) and closes
+  // idle ones.
   virtual void drain() = 0;
   // Closes everything at once.
   virtual void abort() = 0;
   virtual std::size_t connections() const = 0;
 };
 
-// Fails with a clear text ("address 127.0.0.1:8080 is in use …") when another process holds the address. Returns the
-// concrete address: port 0 is replaced by a free port, so that all workers share it.
+// Fails with a clear text ("address 127.0.0.1:8080 is in use …") when another process holds the
+// address. Returns the concrete address: port 0 is replaced by a free port, so that all workers
+// share it.
 Result<std::string> probe_address(const std::string& address);
 
 }  // namespace heddle::http

@@ -18,7 +18,8 @@ class BlockingPool {
   BlockingPool(const BlockingPool&) = delete;
   BlockingPool& operator=(const BlockingPool&) = delete;
 
-  // Runs `task` on one of the threads. Any thread may call. Tasks post their result to a worker themselves.
+  // Runs `task` on one of the threads. Any thread may call. Tasks post their result to a worker
+  // themselves.
   void submit(std::move_only_function<void()> task);
 
  private:

@@ -1,5 +1,6 @@
-// Coarse timers: idle, head, body, route and tick timeouts. Setting and cancelling one is a few list operations; a worker
-// has one Asio timer for all of them. Resolution is TimerQueue::kResolution; a timer never fires early.
+// Coarse timers: idle, head, body, route and tick timeouts. Setting and cancelling one is a few
+// list operations; a worker has one Asio timer for all of them. Resolution is
+// TimerQueue::kResolution; a timer never fires early.
 #pragma once
 
 #include <chrono>
@@ -21,8 +22,10 @@ class Timer {
   Timer& operator=(const Timer&) = delete;
 
   // Calls `callback` after `delay`; arming again replaces. Worker thread only.
-  void arm(TimerQueue& queue, std::chrono::nanoseconds delay, std::move_only_function<void()> callback);
-  // Moves the time of an armed timer, keeping its callback (cheap: what an idle timeout does for every request).
+  void arm(TimerQueue& queue, std::chrono::nanoseconds delay,
+           std::move_only_function<void()> callback);
+  // Moves the time of an armed timer, keeping its callback (cheap: what an idle timeout does for
+  // every request).
   void rearm(TimerQueue& queue, std::chrono::nanoseconds delay);
   void cancel();
   bool armed() const { return queue_ != nullptr; }
@@ -33,6 +36,9 @@ class Timer {
   Timer* previous_ = nullptr;
   Timer* next_ = nullptr;
   Nanoseconds deadline_ = 0;
+  std::uint64_t linked_tick_ =
+      0;  // where the wheel holds it; `deadline_` may have moved to a later one
+  std::uint16_t slot_ = 0;
   std::move_only_function<void()> callback_;
 };
 

@@ -1,5 +1,5 @@
-// A worker: one thread, one single-threaded io_context, its timers and its deferred work. Everything on the request path
-// belongs to exactly one worker and is touched by its thread only.
+// A worker: one thread, one single-threaded io_context, its timers and its deferred work.
+// Everything on the request path belongs to exactly one worker and is touched by its thread only.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,7 @@ class io_context;
 
 namespace heddle::net {
 
+class Poller;
 class Timer;
 class TimerQueue;
 
@@ -39,15 +40,18 @@ class Worker {
   // Runs `task` on the worker's thread. Any thread may call.
   void post(std::move_only_function<void()> task);
 
-  // Runs `task` when the outermost Scope on the stack ends: how work that must not nest inside its caller is queued
-  // (a filter's continue, a connection's flush, a deletion). Worker thread only.
+  // Runs `task` when the outermost Scope on the stack ends: how work that must not nest inside its
+  // caller is queued (a filter's continue, a connection's flush, a deletion). Worker thread only.
   void defer(std::move_only_function<void()> task);
 
-  // Wraps every entry from the event loop (a socket, a timer, a post). The outermost one runs what was deferred,
-  // then flushes every connection that has something to write: one writev per connection and event.
+  // Wraps every entry from the event loop (a socket, a timer, a post). The outermost one runs what
+  // was deferred, then flushes every connection that has something to write: one writev per
+  // connection and event.
   class Scope {
    public:
-    explicit Scope(Worker& worker) : worker_(worker) { ++worker_.depth_; }
+    explicit Scope(Worker& worker) : worker_(worker) {
+      if (worker_.depth_++ == 0) worker_.now_ = monotonic_now();
+    }
     ~Scope() {
       if (--worker_.depth_ == 0) worker_.finish_scope();
     }
@@ -58,7 +62,8 @@ class Worker {
     Worker& worker_;
   };
 
-  // Something with output that is flushed at the end of the scope; intrusive, registering twice is harmless.
+  // Something with output that is flushed at the end of the scope; intrusive, registering twice is
+  // harmless.
   class Flushable {
    public:
     virtual void flush() = 0;
@@ -76,6 +81,7 @@ class Worker {
   // Monotonic time read once per event.
   Nanoseconds now() const { return now_; }
   TimerQueue& timers() { return *timers_; }
+  Poller& poller() { return *poller_; }  // for TcpStream
 
   static Worker* current();  // the worker of this thread, or null
 
@@ -89,8 +95,9 @@ class Worker {
   struct Impl;
   std::unique_ptr<Impl> impl_;
   std::unique_ptr<TimerQueue> timers_;
+  std::unique_ptr<Poller> poller_;
   std::vector<std::move_only_function<void()>> deferred_;
-  std::vector<Flushable*> flush_;
+  std::vector<Flushable*> flush_;  // null: forgotten
   int depth_ = 0;
   Nanoseconds now_ = 0;
   std::thread thread_;

@@ -1,0 +1,16 @@
+/* Reads one request header fifty times. */
+#include "../../tests/plugins/abi.h"
+
+EXPORT(proxy_abi_version_0_2_1) void abi_version(void) {}
+static char scratch[65536];
+EXPORT(proxy_on_memory_allocate) char* allocate(u32 size) { return size <= sizeof scratch ? scratch : 0; }
+EXPORT(proxy_on_context_create) void on_context_create(u32 id, u32 parent) { (void)id, (void)parent; }
+EXPORT(proxy_on_request_headers) u32 on_request_headers(u32 id, u32 n, u32 end) {
+  (void)id, (void)n, (void)end;
+  for (int i = 0; i < 50; i++) {
+    char* value = 0;
+    u32 size = 0;
+    proxy_get_header_map_value(0, ":path", 5, &value, &size);
+  }
+  return 0;
+}

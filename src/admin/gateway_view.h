@@ -1,0 +1,65 @@
+// What the admin API reads of the gateway. Implemented where the two are wired together (src/cli),
+// as neither folder includes the other. Every call may come from the admin worker at any time: it
+// must not block, and copies what it gives.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace heddle::admin {
+
+struct RouteView {
+  std::string id;
+  std::string host;
+  std::string path;
+  std::vector<std::string> methods;  // empty: every method
+  std::vector<std::pair<std::string, std::string>> headers;
+  std::vector<std::pair<std::string, std::string>> query_params;
+  std::string upstream;
+  std::vector<std::string> plugins;  // those that run on it, in order
+  std::string strip_prefix;
+  std::chrono::milliseconds timeout{0};
+  int priority = 0;
+  std::string unavailable;  // why it answers 503 (a plugin that cannot be loaded); empty: it serves
+};
+
+struct EndpointView {
+  std::string address;
+  std::uint32_t weight = 1;
+  bool healthy = true;
+  std::uint64_t active_connections = 0;
+};
+
+struct UpstreamView {
+  std::string name;
+  std::string builtin;  // "echo", or empty
+  std::string load_balancer;
+  std::vector<EndpointView> endpoints;
+  std::string circuit_state = "closed";   // closed, open, half_open
+  std::string health_status = "healthy";  // healthy, degraded (some endpoints), unhealthy (all)
+};
+
+enum class Phase : std::uint8_t { kStarting, kServing, kDraining };
+
+struct GatewayCounts {
+  std::size_t workers = 0;
+  std::uint64_t connections = 0;       // downstream, open now
+  std::uint64_t exchanges = 0;         // in flight now
+  std::uint64_t snapshots = 0;         // configurations still alive, the current one included
+  std::uint64_t snapshot_version = 0;  // of the current one; grows with every change
+};
+
+class GatewayView {
+ public:
+  virtual ~GatewayView() = default;
+  virtual std::vector<RouteView> routes() const = 0;
+  virtual std::vector<UpstreamView> upstreams() const = 0;
+  virtual Phase phase() const = 0;
+  virtual GatewayCounts counts() const = 0;
+};
+
+}  // namespace heddle::admin

@@ -1,0 +1,80 @@
+// The admin API on a socket: collects requests, lets Guard and Authenticator judge them, hands them
+// to Api, sends the answers.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "admin/api.h"
+#include "admin/authenticator.h"
+#include "admin/guard.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/result.h"
+#include "config/config.h"
+#include "http/server.h"
+#include "net/worker.h"
+
+namespace heddle::admin {
+
+struct ServerDependencies {
+  net::Worker& worker;  // of its own, not one that serves traffic
+  metrics::Registry& metrics;
+  Log& log;
+  Runner run_blocking;  // password hashing
+};
+
+// Belongs to its worker. Destroy it after the worker was joined and neither runner will start
+// another task.
+class AdminServer final : public http::ServerHandler {
+ public:
+  static constexpr std::size_t kMaxBody = std::size_t{1} << 20U;
+
+  // Checks the configuration (password hashes). `address` is a concrete one, as
+  // http::probe_address() gives it.
+  static Result<std::unique_ptr<AdminServer>> create(const config::Admin& config,
+                                                     const std::string& address, Api& api,
+                                                     ServerDependencies dependencies);
+  ~AdminServer() override;
+
+  // Opens the listening socket. On the worker's thread, or before it starts.
+  Result<void> listen();
+  std::uint16_t local_port() const;
+  // On the worker's thread: lets exchanges in flight end; ends everything.
+  void drain();
+  void abort();
+
+  http::Receiver* on_request(http::Sender& sender, const http::ConnectionInfo& connection,
+                             http::HeadPtr head, bool end) override;
+  std::string on_bad_request(const http::ConnectionInfo& connection, int status,
+                             std::string_view reason) override;
+
+ private:
+  class Exchange;
+  AdminServer(const config::Admin& config, std::string address, Api& api,
+              ServerDependencies dependencies, std::unique_ptr<Authenticator> authenticator);
+
+  void admit(Exchange& exchange);
+  void decided(std::uint64_t id, const Authenticator::Decision& decision);
+  void dispatch(Exchange& exchange);
+  void dispatch_later(std::uint64_t id);
+  void answer_later(std::uint64_t id, Response response);
+  void answer(std::uint64_t id, const Response& response);
+  Exchange* find(std::uint64_t id);  // null: gone meanwhile
+  void forget(std::uint64_t id);
+
+  std::string address_;
+  std::string realm_;
+  Api& api_;
+  ServerDependencies dependencies_;
+  Guard guard_;
+  std::unique_ptr<Authenticator> authenticator_;  // null: no authentication
+  std::unique_ptr<http::Listener> listener_;
+  std::unordered_map<std::uint64_t, std::unique_ptr<Exchange>> exchanges_;
+  std::uint64_t next_id_ = 1;
+};
+
+}  // namespace heddle::admin

@@ -1,0 +1,40 @@
+// The verbs of the command line, one file each. Every function returns the exit code.
+#pragma once
+
+#include <optional>
+#include <string>
+
+namespace heddle::cli {
+
+// 0 ok, 1 failed, 2 usage, 78 configuration (EX_CONFIG of sysexits.h).
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitFailed = 1;
+inline constexpr int kExitUsage = 2;
+inline constexpr int kExitConfig = 78;
+
+struct ServeOptions {
+  std::string config;     // file or folder
+  std::string log_level;  // empty: the configuration's
+  std::string listen;     // replaces the address of the first listener; empty: the configuration's
+  std::string admin;      // replaces the admin address
+  bool lenient = false;
+};
+int serve(const ServeOptions& options);
+
+struct ValidateOptions {
+  std::string config;
+  bool lenient = false;
+  bool json = false;
+};
+int validate(const ValidateOptions& options);
+
+struct InspectOptions {
+  std::string file;
+  bool json = false;
+};
+int inspect(const InspectOptions& options);
+
+// Writes the JSON Schema of the configuration to standard output.
+int print_schema();
+
+}  // namespace heddle::cli

@@ -1,0 +1,29 @@
+#include "cli/contracts.h"
+
+#include "contracts/pw/contract.h"
+
+namespace heddle::cli {
+
+Contracts::Contracts(sandbox::Engine& engine, Log& log, metrics::Registry& metrics,
+                     extension::UpstreamDirectory* directory)
+    : plugin_metrics_(metrics) {
+  contracts_.push_back(std::make_unique<proxy_wasm::Contract>(proxy_wasm::Dependencies{
+      .engine = engine,
+      .log = log,
+      .metrics = metrics,
+      .shared_data = shared_data_,
+      .shared_queues = shared_queues_,
+      .plugin_metrics = plugin_metrics_,
+      .upstreams = directory,
+  }));
+}
+
+Contracts::~Contracts() = default;
+
+std::vector<extension::PluginContract*> Contracts::all() const {
+  std::vector<extension::PluginContract*> out;
+  for (const auto& contract : contracts_) out.push_back(contract.get());
+  return out;
+}
+
+}  // namespace heddle::cli

@@ -1,0 +1,34 @@
+// Where contracts are registered: one line each, in the order in which they are asked whether a module is theirs.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "base/log.h"
+#include "base/metrics.h"
+#include "extension/plugin_contract.h"
+#include "extension/upstream_directory.h"
+#include "sandbox/engine.h"
+#include "services/plugin_metrics.h"
+#include "services/shared_data.h"
+#include "services/shared_queue.h"
+
+namespace heddle::cli {
+
+// The contracts and the services they share. `directory` null: calls to upstreams fail (tools without a gateway).
+class Contracts {
+ public:
+  Contracts(sandbox::Engine& engine, Log& log, metrics::Registry& metrics,
+            extension::UpstreamDirectory* directory);
+  ~Contracts();
+
+  std::vector<extension::PluginContract*> all() const;
+
+ private:
+  services::SharedData shared_data_;
+  services::SharedQueues shared_queues_;
+  services::PluginMetrics plugin_metrics_;
+  std::vector<std::unique_ptr<extension::PluginContract>> contracts_;
+};
+
+}  // namespace heddle::cli

@@ -1,0 +1,99 @@
+#include "cli/gateway_view.h"
+
+#include <algorithm>
+
+namespace heddle::cli {
+namespace {
+
+std::vector<std::pair<std::string, std::string>> pairs(const std::vector<config::Match>& matches) {
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const config::Match& match : matches) out.emplace_back(match.name, match.value);
+  return out;
+}
+
+std::uint64_t count(const metrics::Gauge& gauge) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(gauge.value(), 0));
+}
+
+}  // namespace
+
+GatewayView::GatewayView(metrics::Registry& metrics, std::size_t workers)
+    : connections_(metrics.gauge("heddle_downstream_connections_active", "Client connections that are open", {})),
+      exchanges_(metrics.gauge("heddle_exchanges_active", "Exchanges that have not ended", {})),
+      snapshots_(metrics.gauge("heddle_snapshots_live", "", {})),
+      workers_(workers) {}
+
+void GatewayView::publish(std::shared_ptr<const gateway::Snapshot> snapshot,
+                          std::shared_ptr<const config::Config> config) {
+  const std::lock_guard lock(mutex_);
+  snapshot_ = std::move(snapshot);
+  config_ = std::move(config);
+  ++version_;
+}
+
+std::shared_ptr<const config::Config> GatewayView::config() const {
+  const std::lock_guard lock(mutex_);
+  return config_;
+}
+
+std::shared_ptr<const gateway::Snapshot> GatewayView::snapshot() const {
+  const std::lock_guard lock(mutex_);
+  return snapshot_;
+}
+
+std::vector<admin::RouteView> GatewayView::routes() const {
+  std::vector<admin::RouteView> out;
+  const auto snapshot = this->snapshot();
+  if (!snapshot) return out;
+  for (const gateway::RouteEntry& entry : snapshot->routes()) {
+    const config::Route& route = *entry.route;
+    admin::RouteView view;
+    view.id = route.id;
+    view.host = route.host;
+    view.path = route.path;
+    view.methods = route.methods;
+    view.headers = pairs(route.headers);
+    view.query_params = pairs(route.query_params);
+    view.upstream = route.upstream;
+    for (const gateway::ChainEntry& plugin : entry.chain) view.plugins.push_back(plugin.factory->name());
+    view.strip_prefix = route.strip_prefix;
+    view.timeout = route.timeout;
+    view.priority = route.priority;
+    view.unavailable = entry.unavailable;
+    out.push_back(std::move(view));
+  }
+  return out;
+}
+
+std::vector<admin::UpstreamView> GatewayView::upstreams() const {
+  std::vector<admin::UpstreamView> out;
+  const auto snapshot = this->snapshot();
+  if (!snapshot) return out;
+  for (const gateway::UpstreamEntry& entry : snapshot->upstreams()) {
+    admin::UpstreamView view;
+    view.name = entry.upstream->name;
+    view.builtin = entry.upstream->builtin;
+    view.load_balancer = entry.upstream->load_balancer;
+    for (const config::Endpoint& endpoint : entry.upstream->endpoints) {
+      admin::EndpointView shown;
+      shown.address = endpoint.address;
+      shown.weight = endpoint.weight;
+      view.endpoints.push_back(std::move(shown));
+    }
+    out.push_back(std::move(view));
+  }
+  return out;
+}
+
+admin::GatewayCounts GatewayView::counts() const {
+  admin::GatewayCounts out;
+  out.workers = workers_;
+  out.connections = count(*connections_);
+  out.exchanges = count(*exchanges_);
+  out.snapshots = count(*snapshots_);
+  const std::lock_guard lock(mutex_);
+  out.snapshot_version = version_;
+  return out;
+}
+
+}  // namespace heddle::cli

@@ -1,0 +1,45 @@
+// What the admin API may know of the gateway (admin::GatewayView), from the current snapshot and the metrics.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "admin/gateway_view.h"
+#include "base/metrics.h"
+#include "gateway/snapshot.h"
+
+namespace heddle::cli {
+
+// The control thread writes, the admin worker reads.
+class GatewayView final : public admin::GatewayView {
+ public:
+  GatewayView(metrics::Registry& metrics, std::size_t workers);
+
+  void publish(std::shared_ptr<const gateway::Snapshot> snapshot,
+               std::shared_ptr<const config::Config> config);
+  std::shared_ptr<const config::Config> config() const;
+  void set_phase(admin::Phase phase) { phase_ = phase; }
+
+  std::vector<admin::RouteView> routes() const override;
+  std::vector<admin::UpstreamView> upstreams() const override;
+  admin::Phase phase() const override { return phase_; }
+  admin::GatewayCounts counts() const override;
+
+ private:
+  std::shared_ptr<const gateway::Snapshot> snapshot() const;
+
+  std::shared_ptr<metrics::Gauge> connections_;
+  std::shared_ptr<metrics::Gauge> exchanges_;
+  std::shared_ptr<metrics::Gauge> snapshots_;
+  std::size_t workers_;
+  std::atomic<admin::Phase> phase_{admin::Phase::kStarting};
+  mutable std::mutex mutex_;
+  std::shared_ptr<const gateway::Snapshot> snapshot_;
+  std::shared_ptr<const config::Config> config_;
+  std::uint64_t version_ = 0;
+};
+
+}  // namespace heddle::cli

@@ -1,0 +1,82 @@
+// `heddle`: the command line. Parses arguments and calls the verb.
+#include <CLI/CLI.hpp>
+#include <fmt/core.h>
+
+#include <string>
+#include <vector>
+
+#include "cli/arguments.h"
+#include "cli/commands.h"
+
+namespace {
+
+using heddle::cli::InspectOptions;
+using heddle::cli::ServeOptions;
+using heddle::cli::ValidateOptions;
+
+void add_serve(CLI::App& app, ServeOptions& options) {
+  CLI::App* verb = app.add_subcommand("serve", "run the gateway");
+  verb->add_option("-c,--config", options.config, "configuration: a YAML file, or a folder of them")
+      ->envname("HEDDLE_CONFIG")
+      ->required();
+  verb->add_option("--log-level", options.log_level, "trace, debug, info, warn, error, critical or off")
+      ->envname("HEDDLE_LOG_LEVEL");
+  verb->add_option("--listen", options.listen, "address of the first listener, instead of the configuration's")
+      ->envname("HEDDLE_LISTEN");
+  verb->add_option("--admin", options.admin, "address of the admin API, instead of the configuration's")
+      ->envname("HEDDLE_ADMIN");
+  verb->add_flag("--lenient", options.lenient, "unknown settings are warnings")->envname("HEDDLE_LENIENT");
+}
+
+void add_validate(CLI::App& app, ValidateOptions& options) {
+  CLI::App* verb = app.add_subcommand("validate", "check a configuration and list all its problems");
+  verb->add_option("-c,--config", options.config, "configuration: a YAML file, or a folder of them")
+      ->envname("HEDDLE_CONFIG")
+      ->required();
+  verb->add_flag("--lenient", options.lenient, "unknown settings are warnings");
+  verb->add_flag("--json", options.json, "problems as JSON on standard output");
+}
+
+void add_inspect(CLI::App& app, InspectOptions& options) {
+  CLI::App* verb = app.add_subcommand("inspect", "show what a plugin file is, exports and needs");
+  verb->add_option("file", options.file, "a .wasm file")->required();
+  verb->add_flag("--json", options.json, "as one JSON object");
+}
+
+int run(std::vector<std::string> arguments) {
+  CLI::App app{"Heddle runs plugins on the request path: fast, limited, replaceable.", "heddle"};
+  app.set_version_flag("--version", "heddle " HEDDLE_VERSION);
+  app.require_subcommand(1);
+  ServeOptions serve;
+  ValidateOptions validate;
+  InspectOptions inspect;
+  add_serve(app, serve);
+  add_validate(app, validate);
+  add_inspect(app, inspect);
+  app.add_subcommand("schema", "print the JSON Schema of the configuration, for editors");
+  app.add_subcommand("version", "print the version");
+
+  std::vector<std::string> reversed(arguments.rbegin(), arguments.rend() - 1);
+  try {
+    app.parse(reversed);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? heddle::cli::kExitOk : heddle::cli::kExitUsage;
+  }
+  if (app.got_subcommand("serve")) return heddle::cli::serve(serve);
+  if (app.got_subcommand("validate")) return heddle::cli::validate(validate);
+  if (app.got_subcommand("inspect")) return heddle::cli::inspect(inspect);
+  if (app.got_subcommand("schema")) return heddle::cli::print_schema();
+  fmt::print("heddle {}\n", HEDDLE_VERSION);
+  return heddle::cli::kExitOk;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(heddle::cli::rewrite_loom_arguments({argv, argv + argc}));
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "heddle: {}\n", e.what());
+    return heddle::cli::kExitFailed;
+  }
+}

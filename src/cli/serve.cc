@@ -1,0 +1,63 @@
+// `heddle serve -c FILE`
+#include <fmt/core.h>
+
+#include "cli/commands.h"
+#include "cli/control_loop.h"
+#include "cli/server.h"
+#include "config/reader.h"
+
+namespace heddle::cli {
+namespace {
+
+// The configuration with what the command line puts in its place; null after the problems were printed.
+std::shared_ptr<const config::Config> configuration(const ServeOptions& options) {
+  const config::ReadResult result = config::read(options.config, {.lenient = options.lenient});
+  for (const config::Problem& problem : result.problems) fmt::print(stderr, "{}\n", to_string(problem));
+  if (!result.ok()) {
+    fmt::print(stderr, "heddle: {} has errors; nothing was started (heddle validate -c {})\n", options.config,
+               options.config);
+    return nullptr;
+  }
+  auto config = std::make_shared<config::Config>(*result.config);
+  if (!options.listen.empty()) config->listeners.front().address = options.listen;
+  if (!options.admin.empty()) config->admin.address = options.admin;
+  if (!options.log_level.empty()) {
+    const auto level = parse_log_level(options.log_level);
+    if (!level) {
+      fmt::print(stderr, "heddle: --log-level {}: trace, debug, info, warn, error, critical or off\n",
+                 options.log_level);
+      return nullptr;
+    }
+    config->logging.level = *level;
+  }
+  return config;
+}
+
+}  // namespace
+
+int serve(const ServeOptions& options) {
+  if (auto blocked = ControlLoop::block_signals(); !blocked) {
+    fmt::print(stderr, "heddle: {}\n", blocked.error().message);
+    return kExitFailed;
+  }
+  const auto config = configuration(options);
+  if (!config) return kExitConfig;
+  auto log = Log::create(config->logging.level,
+                         config->logging.format == "text" ? LogFormat::kText : LogFormat::kJson,
+                         config->logging.file);
+  if (!log) {
+    fmt::print(stderr, "heddle: {}\n", log.error().message);
+    return kExitConfig;
+  }
+  Server server(options, config, **log);
+  if (auto started = server.start(); !started) {
+    (*log)->error("cannot start", {{"error", started.error().message}});
+    (*log)->flush();
+    fmt::print(stderr, "heddle: {}\n", started.error().message);
+    return kExitFailed;
+  }
+  server.run();
+  return kExitOk;
+}
+
+}  // namespace heddle::cli

@@ -1,0 +1,227 @@
+#include "cli/server.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "config/reader.h"
+#include "gateway/smoke.h"
+#include "http/server.h"
+
+namespace heddle::cli {
+namespace {
+
+constexpr std::size_t kAdminWorker = 254;  // index, apart from the workers that serve traffic
+
+std::size_t workers_of(const config::Config& config) {
+  if (config.workers > 0) return config.workers;
+  return std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, 64);
+}
+
+sandbox::EngineOptions engine_options(const config::Engine& engine) {
+  sandbox::EngineOptions out;
+  out.strategy = engine.strategy == "pulley" ? sandbox::Strategy::kPulley : sandbox::Strategy::kCranelift;
+  out.cache_dir = engine.cache_dir;
+  out.instances = engine.instances;
+  return out;
+}
+
+}  // namespace
+
+Server::Server(ServeOptions options, std::shared_ptr<const config::Config> config, Log& log)
+    : options_(std::move(options)),
+      config_(std::move(config)),
+      log_(log),
+      view_(metrics_, workers_of(*config_)) {}
+
+Server::~Server() { take_down(); }
+
+Result<void> Server::start() {
+  for (std::size_t i = 0; i < workers_of(*config_); ++i) {
+    workers_.push_back(std::make_unique<net::Worker>(i, log_));
+  }
+  gateway_ = std::make_unique<gateway::Gateway>(workers_, blocking_, log_, metrics_,
+                                                config_->logging.access_log);
+  if (auto probed = gateway_->probe(config_->listeners); !probed) return probed;
+  auto engine = sandbox::Engine::create(engine_options(config_->engine), log_, metrics_);
+  if (!engine) return std::unexpected(std::move(engine.error()));
+  engine_ = std::move(*engine);
+  contracts_ = std::make_unique<Contracts>(*engine_, log_, metrics_, &gateway_->directory());
+  registry_ = std::make_unique<plugins::Registry>(*engine_, contracts_->all(), log_, metrics_);
+  registry_->set_smoke_runner([this](const auto& loaded, const config::Plugin& plugin) {
+    return gateway::run_smoke(loaded, plugin, log_);
+  });
+  for (const auto& worker : workers_) worker->start();
+  // The admin API answers while plugins compile (GET /ready says 503 until then).
+  if (auto admin = start_admin(); !admin) return admin;
+  load_plugins();
+  if (auto listening = gateway_->listen(); !listening) return listening;
+  watch_directories();
+  view_.set_phase(admin::Phase::kServing);
+  log_.info("ready", {{"version", HEDDLE_VERSION},
+                      {"pid", static_cast<std::int64_t>(getpid())},
+                      {"workers", workers_.size()},
+                      {"routes", config_->routes.size()},
+                      {"plugins", registry_->list().size()}});
+  log_.flush();
+  return {};
+}
+
+Result<void> Server::start_admin() {
+  if (!config_->admin.enabled) return {};
+  auto address = http::probe_address(config_->admin.address);
+  if (!address) return std::unexpected(std::move(address.error()).within("admin: "));
+  admin_worker_ = std::make_unique<net::Worker>(kAdminWorker, log_);
+  const auto on_control = [this](std::move_only_function<void()> task) { control_.post(std::move(task)); };
+  api_ = std::make_unique<admin::Api>(admin::ApiDependencies{
+      .registry = *registry_,
+      .gateway = view_,
+      .metrics = metrics_,
+      .config = [this] { return view_.config(); },
+      .run_on_control = on_control,
+      .reload_config = [this] { return reload_config(); },
+      .log = log_,
+      .started_at = started_,
+  });
+  auto admin = admin::AdminServer::create(
+      config_->admin, *address, *api_,
+      admin::ServerDependencies{
+          .worker = *admin_worker_,
+          .metrics = metrics_,
+          .log = log_,
+          .run_blocking = [this](std::move_only_function<void()> task) { blocking_.submit(std::move(task)); }});
+  if (!admin) return std::unexpected(std::move(admin.error()).within("admin: "));
+  admin_ = std::move(*admin);
+  if (auto listening = admin_->listen(); !listening) {
+    return std::unexpected(std::move(listening.error()).within("admin: "));
+  }
+  admin_worker_->start();
+  log_.info("admin listening", {{"address", *address}});
+  return {};
+}
+
+void Server::load_plugins() {
+  report(registry_->load(*config_), nullptr);
+  registry_->on_change([this](const auto& /*set*/) { publish(); });
+  publish();
+}
+
+void Server::watch_directories() {
+  watcher_.reset();
+  std::vector<std::string> directories = registry_->watched_directories();
+  if (directories.empty()) return;
+  auto watcher = plugins::Watcher::create(
+      std::move(directories),
+      [this] { control_.post([this] { report(registry_->rescan(), nullptr); }); }, log_);
+  if (watcher) {
+    watcher_ = std::move(*watcher);
+  } else {
+    log_.error("plugin directories are not watched", {{"error", watcher.error().message}});
+  }
+}
+
+// Builds the snapshot of the configuration and plugins as they are now, and hands it to every worker.
+void Server::publish() {
+  std::vector<gateway::FilterBinding> filters;
+  for (const plugins::ActivePlugin& active : registry_->set()->plugins) {
+    if (!active.enabled) continue;
+    gateway::FilterBinding binding;
+    binding.name = active.name;
+    binding.error = active.error;
+    binding.fail_open = active.on_failure == config::OnFailure::kOpen;
+    if (active.plugin) {
+      binding.factory = active.plugin->http_filter();
+      const bool started = std::ranges::any_of(started_plugins_, [&](const auto& known) {
+        return known.lock() == active.plugin;
+      });
+      if (!started) {
+        if (auto result = gateway_->start_plugin(*active.plugin); !result) {
+          log_.error("a plugin did not start on every worker",
+                     {{"plugin", active.name}, {"error", result.error().message}});
+        }
+        started_plugins_.emplace_back(active.plugin);
+      }
+      if (!binding.factory) continue;  // fills another extension point
+    }
+    filters.push_back(std::move(binding));
+  }
+  std::erase_if(started_plugins_, [](const auto& known) { return known.expired(); });
+  auto snapshot = std::make_shared<const gateway::Snapshot>(config_, filters, metrics_);
+  view_.publish(snapshot, config_);
+  gateway_->publish(std::move(snapshot));
+}
+
+void Server::report(const plugins::ChangeReport& report, std::vector<std::string>* notes) const {
+  for (const plugins::PluginFailure& failure : report.failed) {
+    if (notes != nullptr) notes->push_back("plugin " + failure.plugin + ": " + failure.error);
+  }
+}
+
+admin::ConfigReload Server::reload_config() {
+  admin::ConfigReload out;
+  config::ReadResult read = config::read(options_.config, {.lenient = options_.lenient});
+  out.problems = std::move(read.problems);
+  if (!read.config) {
+    log_.error("configuration not reloaded; the one in force stays",
+               {{"file", options_.config}, {"problems", out.problems.size()}});
+    for (const config::Problem& problem : out.problems) log_.error(to_string(problem));
+    return out;
+  }
+  const auto same_listener = [](const config::Listener& a, const config::Listener& b) {
+    return a.name == b.name && a.address == b.address;
+  };
+  if (!std::ranges::equal(config_->listeners, read.config->listeners, same_listener) ||
+      config_->admin.address != read.config->admin.address) {
+    out.notes.emplace_back("listeners or admin address changed: that takes effect after a restart");
+    log_.warn(out.notes.back());
+  }
+  config_ = std::move(read.config);
+  report(registry_->apply(*config_), &out.notes);
+  publish();
+  watch_directories();
+  out.applied = true;
+  log_.info("configuration reloaded", {{"file", options_.config},
+                                       {"routes", config_->routes.size()},
+                                       {"plugins", registry_->list().size()}});
+  return out;
+}
+
+void Server::run() {
+  control_.run({.reload = [this] { reload_config(); },
+                .terminate = [this] { drain(); },
+                .tick = [this] { log_.flush(); }});
+}
+
+void Server::drain() {
+  log_.info("draining", {{"timeout_ms", config_->drain_timeout.count()}});
+  view_.set_phase(admin::Phase::kDraining);
+  watcher_.reset();
+  const bool clean = gateway_->drain(config_->drain_timeout, [this] { return control_.hurry(); });
+  log_.info("stopped", {{"clean", clean}});
+}
+
+void Server::take_down() {
+  watcher_.reset();
+  if (admin_worker_) {
+    admin_worker_->stop();
+    admin_worker_->join();
+  }
+  admin_.reset();
+  api_.reset();
+  const bool running = !workers_.empty() && engine_ != nullptr;
+  if (running) gateway_->shut_down();
+  view_.publish(nullptr, nullptr);
+  registry_.reset();  // the last references to the plugins: their instances are dismantled on the workers
+  if (running) gateway_->settle();
+  for (const auto& worker : workers_) {
+    worker->stop();
+    worker->join();
+  }
+  contracts_.reset();
+  gateway_.reset();
+  workers_.clear();
+  engine_.reset();
+}
+
+}  // namespace heddle::cli

@@ -1,0 +1,72 @@
+// The server: builds every object, in order, and passes them down; runs until a signal; takes everything down again in the
+// reverse order. Lives on the control thread.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "admin/api.h"
+#include "admin/server.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/result.h"
+#include "cli/commands.h"
+#include "cli/contracts.h"
+#include "cli/control_loop.h"
+#include "cli/gateway_view.h"
+#include "config/config.h"
+#include "gateway/gateway.h"
+#include "net/blocking_pool.h"
+#include "net/worker.h"
+#include "plugins/registry.h"
+#include "plugins/watcher.h"
+#include "sandbox/engine.h"
+
+namespace heddle::cli {
+
+class Server {
+ public:
+  // Nothing runs yet. `log` outlives the server.
+  Server(ServeOptions options, std::shared_ptr<const config::Config> config, Log& log);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Binds, loads the plugins, serves.
+  Result<void> start();
+  // Until SIGTERM; drains.
+  void run();
+
+ private:
+  Result<void> start_admin();
+  void load_plugins();
+  void watch_directories();
+  void publish();
+  admin::ConfigReload reload_config();
+  void report(const plugins::ChangeReport& report, std::vector<std::string>* notes) const;
+  void drain();
+  void take_down();
+
+  ServeOptions options_;
+  std::shared_ptr<const config::Config> config_;
+  Log& log_;
+  Nanoseconds started_ = monotonic_now();
+  metrics::Registry metrics_;
+  ControlLoop control_;
+  std::unique_ptr<sandbox::Engine> engine_;
+  net::BlockingPool blocking_{2};
+  std::vector<std::unique_ptr<net::Worker>> workers_;
+  std::unique_ptr<net::Worker> admin_worker_;
+  std::unique_ptr<gateway::Gateway> gateway_;
+  std::unique_ptr<Contracts> contracts_;
+  std::unique_ptr<plugins::Registry> registry_;
+  GatewayView view_;
+  std::unique_ptr<admin::Api> api_;
+  std::unique_ptr<admin::AdminServer> admin_;
+  std::unique_ptr<plugins::Watcher> watcher_;
+  std::vector<std::weak_ptr<extension::LoadedPlugin>> started_plugins_;
+};
+
+}  // namespace heddle::cli

@@ -1,0 +1,38 @@
+// What is known of an HTTP exchange besides its messages: for plugin properties, the access log, metrics and X- headers.
+// Filled in as the exchange goes on; fields keep their defaults until then.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "http/message.h"
+#include "http/server.h"
+
+namespace heddle::extension {
+
+struct ExchangeInfo {
+  const http::ConnectionInfo* connection = nullptr;  // outlives the exchange
+  std::string request_id;                            // X-Request-ID, taken from the client or made
+  Nanoseconds start_wall = 0;                        // when the head had arrived; realtime clock
+  Nanoseconds start = 0;                             // the same; monotonic clock
+  Nanoseconds end = 0;                               // 0 while it lasts
+  http::Protocol protocol = http::Protocol::kHttp11;
+
+  std::string_view route;     // id; lives as long as the exchange
+  std::string_view upstream;  // name
+  std::string upstream_address;        // "127.0.0.1:9000", once connected
+  std::string upstream_local_address;  // once connected
+  std::string upstream_failure;        // why the upstream failed, if it did
+
+  int response_code = 0;              // from the response headers on
+  std::string response_code_details;  // "via_upstream", "route_not_found", a plugin's details, …
+  std::string response_flags;         // Envoy's short flags: UF, UT, NR, DC …; empty when all is well
+  std::uint64_t request_body_bytes = 0;
+  std::uint64_t request_total_bytes = 0;  // with the head, as received
+  std::uint64_t response_body_bytes = 0;
+  std::uint64_t response_total_bytes = 0;  // with the head, as sent
+};
+
+}  // namespace heddle::extension

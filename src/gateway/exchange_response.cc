@@ -1,0 +1,331 @@
+// The response's half of an exchange: what comes from the origin, what filters and Heddle answer themselves, and what goes
+// out on both sides behind the filter chain.
+#include <algorithm>
+#include <charconv>
+#include <string>
+#include <utility>
+
+#include "gateway/exchange.h"
+#include "gateway/forwarding.h"
+
+namespace heddle::gateway {
+
+using extension::LocalReply;
+using http::StreamError;
+
+namespace {
+
+// Content-length as a number; nothing when absent (the codec has checked its form).
+std::optional<std::uint64_t> content_length(const http::HeaderMap& headers) {
+  const auto text = headers.get("content-length");
+  if (!text) return std::nullopt;
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
+  if (error != std::errc() || end != text->data() + text->size()) return std::nullopt;
+  return value;
+}
+
+void set_number(http::HeaderMap& headers, std::string_view name, std::uint64_t value) {
+  std::array<char, 24> digits{};
+  const auto [end, error] = std::to_chars(digits.data(), digits.data() + digits.size(), value);
+  headers.set(name, {digits.data(), static_cast<std::size_t>(end - digits.data())});
+}
+
+}  // namespace
+
+// ---- from the origin -------------------------------------------------------------------------------------------
+
+void Exchange::Response::on_informational(http::HeadPtr head) {
+  Exchange& e = exchange_;
+  // 100 is the server connection's own business; others (103 early hints) pass.
+  if (e.client_ == nullptr || e.replied_ || head->status() == 100) return;
+  if (!e.outgoing(Side::kResponse).head_sent) e.client_->send_informational(head->headers);
+}
+
+void Exchange::Response::on_head(http::HeadPtr head, bool end) {
+  Exchange& e = exchange_;
+  if (e.finished_ || e.replied_) return;
+  e.retain();
+  e.active_since_timer_ = true;
+  e.origin_->describe(*e.upstream_, e.info_);
+  e.info_.response_code = head->status();
+  e.info_.response_code_details = "via_upstream";
+  e.note_arrival(Side::kResponse, head->headers, end);
+  e.chain_.set_head(Side::kResponse, std::move(head));
+  e.chain_.headers(Side::kResponse, end);
+  e.release();
+}
+
+void Exchange::Response::on_data(http::Buffer& data, bool end) {
+  Exchange& e = exchange_;
+  if (e.finished_ || e.replied_) return;
+  e.active_since_timer_ = true;
+  e.retain();
+  if (e.tunnel_) {
+    e.send_data(Side::kResponse, std::move(data), end);
+  } else {
+    e.outgoing(Side::kResponse).arrived += data.size();
+    e.chain_.data(Side::kResponse, data, end);
+  }
+  e.release();
+}
+
+void Exchange::Response::on_trailers(http::HeadPtr trailers) {
+  Exchange& e = exchange_;
+  if (e.finished_ || e.replied_ || e.tunnel_) return;
+  e.retain();
+  e.chain_.trailers(Side::kResponse, std::move(trailers));
+  e.release();
+}
+
+void Exchange::Response::on_reset(StreamError error, std::string_view detail) {
+  exchange_.origin_failed(error, detail);
+}
+
+void Exchange::Response::on_writable() {
+  if (std::exchange(exchange_.client_paused_, false) && exchange_.client_ != nullptr) {
+    exchange_.client_->resume_receiving();
+  }
+}
+
+void Exchange::Response::on_complete() {
+  Exchange& e = exchange_;
+  if (e.upstream_ == nullptr) return;
+  e.origin_->describe(*e.upstream_, e.info_);
+  const UpstreamEntry& upstream = e.bound_->snapshot->upstreams()[e.route_->upstream];
+  upstream.metrics.active->add(-1);
+  const int status = e.info_.response_code;
+  upstream.metrics.responses.at(status >= 100 && status < 600 ? static_cast<std::size_t>(status / 100) : 0)->add();
+  e.upstream_ = nullptr;
+}
+
+void Exchange::origin_failed(StreamError error, std::string_view detail) {
+  const UpstreamEntry& upstream = bound_->snapshot->upstreams()[route_->upstream];
+  upstream.metrics.active->add(-1);
+  upstream.metrics.responses[0]->add();
+  origin_->describe(*upstream_, info_);
+  upstream_ = nullptr;
+  if (finished_ || replied_) return;
+  retain();
+  info_.upstream_failure = detail.empty() ? to_string(error) : detail;
+  const bool timeout = error == StreamError::kTimeout || error == StreamError::kConnectTimeout;
+  gateway_.log().warn("upstream failed", {{"upstream", info_.upstream},
+                                          {"address", info_.upstream_address},
+                                          {"error", to_string(error)},
+                                          {"detail", detail},
+                                          {"request_id", info_.request_id}});
+  if (outgoing(Side::kResponse).head_sent) {
+    break_off("upstream_reset", "UC");
+  } else if (timeout) {
+    info_.response_flags = "UT";
+    respond(504, "upstream_timeout", "the upstream did not answer in time", "upstream_timeout");
+  } else {
+    info_.response_flags = error == StreamError::kRefused ? "UF" : "UC";
+    respond(502, "upstream_failed",
+            error == StreamError::kRefused ? "the upstream cannot be reached"
+                                           : "the upstream broke off before it answered",
+            error == StreamError::kRefused ? "upstream_connect_failure" : "upstream_reset");
+  }
+  release();
+}
+
+// ---- answers of Heddle and of filters --------------------------------------------------------------------------
+
+void Exchange::chain_local_reply(LocalReply reply, const std::string& plugin) {
+  if (reply.status < 200 || reply.status > 599) {
+    gateway_.log().warn("a plugin answered with a status that HTTP does not have; sent as 500",
+                        {{"plugin", plugin}, {"status", reply.status}, {"request_id", info_.request_id}});
+    reply.status = 500;
+  }
+  if (reply.details.empty()) reply.details = "local_reply";
+  send_reply(std::move(reply));
+}
+
+void Exchange::chain_reset(const std::string& plugin) {
+  gateway_.log().debug("a plugin reset the stream", {{"plugin", plugin}, {"request_id", info_.request_id}});
+  break_off("plugin_reset", "LR");
+}
+
+void Exchange::chain_overflow(Side side, const std::string& plugin) {
+  gateway_.log().warn("a plugin held more of a body than its buffer_limit",
+                      {{"plugin", plugin}, {"request_id", info_.request_id},
+                       {"message", side == Side::kRequest ? "request" : "response"}});
+  if (side == Side::kRequest) {
+    respond(413, "payload_too_large", plugin_text(plugin, " buffers no body of this size (buffer_limit)"),
+            "request_payload_too_large");
+  } else {
+    respond(502, "response_too_large", plugin_text(plugin, " buffers no body of this size (buffer_limit)"),
+            "response_payload_too_large");
+  }
+}
+
+void Exchange::send_reply(LocalReply reply) {
+  if (finished_) return;
+  if (outgoing(Side::kResponse).head_sent || client_ == nullptr) {
+    break_off(reply.details, "LR");
+    return;
+  }
+  retain();
+  replied_ = true;
+  drop_origin(StreamError::kCancelled);
+  info_.response_code = reply.status;
+  info_.response_code_details = std::move(reply.details);
+  std::ranges::replace(info_.response_code_details, ' ', '_');
+  // Reading goes on: a paused client could otherwise never finish its request and close.
+  if (std::exchange(client_paused_, false)) client_->resume_receiving();
+  chain_.restart_response();
+  Outgoing& out = outgoing(Side::kResponse);
+  out.reset();
+
+  http::HeadPtr head = http::make_head();
+  http::HeaderMap& headers = head->headers;
+  set_number(headers, ":status", static_cast<std::uint64_t>(reply.status));
+  bool typed = false;
+  for (const auto& [name, value] : reply.headers) {
+    if (http::equals_ignoring_case(name, "content-length") || name.starts_with(':')) continue;
+    typed = typed || http::equals_ignoring_case(name, "content-type");
+    headers.add(name, value);
+  }
+  const bool body = !reply.body.empty();
+  if (body) {
+    set_number(headers, "content-length", reply.body.size());
+    if (!typed) headers.add("content-type", "text/plain");
+  }
+  if (reply.grpc_status >= 0) set_number(headers, "grpc-status", static_cast<std::uint64_t>(reply.grpc_status));
+  note_arrival(Side::kResponse, headers, !body);
+  chain_.set_head(Side::kResponse, std::move(head));
+  chain_.headers(Side::kResponse, !body);
+  if (body && !finished_) {
+    http::Buffer bytes;
+    bytes.append(reply.body);
+    out.arrived += bytes.size();
+    chain_.data(Side::kResponse, bytes, true);
+  }
+  release();
+}
+
+// ---- behind the filter chain -----------------------------------------------------------------------------------
+
+void Exchange::note_arrival(Side side, const http::HeaderMap& headers, bool end) {
+  Outgoing& out = outgoing(side);
+  out.ended_at_head = end;
+  out.announced = end ? 0 : content_length(headers).value_or(0);
+}
+
+void Exchange::chain_headers(Side side, bool end) {
+  if (finished_) return;
+  if (side == Side::kRequest) {
+    forward_request(end);
+    return;
+  }
+  http::Head& head = *chain_.head(Side::kResponse);
+  info_.response_code = head.status();
+  const bool switches = info_.response_code == 101 && !replied_;
+  strip_hop_by_hop(head.headers, switches);
+  head.headers.set_view("x-request-id", info_.request_id);
+  if (switches) {
+    tunnel_ = true;
+    timer_.cancel();
+  }
+  if (!head_must_wait(side, head.headers, end)) send_head(side, end);
+}
+
+// A head that announces a length waits for its body when filters may still change that.
+bool Exchange::head_must_wait(Side side, const http::HeaderMap& headers, bool end) {
+  Outgoing& out = outgoing(side);
+  out.head_waits = !end && !tunnel_ && chain_.has_data_filter(side) && headers.contains("content-length");
+  return out.head_waits;
+}
+
+void Exchange::send_head(Side side, bool end) {
+  Outgoing& out = outgoing(side);
+  http::HeaderMap& headers = chain_.head(side)->headers;
+  // A filter dropped the body that this length announced.
+  if (end && !out.ended_at_head) headers.remove("content-length");
+  out.head_sent = true;
+  out.ended = end;
+  if (side == Side::kRequest) {
+    if (upstream_ != nullptr) upstream_->send_head(headers, end);
+  } else if (client_ != nullptr) {
+    client_->send_head(headers, end);
+  }
+}
+
+void Exchange::chain_data(Side side, http::Buffer& data, bool end) {
+  Outgoing& out = outgoing(side);
+  if (finished_ || (side == Side::kRequest && replied_)) return;
+  if (out.head_waits) {
+    out.pending.append(std::move(data));
+    // All of the original body has been through the filters: only its end can add something.
+    if (!end && out.arrived == out.announced && out.announced <= std::uint64_t{64} << 10U) return;
+    release_head(side, end, false);
+    return;
+  }
+  send_data(side, std::move(data), end);
+}
+
+void Exchange::release_head(Side side, bool end, bool trailers) {
+  Outgoing& out = outgoing(side);
+  out.head_waits = false;
+  http::HeaderMap& headers = chain_.head(side)->headers;
+  if (end) {
+    set_number(headers, "content-length", out.pending.size());
+  } else if (!trailers || out.pending.size() != out.announced) {
+    headers.remove("content-length");
+  }
+  send_head(side, false);
+  http::Buffer pending = std::move(out.pending);
+  out.pending.clear();
+  send_data(side, std::move(pending), end);
+}
+
+void Exchange::send_data(Side side, http::Buffer&& data, bool end) {
+  outgoing(side).ended |= end;
+  if (side == Side::kRequest) {
+    if (upstream_ == nullptr) return;
+    upstream_->send_data(std::move(data), end);
+    if (!client_paused_ && client_ != nullptr && upstream_ != nullptr && upstream_->above_watermark()) {
+      client_paused_ = true;
+      client_->pause_receiving();
+    }
+    return;
+  }
+  if (client_ == nullptr) return;
+  info_.response_body_bytes += data.size();
+  client_->send_data(std::move(data), end);
+  if (!upstream_paused_ && upstream_ != nullptr && client_ != nullptr && client_->above_watermark()) {
+    upstream_paused_ = true;
+    upstream_->pause_receiving();
+  }
+}
+
+void Exchange::chain_trailers(Side side) {
+  Outgoing& out = outgoing(side);
+  if (finished_ || (side == Side::kRequest && replied_)) return;
+  if (out.head_waits) release_head(side, false, true);
+  out.ended = true;
+  const http::HeaderMap& trailers = chain_.trailers(side)->headers;
+  if (side == Side::kRequest) {
+    if (upstream_ != nullptr) upstream_->send_trailers(trailers);
+  } else if (client_ != nullptr) {
+    client_->send_trailers(trailers);
+  }
+}
+
+// ---- back-pressure ---------------------------------------------------------------------------------------------
+
+void Exchange::chain_pause(Side side) {
+  http::Sender* source = side == Side::kRequest ? client_ : upstream_;
+  if (source != nullptr) source->pause_receiving();
+}
+
+void Exchange::chain_resume(Side side) {
+  http::Sender* source = side == Side::kRequest ? client_ : upstream_;
+  if (source != nullptr) source->resume_receiving();
+}
+
+void Exchange::on_writable() {
+  if (std::exchange(upstream_paused_, false) && upstream_ != nullptr) upstream_->resume_receiving();
+}
+
+}  // namespace heddle::gateway

@@ -1,0 +1,146 @@
+#include "gateway/forwarding.h"
+
+#include <sys/random.h>
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "base/log.h"
+
+namespace heddle::gateway {
+namespace {
+
+constexpr std::array<std::string_view, 6> kHopByHop = {
+    "connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"};
+
+bool is_hop_by_hop(std::string_view name) {
+  // Few names have one of these first letters; the lengths tell most of the rest.
+  switch (name.empty() ? '\0' : name.front()) {
+    case 'c':
+    case 'k':
+    case 'p':
+    case 't':
+    case 'u':
+      for (const std::string_view field : kHopByHop) {
+        if (name == field) return true;
+      }
+      return false;
+    default:
+      return false;
+  }
+}
+
+std::string_view trim(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+// splitmix64 over a random start: ids must be unique, not secret.
+std::uint64_t next_random() {
+  thread_local std::uint64_t state = 0;
+  if (state == 0) {
+    while (getrandom(&state, sizeof state, 0) != static_cast<ssize_t>(sizeof state) || state == 0) {
+    }
+  }
+  state += 0x9E3779B97F4A7C15U;
+  std::uint64_t z = state;
+  z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9U;
+  z = (z ^ (z >> 27U)) * 0x94D049BB133111EBU;
+  return z ^ (z >> 31U);
+}
+
+}  // namespace
+
+void strip_hop_by_hop(http::HeaderMap& headers, bool keep_upgrade) {
+  bool found = false;
+  for (const auto& entry : headers) found = found || is_hop_by_hop(entry.name);
+  if (!found) return;
+  std::vector<std::string_view> named;
+  for (const auto& entry : headers) {
+    if (entry.name != "connection") continue;
+    std::string_view list = entry.value;
+    while (!list.empty()) {
+      const std::size_t comma = list.find(',');
+      named.push_back(trim(list.substr(0, comma)));
+      if (comma == std::string_view::npos) break;
+      list.remove_prefix(comma + 1);
+    }
+  }
+  for (const std::string_view name : named) {
+    const bool switches = keep_upgrade && http::equals_ignoring_case(name, "upgrade");
+    if (!name.empty() && name.front() != ':' && !switches) headers.remove(name);
+  }
+  for (const std::string_view name : kHopByHop) {
+    if (keep_upgrade && (name == "connection" || name == "upgrade")) continue;
+    headers.remove(name);
+  }
+  if (keep_upgrade) headers.set("connection", "upgrade");
+}
+
+void add_forwarded(http::HeaderMap& headers, const extension::ExchangeInfo& info) {
+  const std::string_view ip = info.connection->remote_ip;
+  if (const auto existing = headers.get_joined("x-forwarded-for"); existing && !existing->empty()) {
+    const std::size_t size = existing->size() + 2 + ip.size();
+    char* joined = headers.arena().allocate(size);
+    existing->copy(joined, existing->size());
+    joined[existing->size()] = ',';
+    joined[existing->size() + 1] = ' ';
+    ip.copy(joined + existing->size() + 2, ip.size());
+    headers.set_view("x-forwarded-for", {joined, size});
+  } else {
+    headers.set_view("x-forwarded-for", ip);  // the connection outlives the exchange
+  }
+  if (!headers.contains("x-forwarded-host")) {
+    if (const auto authority = headers.get(":authority")) {
+      headers.add_view("x-forwarded-host", *authority);
+    }
+  }
+}
+
+void choose_request_id(const http::HeaderMap& headers, std::string& out) {
+  if (const auto given = headers.get("x-request-id")) {
+    bool valid = !given->empty() && given->size() <= 128;
+    for (const char c : *given) valid = valid && c > 0x20 && c < 0x7F;
+    if (valid) {
+      out.assign(*given);
+      return;
+    }
+  }
+  static constexpr std::string_view kDigits = "0123456789abcdef";
+  out.resize(32);
+  for (std::size_t half = 0; half < 2; ++half) {
+    std::uint64_t bits = next_random();
+    for (std::size_t i = 0; i < 16; ++i) {
+      out[half * 16 + i] = kDigits[bits & 0xFU];
+      bits >>= 4U;
+    }
+  }
+}
+
+std::string error_body(std::string_view code, std::string_view message,
+                       std::string_view request_id) {
+  std::string out = R"({"error":{"code":)";
+  append_json_string(out, code);
+  out += R"(,"message":)";
+  append_json_string(out, message);
+  if (!request_id.empty()) {
+    out += R"(,"request_id":)";
+    append_json_string(out, request_id);
+  }
+  out += "}}\n";
+  return out;
+}
+
+extension::LocalReply error_reply(int status, std::string_view code, std::string_view message,
+                                  std::string_view request_id, std::string_view details) {
+  extension::LocalReply reply;
+  reply.status = status;
+  reply.details = details;
+  reply.headers.emplace_back("content-type", "application/json");
+  reply.body = error_body(code, message, request_id);
+  return reply;
+}
+
+}  // namespace heddle::gateway

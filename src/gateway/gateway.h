@@ -1,0 +1,75 @@
+// The gateway over all workers: listeners, the snapshot that every worker uses, draining. Owned by main; its methods run on
+// the control thread unless they say otherwise.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/result.h"
+#include "config/config.h"
+#include "extension/plugin_contract.h"
+#include "gateway/call_directory.h"
+#include "gateway/gateway_worker.h"
+#include "gateway/snapshot.h"
+#include "net/blocking_pool.h"
+#include "net/worker.h"
+
+namespace heddle::gateway {
+
+class Gateway {
+ public:
+  // `workers` outlive the gateway and are not started yet.
+  Gateway(std::vector<std::unique_ptr<net::Worker>>& workers, net::BlockingPool& blocking, Log& log,
+          metrics::Registry& metrics, bool access_log);
+  ~Gateway();
+
+  extension::UpstreamDirectory& directory() { return directory_; }
+
+  // Settles the listeners' addresses (port 0 becomes a number) and finds one in use, before anything is served.
+  Result<void> probe(const std::vector<config::Listener>& listeners);
+  // Accepts on every listener, on every worker; after the first publish(). Logs the addresses.
+  Result<void> listen();
+
+  // Makes a plugin version's instance on every worker, so that no request waits for it.
+  Result<void> start_plugin(extension::LoadedPlugin& plugin);
+
+  // Every exchange that starts after this uses the new snapshot. Returns when all workers have it.
+  void publish(std::shared_ptr<const Snapshot> snapshot);
+  std::shared_ptr<const Snapshot> snapshot() const { return snapshot_; }
+
+  // Stops accepting and lets exchanges in flight end, up to `timeout` or until `hurry` says so; then closes what is left.
+  // True when nothing had to be broken off.
+  bool drain(std::chrono::milliseconds timeout, const std::function<bool()>& hurry);
+
+  // Dismantles the workers' halves on their threads: connections, snapshots, exchanges waiting for on_log. Before the
+  // workers stop; settle() afterwards waits until what plugins posted to the workers meanwhile is done.
+  void shut_down();
+  void settle();
+
+ private:
+  struct BoundListener {
+    config::Listener listener;
+    std::string address;
+  };
+
+  // Runs `task` on every worker and waits for all.
+  void on_all_workers(const std::function<void(GatewayWorker&)>& task);
+  Result<void> each_worker(const std::function<Result<void>(GatewayWorker&)>& task);
+  std::size_t sum(const std::function<std::size_t(GatewayWorker&)>& part);
+
+  std::vector<std::unique_ptr<net::Worker>>& workers_;
+  Log& log_;
+  CallDirectory directory_;
+  std::vector<std::unique_ptr<GatewayWorker>> parts_;
+  std::shared_ptr<const Snapshot> snapshot_;
+  std::vector<BoundListener> listeners_;
+};
+
+}  // namespace heddle::gateway

@@ -1,0 +1,159 @@
+#include "gateway/gateway_worker.h"
+
+#include <algorithm>
+
+#include "gateway/exchange.h"
+#include "gateway/forwarding.h"
+#include "gateway/origin_echo.h"
+#include "gateway/origin_upstream.h"
+
+namespace heddle::gateway {
+
+GatewayMetrics::GatewayMetrics(metrics::Registry& registry)
+    : active(registry.gauge("heddle_exchanges_active", "Exchanges that have not ended", {})),
+      bad_requests(registry.counter("heddle_bad_requests_total",
+                                    "Requests refused before routing: malformed, too large, too slow", {})),
+      logs_dropped(registry.counter("heddle_plugin_logs_dropped_total",
+                                    "Exchanges whose on_log was dropped since too many were waiting", {})),
+      timeouts(registry.counter("heddle_request_timeouts_total",
+                                "Exchanges ended by the route's timeout", {})) {}
+
+GatewayWorker::GatewayWorker(net::Worker& worker, net::BlockingPool& blocking, Log& log,
+                             metrics::Registry& metrics, Options options)
+    : worker_(worker),
+      log_(log),
+      registry_(metrics),
+      options_(options),
+      metrics_(metrics),
+      pool_(http::ClientPool::create(worker, blocking, metrics)),
+      access_log_(log) {}
+
+GatewayWorker::~GatewayWorker() = default;
+
+void GatewayWorker::use(std::shared_ptr<const Snapshot> snapshot) {
+  if (!snapshot) {
+    current_.reset();
+    return;
+  }
+  auto bound = std::make_shared<BoundSnapshot>();
+  for (const UpstreamEntry& entry : snapshot->upstreams()) {
+    if (entry.upstream->builtin == "echo") {
+      bound->origins.push_back(std::make_unique<EchoOrigin>());
+    } else {
+      bound->origins.push_back(std::make_unique<UpstreamOrigin>(*entry.upstream, *pool_));
+    }
+  }
+  if (current_) {
+    for (const UpstreamEntry& old : current_->snapshot->upstreams()) {
+      for (const config::Endpoint& endpoint : old.upstream->endpoints) {
+        const bool kept = std::ranges::any_of(snapshot->upstreams(), [&](const UpstreamEntry& entry) {
+          return std::ranges::any_of(entry.upstream->endpoints, [&](const config::Endpoint& other) {
+            return other.address == endpoint.address;
+          });
+        });
+        if (!kept) pool_->forget(endpoint.address);
+      }
+    }
+  }
+  bound->snapshot = std::move(snapshot);
+  current_ = std::move(bound);
+}
+
+Result<void> GatewayWorker::listen(const config::Listener& listener, const std::string& address) {
+  http::ServerLimits limits;
+  limits.max_head_bytes = listener.limits.max_head_bytes;
+  limits.max_headers = listener.limits.max_headers;
+  limits.max_target_bytes = listener.limits.max_target_bytes;
+  limits.max_body_bytes = listener.limits.max_body_bytes;
+  limits.idle_timeout = listener.limits.idle_timeout;
+  limits.head_timeout = listener.limits.head_timeout;
+  limits.body_timeout = listener.limits.body_timeout;
+  limits.send_timeout = listener.limits.send_timeout;
+  limits.max_connections = listener.limits.max_connections;
+  auto created = http::Listener::create(worker_, address, limits, *this, registry_);
+  if (!created) return std::unexpected(std::move(created.error()));
+  listeners_.push_back(std::move(*created));
+  return {};
+}
+
+void GatewayWorker::stop_accepting() {
+  for (const auto& listener : listeners_) listener->stop_accepting();
+}
+
+void GatewayWorker::drain() {
+  for (const auto& listener : listeners_) listener->drain();
+}
+
+void GatewayWorker::abort() {
+  for (const auto& listener : listeners_) listener->abort();
+  pool_->close_idle();
+}
+
+std::size_t GatewayWorker::connections() const {
+  std::size_t sum = 0;
+  for (const auto& listener : listeners_) sum += listener->connections();
+  return sum;
+}
+
+http::Receiver* GatewayWorker::on_request(http::Sender& sender, const http::ConnectionInfo& connection,
+                                          http::HeadPtr head, bool end) {
+  if (free_.empty()) {
+    all_.push_back(std::make_unique<Exchange>(*this));
+    free_.push_back(all_.back().get());
+  }
+  Exchange* exchange = free_.back();
+  free_.pop_back();
+  ++active_;
+  metrics_.active->add(1);
+  exchange->begin(sender, connection, std::move(head), end);
+  return exchange;
+}
+
+std::string GatewayWorker::on_bad_request(const http::ConnectionInfo& connection, int status,
+                                          std::string_view reason) {
+  metrics_.bad_requests->add();
+  log_.info("bad request", {{"remote", connection.remote_address}, {"status", status}, {"reason", reason}});
+  return error_body("bad_request", reason, {});
+}
+
+void GatewayWorker::ended(Exchange& exchange) {
+  --active_;
+  metrics_.active->add(-1);
+  late_.push_back(&exchange);
+  schedule_late();
+}
+
+void GatewayWorker::schedule_late() {
+  if (late_scheduled_) return;
+  late_scheduled_ = true;
+  worker_.post([this] {
+    late_scheduled_ = false;
+    run_late(kLateBatch);
+  });
+}
+
+void GatewayWorker::run_late(std::size_t limit) {
+  // Beyond the limit the oldest lose their on_log, so that memory stays bounded.
+  while (late_.size() - late_next_ > kLateLimit) {
+    metrics_.logs_dropped->add();
+    late_[late_next_++]->write_log(true);
+  }
+  for (std::size_t i = 0; i < limit && late_next_ < late_.size(); ++i) {
+    late_[late_next_++]->write_log(false);
+  }
+  if (late_next_ < late_.size()) {
+    schedule_late();
+  } else {
+    late_.clear();
+    late_next_ = 0;
+  }
+}
+
+void GatewayWorker::finish_late_work() { run_late(static_cast<std::size_t>(-1)); }
+
+void GatewayWorker::recycle(Exchange& exchange) {
+  exchange.reset();
+  free_.push_back(&exchange);
+}
+
+}  // namespace heddle::gateway

@@ -1,0 +1,104 @@
+// The gateway on one worker: its snapshot, client connections, origins, listeners and exchanges. Everything here is
+// touched by the worker's thread only, except publish().
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/log.h"
+#include "base/metrics.h"
+#include "extension/http_origin.h"
+#include "gateway/snapshot.h"
+#include "http/client.h"
+#include "http/server.h"
+#include "net/blocking_pool.h"
+#include "net/worker.h"
+#include "telemetry/access_log.h"
+
+namespace heddle::gateway {
+
+class Exchange;
+
+// A snapshot as one worker uses it: with origins that hold this worker's state. Exchanges share it; when the last one of
+// an old snapshot ends, it goes.
+struct BoundSnapshot {
+  std::shared_ptr<const Snapshot> snapshot;
+  std::vector<std::unique_ptr<extension::HttpOrigin>> origins;  // as snapshot->upstreams()
+};
+
+struct GatewayMetrics {
+  explicit GatewayMetrics(metrics::Registry& registry);
+  std::shared_ptr<metrics::Gauge> active;
+  std::shared_ptr<metrics::Counter> bad_requests;
+  std::shared_ptr<metrics::Counter> logs_dropped;
+  std::shared_ptr<metrics::Counter> timeouts;
+};
+
+class GatewayWorker final : public http::ServerHandler {
+ public:
+  struct Options {
+    bool access_log = true;
+  };
+
+  GatewayWorker(net::Worker& worker, net::BlockingPool& blocking, Log& log,
+                metrics::Registry& metrics, Options options);
+  ~GatewayWorker() override;
+
+  // Makes this the snapshot of every exchange that starts from now on; null when the worker is about to go.
+  // Worker thread.
+  void use(std::shared_ptr<const Snapshot> snapshot);
+
+  Result<void> listen(const config::Listener& listener, const std::string& address);
+  void stop_accepting();
+  void drain();
+  void abort();
+  // Exchanges that have not ended, connections that are open.
+  std::size_t exchanges() const { return active_; }
+  std::size_t connections() const;
+  // Runs what is queued for later at once; before the worker goes.
+  void finish_late_work();
+
+  http::Receiver* on_request(http::Sender& sender, const http::ConnectionInfo& connection,
+                             http::HeadPtr head, bool end) override;
+  std::string on_bad_request(const http::ConnectionInfo& connection, int status,
+                             std::string_view reason) override;
+
+  net::Worker& worker() { return worker_; }
+  Log& log() { return log_; }
+  http::ClientPool& pool() { return *pool_; }
+  GatewayMetrics& metrics() { return metrics_; }
+  const std::shared_ptr<BoundSnapshot>& current() const { return current_; }
+  telemetry::AccessLog* access_log() { return options_.access_log ? &access_log_ : nullptr; }
+
+  // For exchanges: one has ended and wants its on_log and access-log line written when the worker has time; one is free
+  // to be used again.
+  void ended(Exchange& exchange);
+  void recycle(Exchange& exchange);
+
+ private:
+  static constexpr std::size_t kLateLimit = 8192;  // ended exchanges that may wait for on_log
+  static constexpr std::size_t kLateBatch = 128;   // of them finished in one turn of the loop
+  void run_late(std::size_t limit);
+  void schedule_late();
+
+  net::Worker& worker_;
+  Log& log_;
+  metrics::Registry& registry_;
+  Options options_;
+  GatewayMetrics metrics_;
+  std::unique_ptr<http::ClientPool> pool_;
+  std::shared_ptr<BoundSnapshot> current_;
+  std::vector<std::unique_ptr<http::Listener>> listeners_;
+  std::vector<std::unique_ptr<Exchange>> all_;
+  std::vector<Exchange*> free_;
+  std::vector<Exchange*> late_;
+  std::size_t late_next_ = 0;
+  bool late_scheduled_ = false;
+  std::size_t active_ = 0;
+  telemetry::AccessLog access_log_;
+};
+
+}  // namespace heddle::gateway

@@ -1,0 +1,35 @@
+#include "gateway/origin_upstream.h"
+
+#include "net/worker.h"
+
+namespace heddle::gateway {
+
+UpstreamOrigin::UpstreamOrigin(const config::Upstream& upstream, http::ClientPool& pool)
+    : upstream_(upstream), pool_(pool) {
+  limits_.connect_timeout = upstream.limits.connect_timeout;
+  limits_.idle_timeout = upstream.limits.idle_timeout;
+  limits_.max_idle = upstream.limits.max_idle;
+  limits_.max_connections = upstream.limits.max_connections;
+  // Workers start at different endpoints, so that few requests are spread too.
+  if (const net::Worker* worker = net::Worker::current()) next_ = worker->index();
+}
+
+http::ClientStream& UpstreamOrigin::open(http::Receiver& response) {
+  const config::Endpoint& endpoint = upstream_.endpoints[next_++ % upstream_.endpoints.size()];
+  return pool_.open(endpoint.address, limits_, response);
+}
+
+http::Sender& UpstreamOrigin::start(net::Worker& /*worker*/, extension::ExchangeInfo& info,
+                                    http::Receiver& response) {
+  http::ClientStream& stream = open(response);
+  info.upstream_address = stream.upstream().remote_address;
+  return stream;
+}
+
+void UpstreamOrigin::describe(http::Sender& sender, extension::ExchangeInfo& info) {
+  const http::UpstreamInfo& upstream = static_cast<http::ClientStream&>(sender).upstream();
+  info.upstream_address = upstream.remote_address;
+  info.upstream_local_address = upstream.local_address;
+}
+
+}  // namespace heddle::gateway

@@ -1,0 +1,90 @@
+#include "gateway/snapshot.h"
+
+#include <algorithm>
+
+namespace heddle::gateway {
+namespace {
+
+constexpr std::array<std::string_view, 6> kStatusClasses = {"none", "1xx", "2xx",
+                                                            "3xx",  "4xx", "5xx"};
+
+RouteMetrics route_metrics(metrics::Registry& registry, const std::string& route) {
+  RouteMetrics out;
+  for (std::size_t i = 0; i < kStatusClasses.size(); ++i) {
+    out.requests.at(i) = registry.counter(
+        "heddle_requests_total", "Requests answered, by route and status class (none: no answer)",
+        {{"route", route}, {"status", std::string(kStatusClasses.at(i))}});
+  }
+  out.duration = registry.histogram("heddle_request_duration_seconds",
+                                    "Time from the complete request head to the end of the answer",
+                                    {{"route", route}}, metrics::request_bounds(), 1e-9);
+  return out;
+}
+
+UpstreamMetrics upstream_metrics(metrics::Registry& registry, const std::string& upstream) {
+  UpstreamMetrics out;
+  for (std::size_t i = 0; i < kStatusClasses.size(); ++i) {
+    out.responses.at(i) =
+        registry.counter("heddle_upstream_responses_total",
+                         "Answers of an upstream, by status class (none: it failed)",
+                         {{"upstream", upstream}, {"status", std::string(kStatusClasses.at(i))}});
+  }
+  out.active = registry.gauge("heddle_upstream_requests_active", "Requests an upstream is serving",
+                              {{"upstream", upstream}});
+  return out;
+}
+
+bool named_by_some_route(const config::Config& config, const std::string& plugin) {
+  return std::ranges::any_of(config.routes, [&](const config::Route& route) {
+    return std::ranges::find(route.plugins, plugin) != route.plugins.end();
+  });
+}
+
+}  // namespace
+
+Snapshot::Snapshot(std::shared_ptr<const config::Config> config,
+                   const std::vector<FilterBinding>& filters, metrics::Registry& metrics)
+    : config_(std::move(config)), router_(config_->routes) {
+  for (const config::Upstream& upstream : config_->upstreams) {
+    upstream_names_.emplace(upstream.name, upstreams_.size());
+    upstreams_.push_back({&upstream, upstream_metrics(metrics, upstream.name)});
+  }
+  for (const config::Route& route : config_->routes) {
+    RouteEntry entry;
+    entry.route = &route;
+    entry.upstream = find_upstream(route.upstream);
+    entry.metrics = route_metrics(metrics, route.id);
+    bind(entry, filters);
+    routes_.push_back(std::move(entry));
+  }
+  unrouted_.metrics = route_metrics(metrics, "");
+  bind(unrouted_, filters);
+  live_ = metrics.gauge("heddle_snapshots_live",
+                        "Configuration snapshots in use: the current one and those that exchanges "
+                        "still hold",
+                        {});
+  live_->add(1);
+}
+
+Snapshot::~Snapshot() { live_->add(-1); }
+
+void Snapshot::bind(RouteEntry& entry, const std::vector<FilterBinding>& filters) const {
+  for (const FilterBinding& filter : filters) {
+    const bool named = entry.route != nullptr &&
+                       std::ranges::find(entry.route->plugins, filter.name) != entry.route->plugins.end();
+    if (!named && named_by_some_route(*config_, filter.name)) continue;
+    if (filter.factory) {
+      entry.chain.push_back(
+          {filter.factory, filter.factory->interest(), filter.factory->buffer_limit()});
+    } else if (!filter.fail_open && entry.unavailable.empty()) {
+      entry.unavailable = "plugin " + filter.name + " is not loaded: " + filter.error;
+    }
+  }
+}
+
+std::size_t Snapshot::find_upstream(std::string_view name) const {
+  const auto it = upstream_names_.find(name);
+  return it != upstream_names_.end() ? it->second : RouteMatch::kNone;
+}
+
+}  // namespace heddle::gateway

@@ -1,0 +1,82 @@
+// Everything that decides what happens to a request, as one immutable value: configuration, routes with their filter
+// chains, upstreams, metric handles. A change makes a new one; exchanges keep the one they started with.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/metrics.h"
+#include "config/config.h"
+#include "extension/http_filter.h"
+#include "gateway/filter_chain.h"
+#include "gateway/router.h"
+
+namespace heddle::gateway {
+
+// A plugin of the configuration that sits on the request path, in order of priority. Given by whoever runs the registry.
+struct FilterBinding {
+  std::string name;
+  std::shared_ptr<extension::HttpFilterFactory> factory;  // null: cannot be loaded, see `error`
+  std::string error;
+  bool fail_open = false;  // an unloadable plugin is left out instead of answering 503
+};
+
+struct RouteMetrics {
+  std::array<std::shared_ptr<metrics::Counter>, 6> requests;  // by status class: 1xx … 5xx; [0] no answer at all
+  std::shared_ptr<metrics::Histogram> duration;
+};
+
+struct UpstreamMetrics {
+  std::array<std::shared_ptr<metrics::Counter>, 6> responses;  // by status class; [0] failed
+  std::shared_ptr<metrics::Gauge> active;
+};
+
+// A route with what runs on it.
+struct RouteEntry {
+  const config::Route* route = nullptr;  // null: the entry for requests that match no route
+  std::vector<ChainEntry> chain;
+  std::string unavailable;  // why the route answers 503, naming the plugin; empty: it serves
+  std::size_t upstream = 0;
+  RouteMetrics metrics;
+};
+
+struct UpstreamEntry {
+  const config::Upstream* upstream = nullptr;
+  UpstreamMetrics metrics;
+};
+
+class Snapshot {
+ public:
+  Snapshot(std::shared_ptr<const config::Config> config, const std::vector<FilterBinding>& filters,
+           metrics::Registry& metrics);
+  ~Snapshot();
+  Snapshot(const Snapshot&) = delete;
+  Snapshot& operator=(const Snapshot&) = delete;
+
+  const config::Config& config() const { return *config_; }
+  const Router& router() const { return router_; }
+  const RouteEntry& route(std::size_t index) const { return routes_[index]; }
+  const RouteEntry& unrouted() const { return unrouted_; }
+  const std::vector<RouteEntry>& routes() const { return routes_; }
+  const std::vector<UpstreamEntry>& upstreams() const { return upstreams_; }
+  // Index of an upstream by name; RouteMatch::kNone when there is none.
+  std::size_t find_upstream(std::string_view name) const;
+
+ private:
+  void bind(RouteEntry& entry, const std::vector<FilterBinding>& filters) const;
+
+  std::shared_ptr<const config::Config> config_;
+  Router router_;
+  std::vector<RouteEntry> routes_;
+  RouteEntry unrouted_;
+  std::vector<UpstreamEntry> upstreams_;
+  std::unordered_map<std::string_view, std::size_t> upstream_names_;
+  std::shared_ptr<metrics::Gauge> live_;
+};
+
+}  // namespace heddle::gateway

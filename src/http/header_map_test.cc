@@ -1,0 +1,81 @@
+#include "http/header_map.h"
+
+#include <gtest/gtest.h>
+
+#include "http/message.h"
+
+namespace heddle::http {
+namespace {
+
+TEST(HeaderMap, NamesAreFoundInAnyCaseAndKeptInOrder) {
+  Arena arena;
+  HeaderMap headers(arena);
+  headers.add("X-One", "1");
+  headers.add("x-two", "2");
+  headers.add("X-ONE", "3");
+  EXPECT_EQ(headers.get("x-OnE"), "1");
+  EXPECT_EQ(headers.get_joined("x-one"), "1,3");
+  EXPECT_EQ(headers.begin()->name, "x-one");
+  EXPECT_FALSE(headers.get("x-three"));
+  EXPECT_EQ(headers.byte_size(), 18U);
+}
+
+TEST(HeaderMap, SetReplacesTheFirstAndDropsTheOthers) {
+  Arena arena;
+  HeaderMap headers(arena);
+  headers.add("a", "1");
+  headers.add("b", "2");
+  headers.add("A", "3");
+  const auto before = headers.version();
+  headers.set("A", "4");
+  EXPECT_NE(headers.version(), before);
+  EXPECT_EQ(headers.size(), 2U);
+  EXPECT_EQ(headers.begin()->value, "4");
+  headers.set("c", "5");
+  EXPECT_EQ(headers.get("c"), "5");
+  EXPECT_TRUE(headers.remove("B"));
+  EXPECT_FALSE(headers.remove("B"));
+}
+
+TEST(HeaderMap, Tokens) {
+  Arena arena;
+  HeaderMap headers(arena);
+  headers.add("connection", "Keep-Alive, \tUpgrade ");
+  headers.add("connection", "x");
+  EXPECT_TRUE(headers.has_token("Connection", "upgrade"));
+  EXPECT_TRUE(headers.has_token("connection", "X"));
+  EXPECT_FALSE(headers.has_token("connection", "keep"));
+}
+
+TEST(HeaderMap, CharacterClasses) {
+  EXPECT_TRUE(is_token("x-a_b!"));
+  EXPECT_FALSE(is_token(""));
+  EXPECT_FALSE(is_token(":path"));
+  EXPECT_FALSE(is_token("a b"));
+  EXPECT_TRUE(is_field_value("a\tb \xFF"));
+  EXPECT_FALSE(is_field_value("a\r\nb"));
+  EXPECT_FALSE(is_field_value(std::string_view("a\0b", 3)));
+}
+
+TEST(Message, RecycledHeadsAreEmpty) {
+  HeadPtr head = make_head();
+  head->headers.add(":status", "404");
+  head->upgrade = true;
+  EXPECT_EQ(head->status(), 404);
+  Head* const address = head.get();
+  head.reset();
+  head = make_head();
+  EXPECT_EQ(head.get(), address);
+  EXPECT_TRUE(head->headers.empty());
+  EXPECT_FALSE(head->upgrade);
+  EXPECT_EQ(head->status(), 0);
+}
+
+TEST(Message, ReasonPhrases) {
+  EXPECT_EQ(reason_phrase(200), "OK");
+  EXPECT_EQ(reason_phrase(511), "Network Authentication Required");
+  EXPECT_EQ(reason_phrase(299), "");
+}
+
+}  // namespace
+}  // namespace heddle::http

@@ -1,0 +1,247 @@
+// Addresses, the worker's scopes, the blocking pool, the resolver and TCP streams over loopback.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <future>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "net/acceptor.h"
+#include "net/address.h"
+#include "net/blocking_pool.h"
+#include "net/resolver.h"
+#include "net/socket.h"
+#include "net/tcp_stream.h"
+#include "net/timer.h"
+#include "net/timer_queue.h"
+#include "net/worker.h"
+
+namespace heddle::net {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(Address, Parses) {
+  EXPECT_EQ(parse_host_port("127.0.0.1:8080")->host, "127.0.0.1");
+  EXPECT_EQ(parse_host_port(":8080")->host, "");
+  EXPECT_EQ(parse_host_port(":8080")->port, 8080);
+  EXPECT_EQ(parse_host_port("[::1]:80")->host, "::1");
+  EXPECT_EQ(parse_host_port("backend.example:9000")->host, "backend.example");
+  for (const char* bad :
+       {"", "127.0.0.1", "::1:80", "[::1]", "[::1]80", "a:", "a:b", "a:65536", "a:-1", "[zz]:1"}) {
+    EXPECT_FALSE(parse_host_port(bad)) << bad;
+  }
+}
+
+TEST(Address, Formats) {
+  EXPECT_EQ(SocketAddress::numeric("10.1.2.3", 80)->to_string(), "10.1.2.3:80");
+  EXPECT_EQ(SocketAddress::numeric("::1", 80)->to_string(), "[::1]:80");
+  EXPECT_EQ(SocketAddress::numeric("::ffff:10.1.2.3", 80)->to_string(), "10.1.2.3:80");
+  EXPECT_FALSE(SocketAddress::numeric("localhost", 80));
+}
+
+TEST(Socket, AnAddressInUseIsNamed) {
+  const auto first = bind_socket("127.0.0.1:0", Sharing::kExclusive);
+  ASSERT_TRUE(first);
+  ASSERT_EQ(::listen(first->get(), 1), 0);
+  const std::string address = local_address(first->get()).to_string();
+  const auto second = bind_socket(address, Sharing::kExclusive);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().kind, ErrorKind::kConflict);
+  EXPECT_NE(second.error().message.find(address + " is in use"), std::string::npos);
+}
+
+class WorkerTest : public testing::Test {
+ protected:
+  void SetUp() override { worker.start(); }
+  void TearDown() override {
+    worker.stop();
+    worker.join();
+  }
+  // Runs `task` on the worker and waits for it.
+  template <typename Task>
+  void on_worker(Task task) {
+    std::promise<void> done;
+    worker.post([&] {
+      task();
+      done.set_value();
+    });
+    done.get_future().wait();
+  }
+
+  std::unique_ptr<Log> log = Log::null();
+  Worker worker{0, *log};
+};
+
+struct Recorder final : Worker::Flushable {
+  explicit Recorder(std::vector<std::string>& out) : events(out) {}
+  void flush() override { events.emplace_back("flush"); }
+  std::vector<std::string>& events;
+};
+
+TEST_F(WorkerTest, DeferredWorkRunsAfterTheScopeAndFlushesLast) {
+  std::vector<std::string> events;
+  Recorder recorder(events);
+  on_worker([&] {
+    EXPECT_EQ(Worker::current(), &worker);
+    const Worker::Scope inner(worker);
+    worker.queue_flush(recorder);
+    worker.queue_flush(recorder);
+    worker.defer([&] {
+      events.emplace_back("deferred");
+      worker.defer([&] { events.emplace_back("deferred again"); });
+    });
+    events.emplace_back("event");
+  });
+  on_worker([] {});
+  EXPECT_EQ(events, (std::vector<std::string>{"event", "deferred", "deferred again", "flush"}));
+}
+
+TEST_F(WorkerTest, AForgottenFlushIsNotCalled) {
+  std::vector<std::string> events;
+  on_worker([&] {
+    Recorder recorder(events);
+    worker.queue_flush(recorder);
+    worker.forget_flush(recorder);
+  });
+  on_worker([] {});
+  EXPECT_TRUE(events.empty());
+}
+
+TEST_F(WorkerTest, TimersFireOnTheWorker) {
+  std::promise<Worker*> fired;
+  Timer timer;
+  Nanoseconds start = 0;
+  on_worker([&] {
+    start = monotonic_now();
+    timer.arm(worker.timers(), 2ms, [&] { fired.set_value(Worker::current()); });
+  });
+  EXPECT_EQ(fired.get_future().get(), &worker);
+  EXPECT_GE(monotonic_now() - start, 2'000'000);
+}
+
+TEST_F(WorkerTest, TheResolverAsksOnceAndCaches) {
+  std::atomic<int> lookups = 0;
+  BlockingPool pool(1);
+  std::unique_ptr<Resolver> resolver;
+  std::promise<void> done;
+  int answers = 0;
+  const auto check = [&](const Result<Resolver::Addresses>& result) {
+    ASSERT_TRUE(result);
+    EXPECT_EQ(result->front().to_string(), "127.0.0.9:" + std::to_string(80 + answers));
+    if (++answers == 3) done.set_value();
+  };
+  on_worker([&] {
+    resolver = std::make_unique<Resolver>(
+        worker, pool, [&](const std::string&) -> Result<Resolver::Addresses> {
+          ++lookups;
+          return Resolver::Addresses{*SocketAddress::numeric("127.0.0.9", 0)};
+        });
+    resolver->resolve("name", 80, check);
+    resolver->resolve("name", 81, [&](const Result<Resolver::Addresses>& result) {
+      check(result);
+      resolver->resolve("name", 82, check);
+    });
+  });
+  done.get_future().wait();
+  EXPECT_EQ(lookups, 1);
+  on_worker([&] { resolver.reset(); });
+}
+
+TEST_F(WorkerTest, TheResolverFailsWithTheName) {
+  BlockingPool pool(1);
+  std::unique_ptr<Resolver> resolver;
+  std::promise<std::string> message;
+  on_worker([&] {
+    resolver = std::make_unique<Resolver>(worker, pool);
+    resolver->resolve("127.0.0.7", 1,
+                      [](const Result<Resolver::Addresses>& result) { EXPECT_TRUE(result); });
+    resolver->resolve("no-such-host.invalid", 80, [&](const Result<Resolver::Addresses>& result) {
+      message.set_value(result.error().message);
+    });
+  });
+  EXPECT_NE(message.get_future().get().find("no-such-host.invalid"), std::string::npos);
+  on_worker([&] { resolver.reset(); });
+}
+
+// Accepts one connection and echoes until the peer finishes.
+class Echo final : public Acceptor::Observer, public TcpStream::Observer {
+ public:
+  explicit Echo(Worker& worker) : stream_(worker, *this) {}
+  void on_accept(Fd fd, const SocketAddress&) override {
+    stream_.adopt(std::move(fd));
+    stream_.read(buffer_, sizeof buffer_);
+  }
+  void on_connect(int) override {}
+  void on_read(std::size_t count) override {
+    const iovec part{buffer_, count};
+    EXPECT_EQ(stream_.send({&part, 1}), static_cast<ssize_t>(count));
+    stream_.read(buffer_, sizeof buffer_);
+  }
+  void on_read_end(int error) override {
+    EXPECT_EQ(error, 0);
+    stream_.close();
+  }
+  void on_write_ready() override {}
+
+ private:
+  TcpStream stream_;
+  char buffer_[64];
+};
+
+class EchoClient final : public TcpStream::Observer {
+ public:
+  EchoClient(Worker& worker, const SocketAddress& address) : stream_(worker, *this) {
+    stream_.connect(address);
+  }
+  void on_connect(int error) override {
+    EXPECT_EQ(error, 0);
+    stream_.read(buffer_, sizeof buffer_);
+    stream_.wait_writable();
+  }
+  void on_write_ready() override {
+    iovec part{const_cast<char*>("hello"), 5};
+    EXPECT_EQ(stream_.send({&part, 1}), 5);
+  }
+  void on_read(std::size_t count) override {
+    got_.append(buffer_, count);
+    if (got_.size() == 5) stream_.shutdown_send();
+    stream_.read(buffer_, sizeof buffer_);
+  }
+  void on_read_end(int) override { done_.set_value(got_); }
+  std::string wait() { return done_.get_future().get(); }
+
+ private:
+  TcpStream stream_;
+  char buffer_[64];
+  std::string got_;
+  std::promise<std::string> done_;
+};
+
+TEST_F(WorkerTest, StreamsConnectReadWriteAndHalfClose) {
+  auto listening = listen_socket("127.0.0.1:0");
+  ASSERT_TRUE(listening);
+  const SocketAddress address = local_address(listening->get());
+  std::unique_ptr<Echo> echo;
+  std::unique_ptr<Acceptor> acceptor;
+  std::unique_ptr<EchoClient> client;
+  on_worker([&] {
+    echo = std::make_unique<Echo>(worker);
+    acceptor = std::make_unique<Acceptor>(worker, std::move(*listening), *echo);
+    acceptor->start();
+    client = std::make_unique<EchoClient>(worker, address);
+  });
+  EXPECT_EQ(client->wait(), "hello");
+  on_worker([&] {
+    client.reset();
+    acceptor.reset();
+    echo.reset();
+  });
+}
+
+}  // namespace
+}  // namespace heddle::net

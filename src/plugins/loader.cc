@@ -1,0 +1,317 @@
+#include "plugins/loader.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <openssl/evp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <ranges>
+#include <system_error>
+#include <tuple>
+#include <utility>
+
+namespace heddle::plugins {
+namespace {
+
+constexpr std::size_t kMaxFile = std::size_t{1} << 30U;  // bytes; anything larger is not a plugin
+
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  ~FileDescriptor() {
+    if (fd_ >= 0) close(fd_);
+  }
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+std::unexpected<Error> open_error(const std::string& path, int code) {
+  switch (code) {
+    case ENOENT:
+    case ENOTDIR:
+      return fail(ErrorKind::kInvalidArgument,
+                  fmt::format("{}: no such file; build the plugin or correct its path", path));
+    case EACCES:
+    case EPERM:
+      return fail(
+          ErrorKind::kPermission,
+          fmt::format("{}: cannot be read (permission denied); make it readable for user {}", path,
+                      geteuid()));
+    default:
+      return fail(ErrorKind::kIo, fmt::format("{}: cannot be opened: {}", path,
+                                              std::generic_category().message(code)));
+  }
+}
+
+}  // namespace
+
+Result<std::vector<std::byte>> Loader::read_path(const std::string& path) {
+  // Not blocking: a FIFO in a plugin directory must not hang the control thread.
+  const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.get() < 0) return open_error(path, errno);
+  struct stat status{};
+  if (fstat(file.get(), &status) != 0) return open_error(path, errno);
+  if (S_ISDIR(status.st_mode)) {
+    return fail(
+        ErrorKind::kInvalidArgument,
+        fmt::format("{}: is a folder; name a .wasm file in it, or use plugin_directories", path));
+  }
+  if (!S_ISREG(status.st_mode)) {
+    return fail(ErrorKind::kInvalidArgument, fmt::format("{}: is not a regular file", path));
+  }
+  if (static_cast<std::size_t>(status.st_size) > kMaxFile) {
+    return fail(ErrorKind::kLimit, fmt::format("{}: is larger than {} MB", path, kMaxFile >> 20U));
+  }
+  std::vector<std::byte> bytes(static_cast<std::size_t>(status.st_size));
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t count = ::read(file.get(), bytes.data() + done, bytes.size() - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) {
+      return fail(ErrorKind::kIo, fmt::format("{}: cannot be read: {}", path,
+                                              std::generic_category().message(errno)));
+    }
+    if (count == 0) break;  // it shrank meanwhile
+    done += static_cast<std::size_t>(count);
+  }
+  bytes.resize(done);
+  if (bytes.empty()) {
+    return fail(ErrorKind::kInvalidArgument,
+                fmt::format("{}: the file is empty; build the plugin again", path));
+  }
+  return bytes;
+}
+
+namespace {
+
+// Joins the lines of a text (a backtrace) by "; ".
+std::string one_line(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+    if (line.empty()) continue;
+    if (!out.empty()) out += "; ";
+    out += line;
+  }
+  return out;
+}
+
+std::string prefix_of(const config::Plugin& entry) {
+  return fmt::format("plugin {}: ", entry.name);
+}
+
+extension::FailurePolicy to_policy(config::OnFailure on_failure) {
+  switch (on_failure) {
+    case config::OnFailure::kClosed:
+      return extension::FailurePolicy::kClosed;
+    case config::OnFailure::kOpen:
+      return extension::FailurePolicy::kOpen;
+    case config::OnFailure::kReload:
+      return extension::FailurePolicy::kReload;
+  }
+  return extension::FailurePolicy::kClosed;
+}
+
+auto fields_of(const config::Match& match) {
+  return std::tie(match.name, match.value);
+}
+
+bool same_matches(const std::vector<config::Match>& a, const std::vector<config::Match>& b) {
+  return std::ranges::equal(a, b, {}, fields_of, fields_of);
+}
+
+bool same_smoke(const config::Smoke& a, const config::Smoke& b) {
+  const auto& [method, path, headers, body, status, expected] = a;
+  return method == b.method && path == b.path && same_matches(headers, b.headers) &&
+         body == b.body && status == b.expect_status && same_matches(expected, b.expect_headers);
+}
+
+}  // namespace
+
+Loader::Loader(sandbox::Engine& engine, std::vector<extension::PluginContract*> contracts, Log& log)
+    : engine_(engine), contracts_(std::move(contracts)), log_(log) {}
+
+Result<std::vector<std::byte>> Loader::read(const config::Plugin& entry) {
+  auto bytes = read_path(entry.path);
+  if (!bytes) return std::unexpected(std::move(bytes.error()).within(prefix_of(entry)));
+  return bytes;
+}
+
+Result<LoadedVersion> Loader::load(const config::Plugin& entry, std::uint32_t version) const {
+  auto bytes = read(entry);
+  if (!bytes) return std::unexpected(std::move(bytes.error()));
+  LoadedVersion out;
+  out.version = version;
+  out.sha256 = sha256_hex(*bytes);
+  if (!entry.sha256.empty() && entry.sha256 != out.sha256) {
+    return fail(
+        ErrorKind::kConflict,
+        fmt::format("plugin {}: {}: sha256 is {}, but the configuration demands {}; restore the "
+                    "file, or correct `sha256:` if the change is meant",
+                    entry.name, entry.path, out.sha256, entry.sha256));
+  }
+  const auto within = [&](Error error) {
+    error.message = one_line(error.message);
+    return std::unexpected(
+        std::move(error).within(fmt::format("plugin {}: {}: ", entry.name, entry.path)));
+  };
+  auto module = compile(entry, std::move(*bytes));
+  if (!module) return within(std::move(module.error()));
+  out.module = *module;
+  auto contract = contract_for(entry, **module);
+  if (!contract) return within(std::move(contract.error()));
+  out.kind = (*contract)->kind();
+  auto plugin = (*contract)->load(make_spec(entry, version), *module);
+  if (!plugin) return within(std::move(plugin.error()));
+  out.plugin = std::move(*plugin);
+  if (!entry.smoke.empty()) {
+    if (!smoke_) return within({ErrorKind::kInternal, "smoke requests cannot be run here"});
+    if (auto passed = smoke_(out.plugin, entry); !passed) {
+      return within(std::move(passed.error()).within("smoke request failed: "));
+    }
+  }
+  log_.debug("plugin version made", {{"plugin", entry.name},
+                                     {"version", version},
+                                     {"kind", out.kind},
+                                     {"compile_cache", out.module->from_cache()}});
+  return out;
+}
+
+Result<std::shared_ptr<const sandbox::Module>> Loader::compile(const config::Plugin& entry,
+                                                               std::vector<std::byte> bytes) const {
+  auto module = engine_.compile(bytes, entry.name);
+  if (!module) return std::unexpected(module_error(std::move(module.error()), entry.name));
+  return module;
+}
+
+Error module_error(Error error, std::string_view name) {
+  for (const std::string& prefix : {fmt::format("module {}: ", name), fmt::format("{}: ", name)}) {
+    if (error.message.starts_with(prefix)) error.message.erase(0, prefix.size());
+  }
+  error.message.resize(std::min(error.message.find('\n'), error.message.size()));
+  if (!error.message.contains("build")) {
+    error.message += "; build the plugin again (for Rust: --target wasm32-wasip1)";
+  }
+  return error;
+}
+
+Result<extension::PluginContract*> Loader::contract_for(const config::Plugin& entry,
+                                                        const sandbox::Module& module) const {
+  if (!entry.kind.empty()) {
+    for (extension::PluginContract* contract : contracts_) {
+      if (contract->kind() == entry.kind) return contract;
+    }
+    return fail(
+        ErrorKind::kInvalidArgument,
+        fmt::format("kind {} is not offered here (there is: {}); correct `kind:`, or leave it out",
+                    entry.kind,
+                    fmt::join(contracts_ | std::views::transform([](const auto* contract) {
+                                return contract->kind();
+                              }),
+                              ", ")));
+  }
+  for (extension::PluginContract* contract : contracts_) {
+    if (contract->recognises(module)) return contract;
+  }
+  return fail(ErrorKind::kInvalidArgument, not_recognised(module));
+}
+
+std::string not_recognised(const sandbox::Module& module) {
+  std::vector<std::string_view> functions;
+  for (const sandbox::Export& item : module.exports()) {
+    if (item.kind == sandbox::ExternKind::kFunction) functions.push_back(item.name);
+  }
+  constexpr std::size_t kShown = 8;
+  std::string found =
+      functions.empty() ? "no function"
+                        : fmt::format("{}", fmt::join(functions | std::views::take(kShown), ", "));
+  if (functions.size() > kShown) found += fmt::format(" and {} more", functions.size() - kShown);
+  return fmt::format(
+      "is of no known kind. Looked for: proxy_abi_version_* (proxy_wasm), qpc_plugin_init "
+      "(native_hook), "
+      "custom section or file manifest (route), on_message_send or on_plugin_load (message_hook), "
+      "_start "
+      "(json_rpc); it exports {}. Build it with one of the SDKs, or set `kind:`",
+      found);
+}
+
+extension::PluginSpec make_spec(const config::Plugin& entry, std::uint32_t version) {
+  extension::PluginSpec spec;
+  spec.name = entry.name;
+  spec.version = version;
+  spec.path = entry.path;
+  spec.phases = entry.phases;
+  spec.priority = entry.priority;
+  spec.configuration = entry.configuration;
+  spec.vm_configuration = entry.vm_configuration;
+  spec.root_id = entry.root_id;
+  spec.vm_id = entry.vm_id;
+  spec.memory_limit = entry.memory_limit;
+  spec.timeout = entry.timeout;
+  spec.buffer_limit = entry.buffer_limit;
+  spec.log_lines_per_second = entry.log_lines_per_second;
+  spec.log_line_bytes = entry.log_line_bytes;
+  spec.host_calls = entry.host_calls;
+  spec.outbound_calls = entry.outbound_calls;
+  spec.on_failure = to_policy(entry.on_failure);
+  spec.failure_status = entry.failure_status;
+  spec.allow_on_headers_stop_iteration = entry.allow_on_headers_stop_iteration;
+  spec.string_properties = entry.property_encoding == "strings";
+  spec.permitted_hosts = entry.permissions.http;
+  spec.permit_shared_data = entry.permissions.shared_data;
+  spec.foreign_functions = entry.permissions.foreign_functions;
+  // What the entry sets wins over what it lets through.
+  for (const auto& [key, value] : entry.environment)
+    spec.environment.push_back(fmt::format("{}={}", key, value));
+  for (const std::string& key : entry.permissions.environment) {
+    if (entry.environment.contains(key)) continue;
+    if (const char* value = std::getenv(key.c_str()))
+      spec.environment.push_back(fmt::format("{}={}", key, value));
+  }
+  return spec;
+}
+
+bool same_entry(const config::Plugin& a, const config::Plugin& b) {
+  // Naming every member makes a new one an error here, so that it is not forgotten.
+  const auto& [name, path, kind, phases, priority, configuration, vm_configuration, root_id, vm_id,
+               memory_limit, timeout, buffer_limit, log_lines, log_bytes, host_calls,
+               outbound_calls, on_failure, failure_status, stop_iteration, property_encoding,
+               enabled, permissions, environment, smoke, sha256, location] = a;
+  const auto& [http, shared_data, names, foreign_functions] = permissions;
+  std::ignore = enabled;
+  std::ignore = location;
+  return name == b.name && path == b.path && kind == b.kind && phases == b.phases &&
+         priority == b.priority && configuration == b.configuration &&
+         vm_configuration == b.vm_configuration && root_id == b.root_id && vm_id == b.vm_id &&
+         memory_limit == b.memory_limit && timeout == b.timeout && buffer_limit == b.buffer_limit &&
+         log_lines == b.log_lines_per_second && log_bytes == b.log_line_bytes &&
+         host_calls == b.host_calls && outbound_calls == b.outbound_calls &&
+         on_failure == b.on_failure && failure_status == b.failure_status &&
+         stop_iteration == b.allow_on_headers_stop_iteration &&
+         property_encoding == b.property_encoding && http == b.permissions.http &&
+         shared_data == b.permissions.shared_data && names == b.permissions.environment &&
+         foreign_functions == b.permissions.foreign_functions && environment == b.environment &&
+         std::ranges::equal(smoke, b.smoke, same_smoke) && sha256 == b.sha256;
+}
+
+std::string sha256_hex(std::span<const std::byte> bytes) {
+  std::array<unsigned char, 32> digest{};
+  EVP_Digest(bytes.data(), bytes.size(), digest.data(), nullptr, EVP_sha256(), nullptr);
+  return fmt::format("{:02x}", fmt::join(digest, ""));
+}
+
+}  // namespace heddle::plugins

@@ -1,0 +1,38 @@
+// The plugins that serve now, as the gateway reads them: immutable, in the order in which a request
+// meets them.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/config.h"
+#include "extension/plugin_contract.h"
+
+namespace heddle::plugins {
+
+struct ActivePlugin {
+  std::string name;
+  int priority = 0;
+  config::OnFailure on_failure = config::OnFailure::kClosed;
+  // Null when no version could be loaded. Then an enabled plugin with kOpen is left out; any other
+  // one answers its routes with 503 and `error`.
+  std::shared_ptr<extension::LoadedPlugin> plugin;
+  std::string error;  // why `plugin` is null; one line
+  bool enabled = true;
+};
+
+struct PluginSet {
+  // Priority high to low; equal priority: order in the file, then plugin directories in name order.
+  std::vector<ActivePlugin> plugins;
+
+  const ActivePlugin* find(std::string_view name) const {
+    for (const ActivePlugin& plugin : plugins) {
+      if (plugin.name == name) return &plugin;
+    }
+    return nullptr;
+  }
+};
+
+}  // namespace heddle::plugins

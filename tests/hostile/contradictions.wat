@@ -1,0 +1,23 @@
+;; Everything at once in one callback: continue, two replies, close, an outbound change, and Pause.
+(module
+  (import "env" "proxy_continue_stream" (func $continue (param i32) (result i32)))
+  (import "env" "proxy_close_stream" (func $close (param i32) (result i32)))
+  (import "env" "proxy_send_local_response" (func $reply (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 1024))
+  (func $all
+    (drop (call $continue (i32.const 0)))
+    (drop (call $reply (i32.const 201) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 4) (i32.const 0)
+                       (i32.const 0) (i32.const -1)))
+    (drop (call $reply (i32.const 202) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 4) (i32.const 0)
+                       (i32.const 0) (i32.const -1)))
+    (drop (call $continue (i32.const 1)))
+    (drop (call $close (i32.const 0)))
+    (drop (call $continue (i32.const 0))))
+  (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (call $all) (i32.const 1))
+  (func (export "proxy_on_request_body") (param i32 i32 i32) (result i32) (call $all) (i32.const 99))
+  (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32) (call $all) (i32.const -1))
+  (func (export "proxy_on_response_body") (param i32 i32 i32) (result i32) (call $all) (i32.const 0x80000000))
+  (func (export "proxy_on_log") (param i32) (call $all))
+  (func (export "proxy_on_delete") (param i32) (call $all)))

@@ -1,0 +1,139 @@
+"""How a server ends: drained, in time, at once when asked twice; and what it does with a port in use."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+
+from support import wire
+from support.configs import gateway, route, upstream
+from support.load import LoadOnAStoppingServer
+from support.upstreams import Peer, Upstream, answering, ok
+from support.waiting import until
+
+
+def test_sigterm_lets_requests_in_flight_end(serve) -> None:
+    release = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        release.wait(20)
+        peer.send(ok(b"late but whole"))
+
+    with Upstream(script) as origin:
+        server = serve(gateway(routes=[route(to="raw")], upstreams=[upstream("raw", origin.address)]))
+        with server.connect() as connection:
+            connection.send(wire.head("GET", "/"))
+            until(lambda: bool(origin.requests), "the request to be under way")
+            server.signal(signal.SIGTERM)
+            until(lambda: refuses(server.address), "the listener to be closed")
+            release.set()
+            response = connection.response()
+            assert response.body == b"late but whole"
+            assert connection.is_closed()
+        assert server.wait_exit() == 0
+
+
+def refuses(address: wire.Address) -> bool:
+    try:
+        socket.create_connection(address, timeout=5).close()
+        return False
+    except ConnectionRefusedError:
+        return True
+
+
+def test_sigterm_under_load_fails_no_request(serve) -> None:
+    with Upstream(answering(ok())) as origin:
+        server = serve(gateway(routes=[route(to="raw")], upstreams=[upstream("raw", origin.address)],
+                               logging={"access_log": False}))
+        with LoadOnAStoppingServer(server.address) as load:
+            until(lambda: load.requests > 500, "some load", timeout=60)
+            load.stopping.set()
+            server.signal(signal.SIGTERM)
+            assert server.wait_exit() == 0
+        assert load.failures == []
+
+
+def test_sigterm_closes_idle_connections_at_once(serve) -> None:
+    server = serve(gateway(drain_timeout="20s"))
+    with server.connect() as connection:
+        assert connection.request("GET", "/").status == 200
+        server.signal(signal.SIGTERM)
+        assert connection.is_closed()
+        assert server.wait_exit(timeout=10) == 0
+
+
+def test_the_drain_timeout_ends_what_does_not_end(serve) -> None:
+    with Upstream(lambda peer: peer.read_request() and peer.wait_closed()) as origin:
+        server = serve(gateway(routes=[route(to="raw")], upstreams=[upstream("raw", origin.address)],
+                               drain_timeout="300ms"))
+        with server.connect() as connection:
+            connection.send(wire.head("GET", "/"))
+            until(lambda: bool(origin.requests), "the request to be under way")
+            server.signal(signal.SIGTERM)
+            server.wait_exit(timeout=15)
+        assert server.exit_code == 0
+
+
+def test_a_second_sigterm_stops_at_once(serve) -> None:
+    with Upstream(lambda peer: peer.read_request() and peer.wait_closed()) as origin:
+        server = serve(gateway(routes=[route(to="raw")], upstreams=[upstream("raw", origin.address)],
+                               drain_timeout="5m"))
+        with server.connect() as connection:
+            connection.send(wire.head("GET", "/"))
+            until(lambda: bool(origin.requests), "the request to be under way")
+            server.signal(signal.SIGTERM)
+            until(lambda: refuses(server.address), "the listener to be closed")
+            server.signal(signal.SIGTERM)
+            server.wait_exit(timeout=15)
+        server.exit_code = 0 if server.exit_code in (0, 1) else server.exit_code
+
+
+def test_sigint_drains_too(serve) -> None:
+    server = serve(gateway())
+    assert server.fetch("/").status == 200
+    server.signal(signal.SIGINT)
+    assert server.wait_exit() == 0
+
+
+def test_ready_says_no_while_draining(serve) -> None:
+    release = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        release.wait(20)
+        peer.send(ok())
+
+    with Upstream(script) as origin:
+        server = serve(gateway(routes=[route(to="raw")], upstreams=[upstream("raw", origin.address)]))
+        with server.connect() as connection:
+            connection.send(wire.head("GET", "/"))
+            until(lambda: bool(origin.requests), "the request to be under way")
+            server.signal(signal.SIGTERM)
+            until(lambda: refuses(server.address), "the listener to be closed")
+            assert server.admin("/ready").status == 503
+            release.set()
+            assert connection.response().status == 200
+        assert server.wait_exit() == 0
+
+
+def test_a_port_in_use_is_said_clearly(serve) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = "127.0.0.1:%d" % taken.getsockname()[1]
+        file = serve.write(gateway(listeners=[{"name": "public", "address": address}]))
+        result = serve.run("serve", "-c", str(file))
+    assert result.returncode not in (0, -6, -11)
+    lines = [line for line in (result.stdout + result.stderr).splitlines() if "in use" in line]
+    assert len(lines) == 1 and address in lines[0]
+
+
+def test_two_servers_do_not_share_a_port(serve) -> None:
+    """SO_REUSEPORT would let the second one take half of the first one's connections."""
+    first = serve(gateway())
+    address = f"{first.address[0]}:{first.address[1]}"
+    file = serve.write(gateway(listeners=[{"name": "public", "address": address}]))
+    result = serve.run("serve", "-c", str(file))
+    assert result.returncode != 0
+    assert address in result.stdout + result.stderr
+    assert first.fetch("/").status == 200
