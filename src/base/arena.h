@@ -1,6 +1,7 @@
 // A bump allocator for the bytes of one exchange: nothing is freed singly, everything at once.
 //
-// Not thread-safe; lives on one worker. The first chunk is kept on clear(), so a recycled arena does not allocate.
+// Not thread-safe; lives on one worker. The first chunk is kept on clear(), so a recycled arena
+// does not allocate.
 #pragma once
 
 #include <cstddef>

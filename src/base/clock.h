@@ -1,4 +1,5 @@
-// Time as Heddle measures it. Durations are std::chrono; instants are nanoseconds of the monotonic clock.
+// Time as Heddle measures it. Durations are std::chrono; instants are nanoseconds of the monotonic
+// clock.
 #pragma once
 
 #include <chrono>
@@ -23,6 +24,8 @@ inline Nanoseconds wall_now() {
   return static_cast<Nanoseconds>(ts.tv_sec) * 1'000'000'000 + ts.tv_nsec;
 }
 
-constexpr Nanoseconds to_nanoseconds(std::chrono::nanoseconds duration) { return duration.count(); }
+constexpr Nanoseconds to_nanoseconds(std::chrono::nanoseconds duration) {
+  return duration.count();
+}
 
 }  // namespace heddle

@@ -66,7 +66,9 @@ std::optional<LogLevel> parse_log_level(std::string_view text) {
   return std::nullopt;
 }
 
-std::string_view to_string(LogLevel level) { return kLevelNames.at(static_cast<std::size_t>(level)); }
+std::string_view to_string(LogLevel level) {
+  return kLevelNames.at(static_cast<std::size_t>(level));
+}
 
 void append_json_string(std::string& out, std::string_view text) {
   out += '"';
@@ -87,11 +89,21 @@ void append_json_string(std::string& out, std::string_view text) {
       continue;
     }
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default:
         if (static_cast<unsigned char>(c) < 0x20) {
           fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(c));
@@ -105,7 +117,8 @@ void append_json_string(std::string& out, std::string_view text) {
 }
 
 void append_timestamp(std::string& out, std::int64_t wall_nanoseconds) {
-  // The text of the current second is kept per thread: formatting a date costs more than a log line should.
+  // The text of the current second is kept per thread: formatting a date costs more than a log line
+  // should.
   struct Cached {
     std::int64_t second = -1;
     std::array<char, 20> text{};
@@ -166,7 +179,9 @@ Result<std::unique_ptr<Log>> Log::create(LogLevel level, LogFormat format,
   return log;
 }
 
-std::unique_ptr<Log> Log::null() { return std::unique_ptr<Log>(new Log()); }
+std::unique_ptr<Log> Log::null() {
+  return std::unique_ptr<Log>(new Log());
+}
 
 void Log::write(LogLevel level, std::string_view message, std::initializer_list<LogField> fields) {
   if (!sink_ || !enabled(level)) return;

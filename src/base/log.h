@@ -1,9 +1,10 @@
 // The process log: one JSON object a line (or plain text), written by another thread.
 //
-// A Log is made in main and passed down. Any thread may write. A line that finds the queue full waits for nobody:
-// the oldest line is dropped and counted.
+// A Log is made in main and passed down. Any thread may write. A line that finds the queue full
+// waits for nobody: the oldest line is dropped and counted.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
@@ -18,7 +19,8 @@ namespace heddle {
 
 enum class LogLevel : std::uint8_t { kTrace, kDebug, kInfo, kWarn, kError, kCritical, kOff };
 
-std::optional<LogLevel> parse_log_level(std::string_view text);  // trace debug info warn|warning error critical off
+std::optional<LogLevel> parse_log_level(
+    std::string_view text);  // trace debug info warn|warning error critical off
 std::string_view to_string(LogLevel level);
 
 // One named value of a log line.
@@ -61,7 +63,8 @@ class Log {
   void warn(std::string_view message, std::initializer_list<LogField> fields = {});
   void error(std::string_view message, std::initializer_list<LogField> fields = {});
 
-  // A finished line without its newline (the access log formats its own); written whatever the level.
+  // A finished line without its newline (the access log formats its own); written whatever the
+  // level.
   void write_raw(std::string_view line);
 
   void flush();
@@ -70,7 +73,7 @@ class Log {
   Log();
   struct Sink;
   std::unique_ptr<Sink> sink_;  // null: swallow
-  LogLevel level_ = LogLevel::kOff;
+  std::atomic<LogLevel> level_ = LogLevel::kOff;
   LogFormat format_ = LogFormat::kJson;
 };
 

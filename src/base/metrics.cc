@@ -10,17 +10,21 @@ thread_local std::size_t t_shard = 0;
 constexpr std::size_t kSlotsPerLine = 64 / sizeof(std::uint64_t);
 
 constexpr std::array<std::uint64_t, 14> kGuestCallBounds = {
-    100,     250,       500,       1'000,      2'500,      5'000,       10'000,
-    50'000,  100'000,   500'000,   1'000'000,  10'000'000, 100'000'000, 1'000'000'000};
+    100,    250,     500,     1'000,     2'500,      5'000,       10'000,
+    50'000, 100'000, 500'000, 1'000'000, 10'000'000, 100'000'000, 1'000'000'000};
 
 constexpr std::array<std::uint64_t, 14> kRequestBounds = {
-    100'000,       250'000,       500'000,       1'000'000,     2'500'000,      5'000'000,      10'000'000,
-    25'000'000,    50'000'000,    100'000'000,   500'000'000,   1'000'000'000,  5'000'000'000,  30'000'000'000};
+    100'000,    250'000,    500'000,     1'000'000,   2'500'000,     5'000'000,     10'000'000,
+    25'000'000, 50'000'000, 100'000'000, 500'000'000, 1'000'000'000, 5'000'000'000, 30'000'000'000};
 
 }  // namespace
 
-void set_thread_shard(std::size_t shard) { t_shard = shard % kShards; }
-std::size_t thread_shard() { return t_shard; }
+void set_thread_shard(std::size_t shard) {
+  t_shard = shard % kShards;
+}
+std::size_t thread_shard() {
+  return t_shard;
+}
 
 std::uint64_t Counter::value() const {
   std::uint64_t sum = 0;
@@ -57,8 +61,12 @@ Histogram::Snapshot Histogram::snapshot() const {
   return out;
 }
 
-std::span<const std::uint64_t> guest_call_bounds() { return kGuestCallBounds; }
-std::span<const std::uint64_t> request_bounds() { return kRequestBounds; }
+std::span<const std::uint64_t> guest_call_bounds() {
+  return kGuestCallBounds;
+}
+std::span<const std::uint64_t> request_bounds() {
+  return kRequestBounds;
+}
 
 Registry::Metric& Registry::find(std::string_view name, std::string_view help, Kind kind,
                                  Labels labels) {
@@ -86,8 +94,7 @@ std::shared_ptr<Gauge> Registry::gauge(std::string_view name, std::string_view h
 }
 
 std::shared_ptr<Histogram> Registry::histogram(std::string_view name, std::string_view help,
-                                               Labels labels,
-                                               std::span<const std::uint64_t> bounds,
+                                               Labels labels, std::span<const std::uint64_t> bounds,
                                                double scale) {
   const std::lock_guard lock(mutex_);
   Metric& metric = find(name, help, Kind::kHistogram, std::move(labels));

@@ -1,8 +1,8 @@
 // Counters, gauges and histograms that any worker may change without a lock or a shared cache line.
 //
-// Each metric holds one slot per worker thread; a reader sums them. Handles are shared_ptr: a metric lives as long as
-// its registry entry or a handle. The registry is read by telemetry (Prometheus text); folders below telemetry only
-// see this header.
+// Each metric holds one slot per worker thread; a reader sums them. Handles are shared_ptr: a
+// metric lives as long as its registry entry or a handle. The registry is read by telemetry
+// (Prometheus text); folders below telemetry only see this header.
 #pragma once
 
 #include <array>
@@ -20,7 +20,8 @@
 
 namespace heddle::metrics {
 
-// Slot of the calling thread, 0 to kShards - 1. Workers take 1, 2, ...; every other thread shares slot 0 (atomically).
+// Slot of the calling thread, 0 to kShards - 1. Workers take 1, 2, ...; every other thread shares
+// slot 0 (atomically).
 inline constexpr std::size_t kShards = 32;
 void set_thread_shard(std::size_t shard);
 std::size_t thread_shard();
@@ -53,12 +54,13 @@ class Gauge {
   std::atomic<std::int64_t> value_{0};
 };
 
-// Counts observations in buckets with fixed upper bounds. Any thread. `scale` turns the recorded integer into the
-// exposed unit (1e-9 for nanoseconds recorded, seconds exposed).
+// Counts observations in buckets with fixed upper bounds. Any thread. `scale` turns the recorded
+// integer into the exposed unit (1e-9 for nanoseconds recorded, seconds exposed).
 class Histogram {
  public:
   struct Snapshot {
-    std::vector<std::uint64_t> counts;  // one per bound, then one for everything above; not cumulative
+    std::vector<std::uint64_t>
+        counts;  // one per bound, then one for everything above; not cumulative
     std::uint64_t count = 0;
     std::uint64_t sum = 0;  // in the recorded unit
   };
@@ -82,8 +84,8 @@ std::span<const std::uint64_t> request_bounds();
 
 enum class Kind : std::uint8_t { kCounter, kGauge, kHistogram };
 
-// All metrics of the process. Creating locks a mutex and belongs outside the request path; the handles do not.
-// The same name and labels give the same metric again.
+// All metrics of the process. Creating locks a mutex and belongs outside the request path; the
+// handles do not. The same name and labels give the same metric again.
 class Registry {
  public:
   std::shared_ptr<Counter> counter(std::string_view name, std::string_view help, Labels labels);

@@ -1,4 +1,5 @@
-// Result<T>: what every function returns whose failure is expected. Exceptions do not cross a folder's edge.
+// Result<T>: what every function returns whose failure is expected. Exceptions do not cross a
+// folder's edge.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,8 @@ enum class ErrorKind : std::uint8_t {
 
 std::string_view to_string(ErrorKind kind);
 
-// An expected failure. `message` is written for the operator: what failed, which plugin, what to do.
+// An expected failure. `message` is written for the operator: what failed, which plugin, what to
+// do.
 struct Error {
   ErrorKind kind = ErrorKind::kInternal;
   std::string message;

@@ -9,7 +9,8 @@ namespace heddle::cli {
 std::vector<std::string> rewrite_loom_arguments(std::vector<std::string> arguments) {
   static constexpr std::array<std::string_view, 2> kOptions = {"config", "log-level"};
   if (arguments.empty()) return arguments;
-  const std::string_view program = std::string_view(arguments.front()).substr(arguments.front().rfind('/') + 1);
+  const std::string_view program =
+      std::string_view(arguments.front()).substr(arguments.front().rfind('/') + 1);
   bool loom = program == "loom";
   for (std::size_t i = 1; i < arguments.size(); ++i) {
     std::string& argument = arguments[i];

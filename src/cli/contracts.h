@@ -1,4 +1,5 @@
-// Where contracts are registered: one line each, in the order in which they are asked whether a module is theirs.
+// Where contracts are registered: one line each, in the order in which they are asked whether a
+// module is theirs.
 #pragma once
 
 #include <memory>
@@ -15,7 +16,8 @@
 
 namespace heddle::cli {
 
-// The contracts and the services they share. `directory` null: calls to upstreams fail (tools without a gateway).
+// The contracts and the services they share. `directory` null: calls to upstreams fail (tools
+// without a gateway).
 class Contracts {
  public:
   Contracts(sandbox::Engine& engine, Log& log, metrics::Registry& metrics,

@@ -1,4 +1,5 @@
-// The control thread: signals and whatever other threads post to it, one after the other. It is main's own thread.
+// The control thread: signals and whatever other threads post to it, one after the other. It is
+// main's own thread.
 #pragma once
 
 #include <atomic>
@@ -18,7 +19,8 @@ class ControlLoop {
     std::function<void()> tick;       // about once a second
   };
 
-  // Blocks the signals in the calling thread; threads made afterwards inherit that. So it comes before any thread.
+  // Blocks the signals in the calling thread; threads made afterwards inherit that. So it comes
+  // before any thread.
   static Result<void> block_signals();
 
   ControlLoop();

@@ -18,7 +18,8 @@ std::uint64_t count(const metrics::Gauge& gauge) {
 }  // namespace
 
 GatewayView::GatewayView(metrics::Registry& metrics, std::size_t workers)
-    : connections_(metrics.gauge("heddle_downstream_connections_active", "Client connections that are open", {})),
+    : connections_(metrics.gauge("heddle_downstream_connections_active",
+                                 "Client connections that are open", {})),
       exchanges_(metrics.gauge("heddle_exchanges_active", "Exchanges that have not ended", {})),
       snapshots_(metrics.gauge("heddle_snapshots_live", "", {})),
       workers_(workers) {}
@@ -55,7 +56,8 @@ std::vector<admin::RouteView> GatewayView::routes() const {
     view.headers = pairs(route.headers);
     view.query_params = pairs(route.query_params);
     view.upstream = route.upstream;
-    for (const gateway::ChainEntry& plugin : entry.chain) view.plugins.push_back(plugin.factory->name());
+    for (const gateway::ChainEntry& plugin : entry.chain)
+      view.plugins.push_back(plugin.factory->name());
     view.strip_prefix = route.strip_prefix;
     view.timeout = route.timeout;
     view.priority = route.priority;

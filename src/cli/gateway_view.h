@@ -1,4 +1,5 @@
-// What the admin API may know of the gateway (admin::GatewayView), from the current snapshot and the metrics.
+// What the admin API may know of the gateway (admin::GatewayView), from the current snapshot and
+// the metrics.
 #pragma once
 
 #include <atomic>

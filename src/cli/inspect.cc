@@ -1,9 +1,10 @@
 // `heddle inspect FILE.wasm`
+#include "plugins/inspect.h"
+
 #include <fmt/core.h>
 
 #include "cli/commands.h"
 #include "cli/contracts.h"
-#include "plugins/inspect.h"
 #include "sandbox/engine.h"
 
 namespace heddle::cli {

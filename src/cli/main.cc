@@ -1,7 +1,7 @@
 // `heddle`: the command line. Parses arguments and calls the verb.
-#include <CLI/CLI.hpp>
 #include <fmt/core.h>
 
+#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
 
@@ -19,17 +19,22 @@ void add_serve(CLI::App& app, ServeOptions& options) {
   verb->add_option("-c,--config", options.config, "configuration: a YAML file, or a folder of them")
       ->envname("HEDDLE_CONFIG")
       ->required();
-  verb->add_option("--log-level", options.log_level, "trace, debug, info, warn, error, critical or off")
+  verb->add_option("--log-level", options.log_level,
+                   "trace, debug, info, warn, error, critical or off")
       ->envname("HEDDLE_LOG_LEVEL");
-  verb->add_option("--listen", options.listen, "address of the first listener, instead of the configuration's")
+  verb->add_option("--listen", options.listen,
+                   "address of the first listener, instead of the configuration's")
       ->envname("HEDDLE_LISTEN");
-  verb->add_option("--admin", options.admin, "address of the admin API, instead of the configuration's")
+  verb->add_option("--admin", options.admin,
+                   "address of the admin API, instead of the configuration's")
       ->envname("HEDDLE_ADMIN");
-  verb->add_flag("--lenient", options.lenient, "unknown settings are warnings")->envname("HEDDLE_LENIENT");
+  verb->add_flag("--lenient", options.lenient, "unknown settings are warnings")
+      ->envname("HEDDLE_LENIENT");
 }
 
 void add_validate(CLI::App& app, ValidateOptions& options) {
-  CLI::App* verb = app.add_subcommand("validate", "check a configuration and list all its problems");
+  CLI::App* verb =
+      app.add_subcommand("validate", "check a configuration and list all its problems");
   verb->add_option("-c,--config", options.config, "configuration: a YAML file, or a folder of them")
       ->envname("HEDDLE_CONFIG")
       ->required();

@@ -9,13 +9,15 @@
 namespace heddle::cli {
 namespace {
 
-// The configuration with what the command line puts in its place; null after the problems were printed.
+// The configuration with what the command line puts in its place; null after the problems were
+// printed.
 std::shared_ptr<const config::Config> configuration(const ServeOptions& options) {
   const config::ReadResult result = config::read(options.config, {.lenient = options.lenient});
-  for (const config::Problem& problem : result.problems) fmt::print(stderr, "{}\n", to_string(problem));
+  for (const config::Problem& problem : result.problems)
+    fmt::print(stderr, "{}\n", to_string(problem));
   if (!result.ok()) {
-    fmt::print(stderr, "heddle: {} has errors; nothing was started (heddle validate -c {})\n", options.config,
-               options.config);
+    fmt::print(stderr, "heddle: {} has errors; nothing was started (heddle validate -c {})\n",
+               options.config, options.config);
     return nullptr;
   }
   auto config = std::make_shared<config::Config>(*result.config);
@@ -24,7 +26,8 @@ std::shared_ptr<const config::Config> configuration(const ServeOptions& options)
   if (!options.log_level.empty()) {
     const auto level = parse_log_level(options.log_level);
     if (!level) {
-      fmt::print(stderr, "heddle: --log-level {}: trace, debug, info, warn, error, critical or off\n",
+      fmt::print(stderr,
+                 "heddle: --log-level {}: trace, debug, info, warn, error, critical or off\n",
                  options.log_level);
       return nullptr;
     }

@@ -21,7 +21,8 @@ std::size_t workers_of(const config::Config& config) {
 
 sandbox::EngineOptions engine_options(const config::Engine& engine) {
   sandbox::EngineOptions out;
-  out.strategy = engine.strategy == "pulley" ? sandbox::Strategy::kPulley : sandbox::Strategy::kCranelift;
+  out.strategy =
+      engine.strategy == "pulley" ? sandbox::Strategy::kPulley : sandbox::Strategy::kCranelift;
   out.cache_dir = engine.cache_dir;
   out.instances = engine.instances;
   return out;
@@ -35,7 +36,9 @@ Server::Server(ServeOptions options, std::shared_ptr<const config::Config> confi
       log_(log),
       view_(metrics_, workers_of(*config_)) {}
 
-Server::~Server() { take_down(); }
+Server::~Server() {
+  take_down();
+}
 
 Result<void> Server::start() {
   for (std::size_t i = 0; i < workers_of(*config_); ++i) {
@@ -73,7 +76,9 @@ Result<void> Server::start_admin() {
   auto address = http::probe_address(config_->admin.address);
   if (!address) return std::unexpected(std::move(address.error()).within("admin: "));
   admin_worker_ = std::make_unique<net::Worker>(kAdminWorker, log_);
-  const auto on_control = [this](std::move_only_function<void()> task) { control_.post(std::move(task)); };
+  const auto on_control = [this](std::move_only_function<void()> task) {
+    control_.post(std::move(task));
+  };
   api_ = std::make_unique<admin::Api>(admin::ApiDependencies{
       .registry = *registry_,
       .gateway = view_,
@@ -86,11 +91,12 @@ Result<void> Server::start_admin() {
   });
   auto admin = admin::AdminServer::create(
       config_->admin, *address, *api_,
-      admin::ServerDependencies{
-          .worker = *admin_worker_,
-          .metrics = metrics_,
-          .log = log_,
-          .run_blocking = [this](std::move_only_function<void()> task) { blocking_.submit(std::move(task)); }});
+      admin::ServerDependencies{.worker = *admin_worker_,
+                                .metrics = metrics_,
+                                .log = log_,
+                                .run_blocking = [this](std::move_only_function<void()> task) {
+                                  blocking_.submit(std::move(task));
+                                }});
   if (!admin) return std::unexpected(std::move(admin.error()).within("admin: "));
   admin_ = std::move(*admin);
   if (auto listening = admin_->listen(); !listening) {
@@ -121,7 +127,8 @@ void Server::watch_directories() {
   }
 }
 
-// Builds the snapshot of the configuration and plugins as they are now, and hands it to every worker.
+// Builds the snapshot of the configuration and plugins as they are now, and hands it to every
+// worker.
 void Server::publish() {
   std::vector<gateway::FilterBinding> filters;
   for (const plugins::ActivePlugin& active : registry_->set()->plugins) {
@@ -132,9 +139,8 @@ void Server::publish() {
     binding.fail_open = active.on_failure == config::OnFailure::kOpen;
     if (active.plugin) {
       binding.factory = active.plugin->http_filter();
-      const bool started = std::ranges::any_of(started_plugins_, [&](const auto& known) {
-        return known.lock() == active.plugin;
-      });
+      const bool started = std::ranges::any_of(
+          started_plugins_, [&](const auto& known) { return known.lock() == active.plugin; });
       if (!started) {
         if (auto result = gateway_->start_plugin(*active.plugin); !result) {
           log_.error("a plugin did not start on every worker",
@@ -212,7 +218,8 @@ void Server::take_down() {
   const bool running = !workers_.empty() && engine_ != nullptr;
   if (running) gateway_->shut_down();
   view_.publish(nullptr, nullptr);
-  registry_.reset();  // the last references to the plugins: their instances are dismantled on the workers
+  registry_.reset();  // the last references to the plugins: their instances are dismantled on the
+                      // workers
   if (running) gateway_->settle();
   for (const auto& worker : workers_) {
     worker->stop();

@@ -1,5 +1,5 @@
-// The server: builds every object, in order, and passes them down; runs until a signal; takes everything down again in the
-// reverse order. Lives on the control thread.
+// The server: builds every object, in order, and passes them down; runs until a signal; takes
+// everything down again in the reverse order. Lives on the control thread.
 #pragma once
 
 #include <atomic>

@@ -28,8 +28,8 @@ int validate(const ValidateOptions& options) {
     }
   }
   if (options.json) {
-    fmt::print("{}\n", boost::json::serialize(
-                           boost::json::object{{"valid", result.ok()}, {"problems", std::move(list)}}));
+    fmt::print("{}\n", boost::json::serialize(boost::json::object{{"valid", result.ok()},
+                                                                  {"problems", std::move(list)}}));
   } else if (result.ok()) {
     fmt::print("{}: valid; {} listeners, {} routes, {} upstreams, {} plugins{}\n", options.config,
                result.config->listeners.size(), result.config->routes.size(),

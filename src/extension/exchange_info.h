@@ -1,5 +1,5 @@
-// What is known of an HTTP exchange besides its messages: for plugin properties, the access log, metrics and X- headers.
-// Filled in as the exchange goes on; fields keep their defaults until then.
+// What is known of an HTTP exchange besides its messages: for plugin properties, the access log,
+// metrics and X- headers. Filled in as the exchange goes on; fields keep their defaults until then.
 #pragma once
 
 #include <cstdint>
@@ -20,15 +20,15 @@ struct ExchangeInfo {
   Nanoseconds end = 0;                               // 0 while it lasts
   http::Protocol protocol = http::Protocol::kHttp11;
 
-  std::string_view route;     // id; lives as long as the exchange
-  std::string_view upstream;  // name
+  std::string_view route;              // id; lives as long as the exchange
+  std::string_view upstream;           // name
   std::string upstream_address;        // "127.0.0.1:9000", once connected
   std::string upstream_local_address;  // once connected
   std::string upstream_failure;        // why the upstream failed, if it did
 
   int response_code = 0;              // from the response headers on
   std::string response_code_details;  // "via_upstream", "route_not_found", a plugin's details, …
-  std::string response_flags;         // Envoy's short flags: UF, UT, NR, DC …; empty when all is well
+  std::string response_flags;  // Envoy's short flags: UF, UT, NR, DC …; empty when all is well
   std::uint64_t request_body_bytes = 0;
   std::uint64_t request_total_bytes = 0;  // with the head, as received
   std::uint64_t response_body_bytes = 0;

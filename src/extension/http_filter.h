@@ -1,8 +1,10 @@
-// The extension point of the filter chain: an HttpFilter sees and changes one HTTP exchange on its way.
+// The extension point of the filter chain: an HttpFilter sees and changes one HTTP exchange on its
+// way.
 //
-// The chain calls filters on the exchange's worker, one call at a time, in order of priority for the request and in
-// reverse for the response. A filter acts on the exchange through its FilterHost. What a filter asks for from
-// within a callback (continue, local reply, reset) happens after the callback has returned.
+// The chain calls filters on the exchange's worker, one call at a time, in order of priority for
+// the request and in reverse for the response. A filter acts on the exchange through its
+// FilterHost. What a filter asks for from within a callback (continue, local reply, reset) happens
+// after the callback has returned.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +29,9 @@ namespace heddle::extension {
 // What becomes of the headers, and of the body behind them.
 enum class HeadersAction : std::uint8_t {
   kContinue,
-  kStop,              // headers wait; body callbacks run, and the first that continues sends both on
-  kStopAllBuffer,     // headers and body wait for continue_*(); too much body is 413 (request) or 502 (response)
+  kStop,           // headers wait; body callbacks run, and the first that continues sends both on
+  kStopAllBuffer,  // headers and body wait for continue_*(); too much body is 413 (request) or 502
+                   // (response)
   kStopAllWatermark,  // the same, with back-pressure instead of a limit
   kContinueAndEnd,    // send the headers on as the end of the message; the body is dropped
 };
@@ -62,30 +65,35 @@ class FilterHost {
   virtual http::HeaderMap* request_trailers() = 0;
   virtual http::HeaderMap* response_headers() = 0;
   virtual http::HeaderMap* response_trailers() = 0;
-  // Whether this filter may still change them: the map is on its way through this filter and did not leave it.
+  // Whether this filter may still change them: the map is on its way through this filter and did
+  // not leave it.
   virtual bool request_headers_writable() const = 0;
   virtual bool request_trailers_writable() const = 0;
   virtual bool response_headers_writable() const = 0;
   virtual bool response_trailers_writable() const = 0;
-  // Makes trailers while the last body callback (end = true) runs and there are none; null at any other time.
+  // Makes trailers while the last body callback (end = true) runs and there are none; null at any
+  // other time.
   virtual http::HeaderMap* create_request_trailers() = 0;
   virtual http::HeaderMap* create_response_trailers() = 0;
 
-  // The body bytes that this filter holds now; null when it holds none and no body callback is running.
+  // The body bytes that this filter holds now; null when it holds none and no body callback is
+  // running.
   virtual http::Buffer* request_body() = 0;
   virtual http::Buffer* response_body() = 0;
 
   // Sends on what the filter stopped. Harmless when nothing is stopped.
   virtual void continue_request() = 0;
   virtual void continue_response() = 0;
-  // Answers the request; runs through the response phases of the filters already passed, this one included. Before the
-  // response head went out it replaces the origin's answer; after that the exchange is reset.
+  // Answers the request; runs through the response phases of the filters already passed, this one
+  // included. Before the response head went out it replaces the origin's answer; after that the
+  // exchange is reset.
   virtual void send_local_reply(LocalReply reply) = 0;
   virtual void reset_stream() = 0;
   // The route is chosen anew when the request headers have left the last filter.
   virtual void clear_route() = 0;
 
-  // Values that filters of one exchange leave for each other (Proxy-Wasm set_property), by raw path.
+  // Values that filters of one exchange leave for each other (Proxy-Wasm set_property), by raw
+  // path.
   virtual std::map<std::string, std::string, std::less<>>& properties() = 0;
 
  protected:
@@ -105,7 +113,8 @@ struct FilterInterest {
 
 class HttpFilter {
  public:
-  // The exchange is over; on_log was called if wanted. Not called while a callback of this filter runs.
+  // The exchange is over; on_log was called if wanted. Not called while a callback of this filter
+  // runs.
   virtual ~HttpFilter() = default;
 
   virtual HeadersAction on_request_headers(http::HeaderMap& headers, bool end) = 0;
@@ -117,19 +126,21 @@ class HttpFilter {
   virtual DataAction on_response_data(http::Buffer& data, bool end) = 0;
   virtual TrailersAction on_response_trailers(http::HeaderMap& trailers) = 0;
 
-  // After the response was sent or the exchange was reset, off the request's path; all maps can be read.
+  // After the response was sent or the exchange was reset, off the request's path; all maps can be
+  // read.
   virtual void on_log() = 0;
 };
 
-// Makes the filters of one plugin version. Shared by all workers; create() runs on the exchange's worker.
+// Makes the filters of one plugin version. Shared by all workers; create() runs on the exchange's
+// worker.
 class HttpFilterFactory {
  public:
   virtual ~HttpFilterFactory() = default;
   virtual const std::string& name() const = 0;  // of the plugin; lives as long as the factory
   virtual FilterInterest interest() const = 0;
   virtual std::size_t buffer_limit() const = 0;  // bytes held for one message before 413 or 502
-  // Null: the exchange passes this filter by (a plugin that fails open). A plugin that fails closed returns a filter which
-  // answers with its failure status.
+  // Null: the exchange passes this filter by (a plugin that fails open). A plugin that fails closed
+  // returns a filter which answers with its failure status.
   virtual std::unique_ptr<HttpFilter> create(FilterHost& host) = 0;
 };
 

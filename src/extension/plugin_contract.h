@@ -1,5 +1,5 @@
-// How the plugin registry meets the contracts: a contract recognises modules of its kind and loads them. Contracts are
-// registered in main; a new one is one folder and one line there.
+// How the plugin registry meets the contracts: a contract recognises modules of its kind and loads
+// them. Contracts are registered in main; a new one is one folder and one line there.
 #pragma once
 
 #include <chrono>
@@ -33,7 +33,8 @@ struct PluginSpec {
   std::string name;
   std::uint32_t version = 1;  // 1 for the first that is loaded, one more for every reload
   std::string path;           // for messages
-  std::vector<std::string> phases;  // empty: all; names as in the configuration (on_request_headers, …)
+  std::vector<std::string>
+      phases;  // empty: all; names as in the configuration (on_request_headers, …)
   int priority = 0;
   std::optional<std::string> configuration;
   std::string vm_configuration;
@@ -44,40 +45,41 @@ struct PluginSpec {
   std::size_t buffer_limit = 0;          // bytes of a message body held by Pause
   std::size_t log_lines_per_second = 0;
   std::size_t log_line_bytes = 0;
-  std::uint64_t host_calls = 0;      // per callback
-  std::size_t outbound_calls = 0;    // at a time and exchange
+  std::uint64_t host_calls = 0;    // per callback
+  std::size_t outbound_calls = 0;  // at a time and exchange
   FailurePolicy on_failure = FailurePolicy::kClosed;
   int failure_status = 500;
   bool allow_on_headers_stop_iteration = false;
   bool string_properties = false;
-  std::vector<std::string> permitted_hosts;       // host:port patterns for calls beside upstream names
+  std::vector<std::string> permitted_hosts;  // host:port patterns for calls beside upstream names
   bool permit_shared_data = true;
-  std::vector<std::string> foreign_functions;     // permitted names
-  std::vector<std::string> environment;           // "KEY=VALUE", resolved
+  std::vector<std::string> foreign_functions;  // permitted names
+  std::vector<std::string> environment;        // "KEY=VALUE", resolved
 };
 
 // What the admin API shows of a running version.
 struct PluginStats {
-  std::uint64_t calls = 0;         // guest callbacks
-  std::uint64_t errors = 0;        // traps, time-outs and failures
-  std::uint64_t exchanges = 0;     // streams seen
+  std::uint64_t calls = 0;      // guest callbacks
+  std::uint64_t errors = 0;     // traps, time-outs and failures
+  std::uint64_t exchanges = 0;  // streams seen
   double cpu_seconds = 0;
   double average_call_us = 0;
   std::uint64_t memory_bytes = 0;  // of all instances
   std::uint64_t instances = 0;
   std::uint64_t limit_hits = 0;
-  std::string last_error;          // empty when none
+  std::string last_error;  // empty when none
 };
 
-// A version that passed its checks. Shared by the snapshots that use it; whatever it keeps on workers is dismantled on those
-// workers when the last reference goes (from any thread).
+// A version that passed its checks. Shared by the snapshots that use it; whatever it keeps on
+// workers is dismantled on those workers when the last reference goes (from any thread).
 class LoadedPlugin {
  public:
   virtual ~LoadedPlugin() = default;
   virtual std::string_view kind() const = 0;
   // Makes the worker's instance, so that the first request need not. Runs on the worker.
   virtual Result<void> start(net::Worker& worker) = 0;
-  // Dismantles the worker's instance, which no exchange uses any more. Runs on the worker, before it goes.
+  // Dismantles the worker's instance, which no exchange uses any more. Runs on the worker, before
+  // it goes.
   virtual void stop(net::Worker& worker) = 0;
   // Null for contracts that fill another extension point.
   virtual std::shared_ptr<HttpFilterFactory> http_filter() = 0;
@@ -90,8 +92,9 @@ class PluginContract {
   virtual std::string_view kind() const = 0;  // "proxy_wasm"
   // Whether the module is of this kind, judged by its exports.
   virtual bool recognises(const sandbox::Module& module) const = 0;
-  // Links, and runs start and configure once on a throw-away instance (canary). Blocks; any thread. The error names what is
-  // missing or wrong and what to do; the registry puts plugin and file before it.
+  // Links, and runs start and configure once on a throw-away instance (canary). Blocks; any thread.
+  // The error names what is missing or wrong and what to do; the registry puts plugin and file
+  // before it.
   virtual Result<std::shared_ptr<LoadedPlugin>> load(
       const PluginSpec& spec, std::shared_ptr<const sandbox::Module> module) = 0;
   // Whether the host offers this import, and of what type; for `heddle inspect`.

@@ -46,10 +46,11 @@ class UpstreamDirectory {
   // Whether an upstream of this name is configured now.
   virtual bool exists(net::Worker& worker, std::string_view upstream) const = 0;
 
-  // Calls `upstream` (a configured name, or "host:port" when `permit_address` is true) and collects the answer. Fails at
-  // once (kNotFound) for an unknown name. `done` comes exactly once, as an event of its own, on the same worker. An upstream
-  // that cannot be reached or breaks off gives a response of status 503, a timeout one of 504, both with Envoy's texts
-  // (reference/envoy.md, Callouts); an error means that there is no response at all (too large: kLimit).
+  // Calls `upstream` (a configured name, or "host:port" when `permit_address` is true) and collects
+  // the answer. Fails at once (kNotFound) for an unknown name. `done` comes exactly once, as an
+  // event of its own, on the same worker. An upstream that cannot be reached or breaks off gives a
+  // response of status 503, a timeout one of 504, both with Envoy's texts (reference/envoy.md,
+  // Callouts); an error means that there is no response at all (too large: kLimit).
   virtual Result<std::unique_ptr<PendingCall>> call(
       net::Worker& worker, std::string_view upstream, bool permit_address, CallRequest request,
       std::move_only_function<void(Result<CallResponse>)> done) = 0;

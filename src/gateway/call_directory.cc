@@ -17,7 +17,8 @@ constexpr std::chrono::milliseconds kDefaultTimeout{60'000};
 
 // The answers that Envoy gives a plugin for an upstream that fails (reference/envoy.md, Callouts).
 constexpr std::string_view kDisconnected =
-    "upstream connect error or disconnect/reset before headers. reset reason: connection termination";
+    "upstream connect error or disconnect/reset before headers. reset reason: connection "
+    "termination";
 constexpr std::string_view kTimedOut = "upstream request timeout";
 
 CallResponse synthetic(int status, std::string_view body) {
@@ -57,7 +58,8 @@ class Call final : public extension::PendingCall, public http::Receiver {
     ended_ = end;
     if (response_.body.size() > CallDirectory::kMaxResponseBytes) {
       give_up(fail(ErrorKind::kLimit, "the answer is larger than " +
-                                          std::to_string(CallDirectory::kMaxResponseBytes) + " bytes"));
+                                          std::to_string(CallDirectory::kMaxResponseBytes) +
+                                          " bytes"));
     }
   }
 
@@ -76,7 +78,8 @@ class Call final : public extension::PendingCall, public http::Receiver {
       finish(synthetic(503, kDisconnected));
     } else {
       finish(fail(ErrorKind::kUnavailable,
-                  "the upstream broke off its answer: " + std::string(detail.empty() ? to_string(error) : detail)));
+                  "the upstream broke off its answer: " +
+                      std::string(detail.empty() ? to_string(error) : detail)));
     }
   }
 
@@ -158,9 +161,10 @@ Result<std::unique_ptr<extension::PendingCall>> CallDirectory::call(
   const std::shared_ptr<BoundSnapshot>& bound = gateway->current();
   const std::size_t index = bound->snapshot->find_upstream(upstream);
   if (index == RouteMatch::kNone && !permit_address) {
-    return fail(ErrorKind::kNotFound,
-                "no upstream is named \"" + std::string(upstream) +
-                    "\"; name one of the configuration's, or permit the address (permissions.http)");
+    return fail(
+        ErrorKind::kNotFound,
+        "no upstream is named \"" + std::string(upstream) +
+            "\"; name one of the configuration's, or permit the address (permissions.http)");
   }
   auto call = std::make_unique<Call>(*gateway, bound, std::move(done));
   if (index != RouteMatch::kNone) {

@@ -1,5 +1,5 @@
-// Calls of plugins to upstreams (UpstreamDirectory): Proxy-Wasm http_call. One for the process; each call runs on the
-// worker that asks, over that worker's client pool.
+// Calls of plugins to upstreams (UpstreamDirectory): Proxy-Wasm http_call. One for the process;
+// each call runs on the worker that asks, over that worker's client pool.
 #pragma once
 
 #include <memory>

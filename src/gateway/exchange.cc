@@ -1,4 +1,5 @@
-// The request's half of an exchange, and its beginning and end; the response's half is exchange_response.cc.
+// The request's half of an exchange, and its beginning and end; the response's half is
+// exchange_response.cc.
 #include "gateway/exchange.h"
 
 #include <charconv>
@@ -12,9 +13,9 @@ using extension::LocalReply;
 using http::StreamError;
 
 void Exchange::Outgoing::reset() {
-  head_waits = head_sent = ended = ended_at_head = false;
+  head_waits = head_sent = ended = ended_at_head = promised = false;
   pending.clear();
-  announced = arrived = 0;
+  announced = arrived = emitted = 0;
 }
 
 Exchange::Exchange(GatewayWorker& gateway) : gateway_(gateway) {}
@@ -54,7 +55,8 @@ void Exchange::start_request(http::Head& head, bool end) {
   route_ = &bound_->snapshot->unrouted();
   if (!refuse_bad_path(head.headers)) {
     choose_route(head.headers);
-    const auto timeout = route_->route != nullptr ? route_->route->timeout : config::Milliseconds(30'000);
+    const auto timeout =
+        route_->route != nullptr ? route_->route->timeout : config::Milliseconds(30'000);
     timer_.arm(worker().timers(), timeout, [this] {
       const net::Worker::Scope scope(worker());
       on_timeout();
@@ -113,7 +115,8 @@ void Exchange::respond(int status, std::string_view code, std::string_view messa
   send_reply(error_reply(status, code, message, info_.request_id, details));
 }
 
-// ---- what the client sends -------------------------------------------------------------------------------------
+// ---- what the client sends
+// -------------------------------------------------------------------------------------
 
 void Exchange::on_informational(http::HeadPtr /*head*/) {}
 void Exchange::on_head(http::HeadPtr /*head*/, bool /*end*/) {}
@@ -129,7 +132,9 @@ void Exchange::on_data(http::Buffer& data, bool end) {
   if (replied_ || finished_) return;
   outgoing(Side::kRequest).arrived += data.size();
   retain();
-  if (end) timer_.rearm(worker().timers(), route_->route != nullptr ? route_->route->timeout : config::Milliseconds(30'000));
+  if (end)
+    timer_.rearm(worker().timers(),
+                 route_->route != nullptr ? route_->route->timeout : config::Milliseconds(30'000));
   chain_.data(Side::kRequest, data, end);
   release();
 }
@@ -151,7 +156,8 @@ void Exchange::on_reset(StreamError error, std::string_view detail) {
     info_.response_code_details = "downstream_";
     info_.response_code_details += to_string(error);
     info_.response_flags = "DC";
-    if (!detail.empty()) gateway_.log().debug("client gone", {{"detail", detail}, {"request_id", info_.request_id}});
+    if (!detail.empty())
+      gateway_.log().debug("client gone", {{"detail", detail}, {"request_id", info_.request_id}});
   }
   drop_origin(StreamError::kCancelled);
   finish();
@@ -168,7 +174,8 @@ void Exchange::on_complete() {
   release();
 }
 
-// ---- towards the origin ----------------------------------------------------------------------------------------
+// ---- towards the origin
+// ----------------------------------------------------------------------------------------
 
 void Exchange::forward_request(bool end) {
   http::Head& head = *chain_.head(Side::kRequest);
@@ -217,11 +224,13 @@ void Exchange::drop_origin(StreamError error) {
   std::exchange(upstream_, nullptr)->reset(error);
 }
 
-// ---- time and end ----------------------------------------------------------------------------------------------
+// ---- time and end
+// ----------------------------------------------------------------------------------------------
 
 void Exchange::on_timeout() {
   if (finished_) return;
-  const auto timeout = route_->route != nullptr ? route_->route->timeout : config::Milliseconds(30'000);
+  const auto timeout =
+      route_->route != nullptr ? route_->route->timeout : config::Milliseconds(30'000);
   const std::string* plugin = chain_.paused_by();
   if (tunnel_ || (plugin == nullptr && std::exchange(active_since_timer_, false))) {
     timer_.rearm(worker().timers(), timeout);
@@ -230,8 +239,9 @@ void Exchange::on_timeout() {
   gateway_.metrics().timeouts->add();
   retain();
   if (plugin != nullptr) {
-    gateway_.log().warn("a plugin stopped the exchange and did not continue it before the route's timeout",
-                        {{"plugin", *plugin}, {"request_id", info_.request_id}, {"route", info_.route}});
+    gateway_.log().warn(
+        "a plugin stopped the exchange and did not continue it before the route's timeout",
+        {{"plugin", *plugin}, {"request_id", info_.request_id}, {"route", info_.route}});
   }
   info_.response_flags = "UT";
   if (outgoing(Side::kResponse).head_sent) {
@@ -273,7 +283,8 @@ void Exchange::finish() {
 
 void Exchange::count() const {
   const int status = info_.response_code;
-  const auto status_class = static_cast<std::size_t>(status >= 100 && status < 600 ? status / 100 : 0);
+  const auto status_class =
+      static_cast<std::size_t>(status >= 100 && status < 600 ? status / 100 : 0);
   route_->metrics.requests.at(status_class)->add();
   route_->metrics.duration->observe(static_cast<std::uint64_t>(info_.end - info_.start));
 }

@@ -1,8 +1,10 @@
-// One HTTP exchange: takes a request from the server connection, sends it through the filters to an origin, and the answer
-// back through the filters to the client. The way of a request can be read from here downwards:
+// One HTTP exchange: takes a request from the server connection, sends it through the filters to an
+// origin, and the answer back through the filters to the client. The way of a request can be read
+// from here downwards:
 //
-//   on_request -> begin: id, route, filters -> FilterChain -> chain_headers(kRequest): route anew, origin
-//   Response::on_head -> FilterChain -> chain_headers(kResponse) -> server connection -> finish -> write_log
+//   on_request -> begin: id, route, filters -> FilterChain -> chain_headers(kRequest): route anew,
+//   origin Response::on_head -> FilterChain -> chain_headers(kResponse) -> server connection ->
+//   finish -> write_log
 //
 // Lives on one worker and is used again for later requests.
 #pragma once
@@ -76,15 +78,18 @@ class Exchange final : public http::Receiver, public FilterChain::Owner {
     Exchange& exchange_;
   };
 
-  // A message on its way out. Its head waits while a filter may still change the length of the body it announces.
+  // A message on its way out. Its head waits while a filter may still change the length of the body
+  // it announces.
   struct Outgoing {
     bool head_waits = false;
     bool head_sent = false;
     bool ended = false;
-    http::Buffer pending;            // body behind a waiting head
-    std::uint64_t announced = 0;     // content-length as the message arrived
-    std::uint64_t arrived = 0;       // body bytes that entered the chain
-    bool ended_at_head = false;      // the message arrived without a body
+    bool promised = false;  // a length was sent though filters read the body: it must be kept
+    http::Buffer pending;   // body behind a waiting head, or the last bytes of a promised length
+    std::uint64_t emitted = 0;    // body bytes that left the chain
+    std::uint64_t announced = 0;  // content-length as the message arrived
+    std::uint64_t arrived = 0;    // body bytes that entered the chain
+    bool ended_at_head = false;   // the message arrived without a body
     void reset();
   };
 
@@ -93,7 +98,8 @@ class Exchange final : public http::Receiver, public FilterChain::Owner {
   void start_request(http::Head& head, bool end);
   void forward_request(bool end);
   void apply_strip_prefix(http::HeaderMap& headers);
-  void respond(int status, std::string_view code, std::string_view message, std::string_view details);
+  void respond(int status, std::string_view code, std::string_view message,
+               std::string_view details);
   void answer_unrouted();
   void send_reply(extension::LocalReply reply);
 
@@ -103,6 +109,8 @@ class Exchange final : public http::Receiver, public FilterChain::Owner {
   void send_head(Side side, bool end);
   void send_data(Side side, http::Buffer&& data, bool end);
   void release_head(Side side, bool end, bool trailers);
+  void keep_promise(Side side, http::Buffer& data, bool end);
+  void promise_broken(Side side);
 
   void drop_origin(http::StreamError error);
   void origin_failed(http::StreamError error, std::string_view detail);
@@ -116,7 +124,8 @@ class Exchange final : public http::Receiver, public FilterChain::Owner {
   Response response_{*this};
   FilterChain chain_{*this};
   extension::ExchangeInfo info_;
-  http::ConnectionInfo connection_;  // a copy: on_log and the access log may come after the connection has gone
+  http::ConnectionInfo
+      connection_;  // a copy: on_log and the access log may come after the connection has gone
   net::Timer timer_;
   std::shared_ptr<BoundSnapshot> bound_;
   const RouteEntry* route_ = nullptr;
@@ -135,7 +144,7 @@ class Exchange final : public http::Receiver, public FilterChain::Owner {
   int references_ = 0;
   bool request_ended_ = false;  // everything of the request arrived
   bool reroute_ = false;
-  bool replied_ = false;   // by Heddle or a filter, not by the origin
+  bool replied_ = false;  // by Heddle or a filter, not by the origin
   bool tunnel_ = false;
   bool active_since_timer_ = false;
   bool upstream_paused_ = false;  // until the client takes more

@@ -1,7 +1,9 @@
-// The response's half of an exchange: what comes from the origin, what filters and Heddle answer themselves, and what goes
-// out on both sides behind the filter chain.
+// The response's half of an exchange: what comes from the origin, what filters and Heddle answer
+// themselves, and what goes out on both sides behind the filter chain.
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -33,7 +35,8 @@ void set_number(http::HeaderMap& headers, std::string_view name, std::uint64_t v
 
 }  // namespace
 
-// ---- from the origin -------------------------------------------------------------------------------------------
+// ---- from the origin
+// -------------------------------------------------------------------------------------------
 
 void Exchange::Response::on_informational(http::HeadPtr head) {
   Exchange& e = exchange_;
@@ -95,7 +98,9 @@ void Exchange::Response::on_complete() {
   const UpstreamEntry& upstream = e.bound_->snapshot->upstreams()[e.route_->upstream];
   upstream.metrics.active->add(-1);
   const int status = e.info_.response_code;
-  upstream.metrics.responses.at(status >= 100 && status < 600 ? static_cast<std::size_t>(status / 100) : 0)->add();
+  upstream.metrics.responses
+      .at(status >= 100 && status < 600 ? static_cast<std::size_t>(status / 100) : 0)
+      ->add();
   e.upstream_ = nullptr;
 }
 
@@ -129,12 +134,14 @@ void Exchange::origin_failed(StreamError error, std::string_view detail) {
   release();
 }
 
-// ---- answers of Heddle and of filters --------------------------------------------------------------------------
+// ---- answers of Heddle and of filters
+// --------------------------------------------------------------------------
 
 void Exchange::chain_local_reply(LocalReply reply, const std::string& plugin) {
   if (reply.status < 200 || reply.status > 599) {
-    gateway_.log().warn("a plugin answered with a status that HTTP does not have; sent as 500",
-                        {{"plugin", plugin}, {"status", reply.status}, {"request_id", info_.request_id}});
+    gateway_.log().warn(
+        "a plugin answered with a status that HTTP does not have; sent as 500",
+        {{"plugin", plugin}, {"status", reply.status}, {"request_id", info_.request_id}});
     reply.status = 500;
   }
   if (reply.details.empty()) reply.details = "local_reply";
@@ -142,19 +149,23 @@ void Exchange::chain_local_reply(LocalReply reply, const std::string& plugin) {
 }
 
 void Exchange::chain_reset(const std::string& plugin) {
-  gateway_.log().debug("a plugin reset the stream", {{"plugin", plugin}, {"request_id", info_.request_id}});
+  gateway_.log().debug("a plugin reset the stream",
+                       {{"plugin", plugin}, {"request_id", info_.request_id}});
   break_off("plugin_reset", "LR");
 }
 
 void Exchange::chain_overflow(Side side, const std::string& plugin) {
   gateway_.log().warn("a plugin held more of a body than its buffer_limit",
-                      {{"plugin", plugin}, {"request_id", info_.request_id},
+                      {{"plugin", plugin},
+                       {"request_id", info_.request_id},
                        {"message", side == Side::kRequest ? "request" : "response"}});
   if (side == Side::kRequest) {
-    respond(413, "payload_too_large", plugin_text(plugin, " buffers no body of this size (buffer_limit)"),
+    respond(413, "payload_too_large",
+            plugin_text(plugin, " buffers no body of this size (buffer_limit)"),
             "request_payload_too_large");
   } else {
-    respond(502, "response_too_large", plugin_text(plugin, " buffers no body of this size (buffer_limit)"),
+    respond(502, "response_too_large",
+            plugin_text(plugin, " buffers no body of this size (buffer_limit)"),
             "response_payload_too_large");
   }
 }
@@ -191,7 +202,8 @@ void Exchange::send_reply(LocalReply reply) {
     set_number(headers, "content-length", reply.body.size());
     if (!typed) headers.add("content-type", "text/plain");
   }
-  if (reply.grpc_status >= 0) set_number(headers, "grpc-status", static_cast<std::uint64_t>(reply.grpc_status));
+  if (reply.grpc_status >= 0)
+    set_number(headers, "grpc-status", static_cast<std::uint64_t>(reply.grpc_status));
   note_arrival(Side::kResponse, headers, !body);
   chain_.set_head(Side::kResponse, std::move(head));
   chain_.headers(Side::kResponse, !body);
@@ -204,7 +216,8 @@ void Exchange::send_reply(LocalReply reply) {
   release();
 }
 
-// ---- behind the filter chain -----------------------------------------------------------------------------------
+// ---- behind the filter chain
+// -----------------------------------------------------------------------------------
 
 void Exchange::note_arrival(Side side, const http::HeaderMap& headers, bool end) {
   Outgoing& out = outgoing(side);
@@ -233,7 +246,8 @@ void Exchange::chain_headers(Side side, bool end) {
 // A head that announces a length waits for its body when filters may still change that.
 bool Exchange::head_must_wait(Side side, const http::HeaderMap& headers, bool end) {
   Outgoing& out = outgoing(side);
-  out.head_waits = !end && !tunnel_ && chain_.has_data_filter(side) && headers.contains("content-length");
+  out.head_waits =
+      !end && !tunnel_ && chain_.has_data_filter(side) && headers.contains("content-length");
   return out.head_waits;
 }
 
@@ -254,29 +268,73 @@ void Exchange::send_head(Side side, bool end) {
 void Exchange::chain_data(Side side, http::Buffer& data, bool end) {
   Outgoing& out = outgoing(side);
   if (finished_ || (side == Side::kRequest && replied_)) return;
+  out.emitted += data.size();
   if (out.head_waits) {
     out.pending.append(std::move(data));
     // All of the original body has been through the filters: only its end can add something.
     if (!end && out.arrived == out.announced && out.announced <= std::uint64_t{64} << 10U) return;
     release_head(side, end, false);
-    return;
+  } else if (out.promised) {
+    keep_promise(side, data, end);
+  } else {
+    send_data(side, std::move(data), end);
   }
-  send_data(side, std::move(data), end);
 }
 
+// What is known when the first bytes of a long body must go: its whole, or that nobody changed its
+// length so far, or nothing.
 void Exchange::release_head(Side side, bool end, bool trailers) {
   Outgoing& out = outgoing(side);
   out.head_waits = false;
   http::HeaderMap& headers = chain_.head(side)->headers;
   if (end) {
     set_number(headers, "content-length", out.pending.size());
-  } else if (!trailers || out.pending.size() != out.announced) {
+  } else if (trailers) {
+    if (out.emitted != out.announced) headers.remove("content-length");
+  } else if (out.emitted == out.arrived && !chain_.known_resizer(side)) {
+    out.promised = true;
+  } else {
     headers.remove("content-length");
   }
   send_head(side, false);
   http::Buffer pending = std::move(out.pending);
   out.pending.clear();
+  if (out.promised) {
+    keep_promise(side, pending, false);
+  } else {
+    send_data(side, std::move(pending), end);
+  }
+}
+
+// A length was sent. The bytes that complete it wait for the end of the body, so that a message
+// that turns out longer or shorter never looks whole.
+void Exchange::keep_promise(Side side, http::Buffer& data, bool end) {
+  Outgoing& out = outgoing(side);
+  if (out.emitted > out.arrived || (end && out.emitted != out.announced)) {
+    promise_broken(side);
+    return;
+  }
+  out.pending.append(std::move(data));
+  if (!end && out.emitted == out.announced) return;
+  http::Buffer pending = std::move(out.pending);
+  out.pending.clear();
   send_data(side, std::move(pending), end);
+}
+
+void Exchange::promise_broken(Side side) {
+  chain_.note_resizer(side);
+  gateway_.log().warn(
+      "a plugin changed the length of a body after its content-length was sent; from now on such "
+      "bodies go "
+      "out without one (the plugin should remove content-length, or hold the body until its end)",
+      {{"route", info_.route}, {"request_id", info_.request_id}});
+  if (side == Side::kRequest && !outgoing(Side::kResponse).head_sent) {
+    respond(502, "request_length_changed",
+            "a plugin changed the length of the request's body in passing",
+            "request_length_changed");
+  } else {
+    break_off("response_length_changed", "LR");
+  }
 }
 
 void Exchange::send_data(Side side, http::Buffer&& data, bool end) {
@@ -284,7 +342,8 @@ void Exchange::send_data(Side side, http::Buffer&& data, bool end) {
   if (side == Side::kRequest) {
     if (upstream_ == nullptr) return;
     upstream_->send_data(std::move(data), end);
-    if (!client_paused_ && client_ != nullptr && upstream_ != nullptr && upstream_->above_watermark()) {
+    if (!client_paused_ && client_ != nullptr && upstream_ != nullptr &&
+        upstream_->above_watermark()) {
       client_paused_ = true;
       client_->pause_receiving();
     }
@@ -293,7 +352,8 @@ void Exchange::send_data(Side side, http::Buffer&& data, bool end) {
   if (client_ == nullptr) return;
   info_.response_body_bytes += data.size();
   client_->send_data(std::move(data), end);
-  if (!upstream_paused_ && upstream_ != nullptr && client_ != nullptr && client_->above_watermark()) {
+  if (!upstream_paused_ && upstream_ != nullptr && client_ != nullptr &&
+      client_->above_watermark()) {
     upstream_paused_ = true;
     upstream_->pause_receiving();
   }
@@ -303,6 +363,13 @@ void Exchange::chain_trailers(Side side) {
   Outgoing& out = outgoing(side);
   if (finished_ || (side == Side::kRequest && replied_)) return;
   if (out.head_waits) release_head(side, false, true);
+  if (out.promised) {
+    if (out.emitted != out.announced) {
+      promise_broken(side);
+      return;
+    }
+    send_data(side, std::move(out.pending), false);
+  }
   out.ended = true;
   const http::HeaderMap& trailers = chain_.trailers(side)->headers;
   if (side == Side::kRequest) {
@@ -312,7 +379,8 @@ void Exchange::chain_trailers(Side side) {
   }
 }
 
-// ---- back-pressure ---------------------------------------------------------------------------------------------
+// ---- back-pressure
+// ---------------------------------------------------------------------------------------------
 
 void Exchange::chain_pause(Side side) {
   http::Sender* source = side == Side::kRequest ? client_ : upstream_;

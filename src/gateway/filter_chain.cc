@@ -62,11 +62,19 @@ void FilterChain::log() {
   }
 }
 
-bool FilterChain::wants_log() const {
+bool FilterChain::known_resizer(Side side) const {
   for (int i = 0; i < count_; ++i) {
-    if (slots_[static_cast<std::size_t>(i)].entry_->interest.log) return true;
+    const Slot& used = slots_[static_cast<std::size_t>(i)];
+    if (wants_data(side, used) && used.entry_->resizes->load(std::memory_order_relaxed))
+      return true;
   }
   return false;
+}
+
+void FilterChain::note_resizer(Side side) {
+  for (int i = 0; i < count_; ++i) {
+    if (wants_data(side, slot(i))) slot(i).entry_->resizes->store(true, std::memory_order_relaxed);
+  }
 }
 
 const std::string* FilterChain::paused_by() const {
@@ -79,7 +87,9 @@ const std::string* FilterChain::paused_by() const {
   return nullptr;
 }
 
-void FilterChain::headers(Side side, bool end) { headers_from(side, first(side), end); }
+void FilterChain::headers(Side side, bool end) {
+  headers_from(side, first(side), end);
+}
 
 void FilterChain::data(Side side, http::Buffer& data, bool end) {
   data_from(side, first(side), data, end);
@@ -292,8 +302,9 @@ DataAction FilterChain::call_data(Side side, Slot& slot, bool end) {
   ++running_;
   stage.in_data = true;
   stage.in_last_data = end;
-  const DataAction action = side == Side::kRequest ? slot.filter_->on_request_data(stage.held, end)
-                                                   : slot.filter_->on_response_data(stage.held, end);
+  const DataAction action = side == Side::kRequest
+                                ? slot.filter_->on_request_data(stage.held, end)
+                                : slot.filter_->on_response_data(stage.held, end);
   stage.in_data = stage.in_last_data = false;
   --running_;
   return action;

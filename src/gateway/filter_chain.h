@@ -1,12 +1,13 @@
-// Moves the two messages of an exchange through its filters: the request from first to last, the response from last to
-// first. Each filter is a stage of a pipeline with a buffer of its own, so that any of them may stop headers, body or
-// trailers and go on later, whatever the others do.
+// Moves the two messages of an exchange through its filters: the request from first to last, the
+// response from last to first. Each filter is a stage of a pipeline with a buffer of its own, so
+// that any of them may stop headers, body or trailers and go on later, whatever the others do.
 //
-// Belongs to one Exchange (its Owner) and one worker. A filter's wishes (local reply, reset, continue) are carried out
-// after its callback has returned.
+// Belongs to one Exchange (its Owner) and one worker. A filter's wishes (local reply, reset,
+// continue) are carried out after its callback has returned.
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -29,6 +30,9 @@ struct ChainEntry {
   std::shared_ptr<extension::HttpFilterFactory> factory;
   extension::FilterInterest interest;
   std::size_t buffer_limit = 0;
+  // Set once the plugin was seen to change the length of a body in passing: from then on heads do
+  // not promise one.
+  std::shared_ptr<std::atomic<bool>> resizes = std::make_shared<std::atomic<bool>>(false);
 };
 
 class FilterChain {
@@ -76,17 +80,20 @@ class FilterChain {
   void data(Side side, http::Buffer& data, bool end);
   void trailers(Side side, http::HeadPtr trailers);
 
-  // Request and response so far are given up for another response, which only those filters see that saw the request but
-  // no response yet.
+  // Request and response so far are given up for another response, which only those filters see
+  // that saw the request but no response yet.
   void restart_response();
   // Nothing is delivered any more; the filters stay for log().
   void stop();
-  // on_log of every filter that wants it, in request order, then the filters go and the chain is as new.
+  // on_log of every filter that wants it, in request order, then the filters go and the chain is as
+  // new.
   void log();
   void clear();
 
   bool has_data_filter(Side side) const { return side_of(side).data_filters; }
-  bool wants_log() const;
+  // Whether a filter on this side was seen to change lengths; and to note that one of them did.
+  bool known_resizer(Side side) const;
+  void note_resizer(Side side);
   bool empty() const { return count_ == 0; }
   // The plugin whose filter holds a side up, if any.
   const std::string* paused_by() const;
@@ -113,10 +120,10 @@ class FilterChain {
     bool headers_ended = false;  // reached it as the end of the message
     bool end_in = false;         // the body's end reached it
     bool trailers_in = false;
-    bool drop_body = false;      // this filter ended the message at the headers
+    bool drop_body = false;  // this filter ended the message at the headers
     bool back_pressure = false;
-    bool in_data = false;        // its body callback runs
-    bool in_last_data = false;   // with end = true
+    bool in_data = false;       // its body callback runs
+    bool in_last_data = false;  // with end = true
     void reset();
   };
 
@@ -199,14 +206,15 @@ class FilterChain {
   void defer_resume(Side side, int position);
 
   Owner& owner_;
-  std::deque<Slot> slots_;  // the first count_ are in use; the others are kept for the next exchange
+  std::deque<Slot>
+      slots_;  // the first count_ are in use; the others are kept for the next exchange
   int count_ = 0;
   std::array<SideState, 2> sides_;
   int running_ = 0;  // callbacks on the stack
   bool stopped_ = false;
   std::optional<std::pair<extension::LocalReply, int>> wanted_reply_;
   std::optional<int> wanted_reset_;  // position of the filter
-  std::uint32_t generation_ = 0;     // of the exchange: deferred work of an earlier one does nothing
+  std::uint32_t generation_ = 0;  // of the exchange: deferred work of an earlier one does nothing
   std::map<std::string, std::string, std::less<>> properties_;
 };
 

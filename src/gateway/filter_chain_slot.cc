@@ -4,11 +4,17 @@
 namespace heddle::gateway {
 
 namespace {
-http::HeaderMap* map_of(http::Head* head) { return head != nullptr ? &head->headers : nullptr; }
+http::HeaderMap* map_of(http::Head* head) {
+  return head != nullptr ? &head->headers : nullptr;
+}
 }  // namespace
 
-net::Worker& FilterChain::Slot::worker() { return chain_.owner_.worker(); }
-const extension::ExchangeInfo& FilterChain::Slot::info() const { return chain_.owner_.info(); }
+net::Worker& FilterChain::Slot::worker() {
+  return chain_.owner_.worker();
+}
+const extension::ExchangeInfo& FilterChain::Slot::info() const {
+  return chain_.owner_.info();
+}
 
 http::HeaderMap* FilterChain::Slot::request_headers() {
   return map_of(chain_.head(Side::kRequest));
@@ -70,11 +76,19 @@ http::Buffer* FilterChain::Slot::body(Side side) {
   return stage.in_data || !stage.held.empty() ? &stage.held : nullptr;
 }
 
-http::Buffer* FilterChain::Slot::request_body() { return body(Side::kRequest); }
-http::Buffer* FilterChain::Slot::response_body() { return body(Side::kResponse); }
+http::Buffer* FilterChain::Slot::request_body() {
+  return body(Side::kRequest);
+}
+http::Buffer* FilterChain::Slot::response_body() {
+  return body(Side::kResponse);
+}
 
-void FilterChain::Slot::continue_request() { chain_.defer_resume(Side::kRequest, position_); }
-void FilterChain::Slot::continue_response() { chain_.defer_resume(Side::kResponse, position_); }
+void FilterChain::Slot::continue_request() {
+  chain_.defer_resume(Side::kRequest, position_);
+}
+void FilterChain::Slot::continue_response() {
+  chain_.defer_resume(Side::kResponse, position_);
+}
 
 void FilterChain::Slot::send_local_reply(extension::LocalReply reply) {
   if (chain_.stopped_ || chain_.wanted_reply_) return;
@@ -88,7 +102,9 @@ void FilterChain::Slot::reset_stream() {
   chain_.defer_wishes();
 }
 
-void FilterChain::Slot::clear_route() { chain_.owner_.chain_clear_route(); }
+void FilterChain::Slot::clear_route() {
+  chain_.owner_.chain_clear_route();
+}
 
 std::map<std::string, std::string, std::less<>>& FilterChain::Slot::properties() {
   return chain_.properties();

@@ -19,12 +19,12 @@ using extension::TrailersAction;
 
 // What a scripted filter does; each callback is also recorded as "name:callback(size,end)".
 struct Script {
-  std::string name;
-  std::function<HeadersAction(extension::FilterHost&, http::HeaderMap&, bool)> request_headers;
-  std::function<DataAction(extension::FilterHost&, http::Buffer&, bool)> request_data;
-  std::function<TrailersAction(extension::FilterHost&)> request_trailers;
-  std::function<HeadersAction(extension::FilterHost&, http::HeaderMap&, bool)> response_headers;
-  std::function<DataAction(extension::FilterHost&, http::Buffer&, bool)> response_data;
+  std::string name = {};
+  std::function<HeadersAction(extension::FilterHost&, http::HeaderMap&, bool)> request_headers = {};
+  std::function<DataAction(extension::FilterHost&, http::Buffer&, bool)> request_data = {};
+  std::function<TrailersAction(extension::FilterHost&)> request_trailers = {};
+  std::function<HeadersAction(extension::FilterHost&, http::HeaderMap&, bool)> response_headers = {};
+  std::function<DataAction(extension::FilterHost&, http::Buffer&, bool)> response_data = {};
   std::size_t buffer_limit = 100;
   std::vector<std::string>* events = nullptr;
   extension::FilterHost* host = nullptr;  // of the last filter made
@@ -41,7 +41,8 @@ class ScriptedFilter final : public extension::HttpFilter {
 
   HeadersAction on_request_headers(http::HeaderMap& headers, bool end) override {
     note(show("request_headers", headers.size(), end));
-    return script_.request_headers ? script_.request_headers(host_, headers, end) : HeadersAction::kContinue;
+    return script_.request_headers ? script_.request_headers(host_, headers, end)
+                                   : HeadersAction::kContinue;
   }
   DataAction on_request_data(http::Buffer& data, bool end) override {
     note(show("request_data", data.size(), end));
@@ -53,7 +54,8 @@ class ScriptedFilter final : public extension::HttpFilter {
   }
   HeadersAction on_response_headers(http::HeaderMap& headers, bool end) override {
     note(show("response_headers", headers.size(), end));
-    return script_.response_headers ? script_.response_headers(host_, headers, end) : HeadersAction::kContinue;
+    return script_.response_headers ? script_.response_headers(host_, headers, end)
+                                    : HeadersAction::kContinue;
   }
   DataAction on_response_data(http::Buffer& data, bool end) override {
     note(show("response_data", data.size(), end));
@@ -75,7 +77,9 @@ class ScriptedFactory final : public extension::HttpFilterFactory {
  public:
   explicit ScriptedFactory(Script& script) : script_(script) {}
   const std::string& name() const override { return script_.name; }
-  extension::FilterInterest interest() const override { return {true, true, true, true, true, true, true}; }
+  extension::FilterInterest interest() const override {
+    return {true, true, true, true, true, true, true};
+  }
   std::size_t buffer_limit() const override { return script_.buffer_limit; }
   std::unique_ptr<extension::HttpFilter> create(extension::FilterHost& host) override {
     script_.host = &host;
@@ -86,13 +90,20 @@ class ScriptedFactory final : public extension::HttpFilterFactory {
   Script& script_;
 };
 
+extension::LocalReply status_only(int status) {
+  extension::LocalReply reply;
+  reply.status = status;
+  return reply;
+}
+
 class ChainTest : public testing::Test, public FilterChain::Owner {
  protected:
   void use(std::vector<Script*> scripts) {
     for (Script* script : scripts) {
       script->events = &events_;
       auto factory = std::make_shared<ScriptedFactory>(*script);
-      entries_.push_back({factory, factory->interest(), script->buffer_limit});
+      entries_.push_back({factory, factory->interest(), script->buffer_limit,
+                          std::make_shared<std::atomic<bool>>(false)});
     }
     chain_.begin(entries_);
   }
@@ -132,15 +143,22 @@ class ChainTest : public testing::Test, public FilterChain::Owner {
   net::Worker& worker() override { return worker_; }
   const extension::ExchangeInfo& info() const override { return info_; }
   void chain_headers(Side side, bool end) override {
-    events_.push_back(std::string(side == Side::kRequest ? "->headers" : "<-headers") + (end ? "!" : ""));
-  }
-  void chain_data(Side side, http::Buffer& data, bool end) override {
-    events_.push_back((side == Side::kRequest ? "->" : "<-") + std::string("'") + data.to_string() + "'" +
+    events_.push_back(std::string(side == Side::kRequest ? "->headers" : "<-headers") +
                       (end ? "!" : ""));
   }
-  void chain_trailers(Side side) override { events_.push_back(side == Side::kRequest ? "->trailers" : "<-trailers"); }
-  void chain_pause(Side side) override { events_.push_back(side == Side::kRequest ? "pause-request" : "pause-response"); }
-  void chain_resume(Side side) override { events_.push_back(side == Side::kRequest ? "resume-request" : "resume-response"); }
+  void chain_data(Side side, http::Buffer& data, bool end) override {
+    events_.push_back((side == Side::kRequest ? "->" : "<-") + std::string("'") + data.to_string() +
+                      "'" + (end ? "!" : ""));
+  }
+  void chain_trailers(Side side) override {
+    events_.push_back(side == Side::kRequest ? "->trailers" : "<-trailers");
+  }
+  void chain_pause(Side side) override {
+    events_.push_back(side == Side::kRequest ? "pause-request" : "pause-response");
+  }
+  void chain_resume(Side side) override {
+    events_.push_back(side == Side::kRequest ? "resume-request" : "resume-response");
+  }
   void chain_overflow(Side side, const std::string& plugin) override {
     events_.push_back(std::string(side == Side::kRequest ? "413:" : "502:") + plugin);
   }
@@ -195,14 +213,17 @@ TEST_F(ChainTest, PausedHeadersHoldTheBodyUnseenAndGiveItInOneCall) {
   EXPECT_EQ(seen(), "a:request_headers(3,0)");
   EXPECT_EQ(*chain_.paused_by(), "a");
   later([&] { a.host->continue_request(); });
-  EXPECT_EQ(seen(), "b:request_headers(3,0) ->headers a:request_data(5,1) b:request_data(5,1) ->'abcde'!");
+  EXPECT_EQ(seen(),
+            "b:request_headers(3,0) ->headers a:request_data(5,1) b:request_data(5,1) ->'abcde'!");
   EXPECT_EQ(chain_.paused_by(), nullptr);
 }
 
 TEST_F(ChainTest, StoppedHeadersAloneLetTheBodyCallbackDecide) {
   Script a{.name = "a"};
   a.request_headers = [](auto&, auto&, bool) { return HeadersAction::kStop; };
-  a.request_data = [](auto&, auto&, bool end) { return end ? DataAction::kContinue : DataAction::kBuffer; };
+  a.request_data = [](auto&, auto&, bool end) {
+    return end ? DataAction::kContinue : DataAction::kBuffer;
+  };
   use({&a});
   request();
   data(Side::kRequest, "ab", false);
@@ -222,7 +243,8 @@ TEST_F(ChainTest, BufferedBodyKeepsWhatTheFilterChanged) {
   request();
   data(Side::kRequest, "x", false);
   data(Side::kRequest, "y", true);
-  EXPECT_EQ(seen(), "a:request_headers(3,0) ->headers a:request_data(1,0) a:request_data(4,1) ->'p.p.xy'!");
+  EXPECT_EQ(seen(),
+            "a:request_headers(3,0) ->headers a:request_data(1,0) a:request_data(4,1) ->'p.p.xy'!");
 }
 
 TEST_F(ChainTest, ContinueOfAPausedBodySendsWhatIsHeldWithoutAskingAgain) {
@@ -252,7 +274,9 @@ TEST_F(ChainTest, TooMuchHeldIsAnOverflowOrBackPressure) {
   data(Side::kResponse, "e", false);
   EXPECT_EQ(seen(), "b:response_headers(2,0) pause-response");
   later([&] { b.host->continue_response(); });
-  EXPECT_EQ(seen(), "resume-response a:response_headers(2,0) <-headers b:response_data(5,0) a:response_data(5,0) <-'abcde'");
+  EXPECT_EQ(seen(),
+            "resume-response a:response_headers(2,0) <-headers b:response_data(5,0) "
+            "a:response_data(5,0) <-'abcde'");
 }
 
 TEST_F(ChainTest, LocalReplyRunsThroughTheFiltersAlreadyPassed) {
@@ -260,27 +284,30 @@ TEST_F(ChainTest, LocalReplyRunsThroughTheFiltersAlreadyPassed) {
   Script b{.name = "b"};
   Script c{.name = "c"};
   b.request_headers = [](extension::FilterHost& host, auto&, bool) {
-    host.send_local_reply({.status = 401});
+    host.send_local_reply(status_only(401));
     return HeadersAction::kContinue;  // the answer counts, whatever is returned
   };
   use({&a, &b, &c});
   request(true);
-  EXPECT_EQ(seen(), "a:request_headers(3,1) b:request_headers(3,1) reply401:b b:response_headers(1,1) "
-                    "a:response_headers(1,1) <-headers!");
+  EXPECT_EQ(seen(),
+            "a:request_headers(3,1) b:request_headers(3,1) reply401:b b:response_headers(1,1) "
+            "a:response_headers(1,1) <-headers!");
 }
 
 TEST_F(ChainTest, LocalReplyInTheResponseSkipsWhoSawTheFirstOne) {
   Script a{.name = "a"};
   Script b{.name = "b"};
   b.response_headers = [](extension::FilterHost& host, auto&, bool) {
-    host.send_local_reply({.status = 502});
+    host.send_local_reply(status_only(502));
     return HeadersAction::kStopAllWatermark;
   };
   use({&a, &b});
   request(true);
   response(true);
-  EXPECT_EQ(seen(), "a:request_headers(3,1) b:request_headers(3,1) ->headers! b:response_headers(2,1) reply502:b "
-                    "a:response_headers(1,1) <-headers!");
+  EXPECT_EQ(
+      seen(),
+      "a:request_headers(3,1) b:request_headers(3,1) ->headers! b:response_headers(2,1) reply502:b "
+      "a:response_headers(1,1) <-headers!");
 }
 
 TEST_F(ChainTest, TrailersMadeInTheLastBodyCallbackFollowTheBody) {
@@ -293,8 +320,10 @@ TEST_F(ChainTest, TrailersMadeInTheLastBodyCallbackFollowTheBody) {
   use({&a, &b});
   request();
   data(Side::kRequest, "x", true);
-  EXPECT_EQ(seen(), "a:request_headers(3,0) b:request_headers(3,0) ->headers a:request_data(1,1) b:request_data(1,0) "
-                    "->'x' b:request_trailers ->trailers");
+  EXPECT_EQ(seen(),
+            "a:request_headers(3,0) b:request_headers(3,0) ->headers a:request_data(1,1) "
+            "b:request_data(1,0) "
+            "->'x' b:request_trailers ->trailers");
 }
 
 TEST_F(ChainTest, TrailersWaitBehindAStoppedBody) {

@@ -33,9 +33,11 @@ Result<void> Gateway::probe(const std::vector<config::Listener>& listeners) {
 
 Result<void> Gateway::listen() {
   for (const BoundListener& bound : listeners_) {
-    auto listening = each_worker([&](GatewayWorker& worker) { return worker.listen(bound.listener, bound.address); });
+    auto listening = each_worker(
+        [&](GatewayWorker& worker) { return worker.listen(bound.listener, bound.address); });
     if (!listening) {
-      return std::unexpected(std::move(listening.error()).within("listener " + bound.listener.name + ": "));
+      return std::unexpected(
+          std::move(listening.error()).within("listener " + bound.listener.name + ": "));
     }
     log_.info("listening", {{"listener", bound.listener.name}, {"address", bound.address}});
   }

@@ -1,5 +1,5 @@
-// The gateway over all workers: listeners, the snapshot that every worker uses, draining. Owned by main; its methods run on
-// the control thread unless they say otherwise.
+// The gateway over all workers: listeners, the snapshot that every worker uses, draining. Owned by
+// main; its methods run on the control thread unless they say otherwise.
 #pragma once
 
 #include <chrono>
@@ -32,7 +32,8 @@ class Gateway {
 
   extension::UpstreamDirectory& directory() { return directory_; }
 
-  // Settles the listeners' addresses (port 0 becomes a number) and finds one in use, before anything is served.
+  // Settles the listeners' addresses (port 0 becomes a number) and finds one in use, before
+  // anything is served.
   Result<void> probe(const std::vector<config::Listener>& listeners);
   // Accepts on every listener, on every worker; after the first publish(). Logs the addresses.
   Result<void> listen();
@@ -44,12 +45,13 @@ class Gateway {
   void publish(std::shared_ptr<const Snapshot> snapshot);
   std::shared_ptr<const Snapshot> snapshot() const { return snapshot_; }
 
-  // Stops accepting and lets exchanges in flight end, up to `timeout` or until `hurry` says so; then closes what is left.
-  // True when nothing had to be broken off.
+  // Stops accepting and lets exchanges in flight end, up to `timeout` or until `hurry` says so;
+  // then closes what is left. True when nothing had to be broken off.
   bool drain(std::chrono::milliseconds timeout, const std::function<bool()>& hurry);
 
-  // Dismantles the workers' halves on their threads: connections, snapshots, exchanges waiting for on_log. Before the
-  // workers stop; settle() afterwards waits until what plugins posted to the workers meanwhile is done.
+  // Dismantles the workers' halves on their threads: connections, snapshots, exchanges waiting for
+  // on_log. Before the workers stop; settle() afterwards waits until what plugins posted to the
+  // workers meanwhile is done.
   void shut_down();
   void settle();
 

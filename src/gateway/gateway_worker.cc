@@ -11,10 +11,12 @@ namespace heddle::gateway {
 
 GatewayMetrics::GatewayMetrics(metrics::Registry& registry)
     : active(registry.gauge("heddle_exchanges_active", "Exchanges that have not ended", {})),
-      bad_requests(registry.counter("heddle_bad_requests_total",
-                                    "Requests refused before routing: malformed, too large, too slow", {})),
-      logs_dropped(registry.counter("heddle_plugin_logs_dropped_total",
-                                    "Exchanges whose on_log was dropped since too many were waiting", {})),
+      bad_requests(
+          registry.counter("heddle_bad_requests_total",
+                           "Requests refused before routing: malformed, too large, too slow", {})),
+      logs_dropped(
+          registry.counter("heddle_plugin_logs_dropped_total",
+                           "Exchanges whose on_log was dropped since too many were waiting", {})),
       timeouts(registry.counter("heddle_request_timeouts_total",
                                 "Exchanges ended by the route's timeout", {})) {}
 
@@ -46,11 +48,12 @@ void GatewayWorker::use(std::shared_ptr<const Snapshot> snapshot) {
   if (current_) {
     for (const UpstreamEntry& old : current_->snapshot->upstreams()) {
       for (const config::Endpoint& endpoint : old.upstream->endpoints) {
-        const bool kept = std::ranges::any_of(snapshot->upstreams(), [&](const UpstreamEntry& entry) {
-          return std::ranges::any_of(entry.upstream->endpoints, [&](const config::Endpoint& other) {
-            return other.address == endpoint.address;
-          });
-        });
+        const bool kept =
+            std::ranges::any_of(snapshot->upstreams(), [&](const UpstreamEntry& entry) {
+              return std::ranges::any_of(
+                  entry.upstream->endpoints,
+                  [&](const config::Endpoint& other) { return other.address == endpoint.address; });
+            });
         if (!kept) pool_->forget(endpoint.address);
       }
     }
@@ -95,7 +98,8 @@ std::size_t GatewayWorker::connections() const {
   return sum;
 }
 
-http::Receiver* GatewayWorker::on_request(http::Sender& sender, const http::ConnectionInfo& connection,
+http::Receiver* GatewayWorker::on_request(http::Sender& sender,
+                                          const http::ConnectionInfo& connection,
                                           http::HeadPtr head, bool end) {
   if (free_.empty()) {
     all_.push_back(std::make_unique<Exchange>(*this));
@@ -112,7 +116,8 @@ http::Receiver* GatewayWorker::on_request(http::Sender& sender, const http::Conn
 std::string GatewayWorker::on_bad_request(const http::ConnectionInfo& connection, int status,
                                           std::string_view reason) {
   metrics_.bad_requests->add();
-  log_.info("bad request", {{"remote", connection.remote_address}, {"status", status}, {"reason", reason}});
+  log_.info("bad request",
+            {{"remote", connection.remote_address}, {"status", status}, {"reason", reason}});
   return error_body("bad_request", reason, {});
 }
 
@@ -149,7 +154,9 @@ void GatewayWorker::run_late(std::size_t limit) {
   }
 }
 
-void GatewayWorker::finish_late_work() { run_late(static_cast<std::size_t>(-1)); }
+void GatewayWorker::finish_late_work() {
+  run_late(static_cast<std::size_t>(-1));
+}
 
 void GatewayWorker::recycle(Exchange& exchange) {
   exchange.reset();

@@ -1,5 +1,5 @@
-// The gateway on one worker: its snapshot, client connections, origins, listeners and exchanges. Everything here is
-// touched by the worker's thread only, except publish().
+// The gateway on one worker: its snapshot, client connections, origins, listeners and exchanges.
+// Everything here is touched by the worker's thread only, except publish().
 #pragma once
 
 #include <cstddef>
@@ -22,8 +22,8 @@ namespace heddle::gateway {
 
 class Exchange;
 
-// A snapshot as one worker uses it: with origins that hold this worker's state. Exchanges share it; when the last one of
-// an old snapshot ends, it goes.
+// A snapshot as one worker uses it: with origins that hold this worker's state. Exchanges share it;
+// when the last one of an old snapshot ends, it goes.
 struct BoundSnapshot {
   std::shared_ptr<const Snapshot> snapshot;
   std::vector<std::unique_ptr<extension::HttpOrigin>> origins;  // as snapshot->upstreams()
@@ -47,8 +47,8 @@ class GatewayWorker final : public http::ServerHandler {
                 metrics::Registry& metrics, Options options);
   ~GatewayWorker() override;
 
-  // Makes this the snapshot of every exchange that starts from now on; null when the worker is about to go.
-  // Worker thread.
+  // Makes this the snapshot of every exchange that starts from now on; null when the worker is
+  // about to go. Worker thread.
   void use(std::shared_ptr<const Snapshot> snapshot);
 
   Result<void> listen(const config::Listener& listener, const std::string& address);
@@ -73,8 +73,8 @@ class GatewayWorker final : public http::ServerHandler {
   const std::shared_ptr<BoundSnapshot>& current() const { return current_; }
   telemetry::AccessLog* access_log() { return options_.access_log ? &access_log_ : nullptr; }
 
-  // For exchanges: one has ended and wants its on_log and access-log line written when the worker has time; one is free
-  // to be used again.
+  // For exchanges: one has ended and wants its on_log and access-log line written when the worker
+  // has time; one is free to be used again.
   void ended(Exchange& exchange);
   void recycle(Exchange& exchange);
 

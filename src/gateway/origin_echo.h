@@ -3,8 +3,8 @@
 //   {"method":"GET","path":"/x?y=1","authority":"…","protocol":"HTTP/1.1","headers":{"name":"value",…},
 //    "body":"…","body_bytes":0,"trailers":{…},"request_id":"…"}
 //
-// Repeated headers are joined with ", "; a body that is not UTF-8 stands as "body_base64". Bodies beyond 1 MiB are counted,
-// not shown. `?status=N` (200 to 599) asks for another status.
+// Repeated headers are joined with ", "; a body that is not UTF-8 stands as "body_base64". Bodies
+// beyond 1 MiB are counted, not shown. `?status=N` (200 to 599) asks for another status.
 #pragma once
 
 #include "extension/http_origin.h"

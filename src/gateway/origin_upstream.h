@@ -1,4 +1,5 @@
-// An upstream of the configuration as an origin: picks an endpoint in turn and opens a stream on the worker's pool.
+// An upstream of the configuration as an origin: picks an endpoint in turn and opens a stream on
+// the worker's pool.
 #pragma once
 
 #include <cstddef>

@@ -1,8 +1,9 @@
-// Chooses the route of a request. Built once for a configuration, then immutable and shared by all workers.
+// Chooses the route of a request. Built once for a configuration, then immutable and shared by all
+// workers.
 //
-// Of the routes whose host, path, method, headers and query parameters all match, the first wins in this order: higher
-// `priority`, more specific host (exact, wildcard, any), more specific path (exact, parameters, longer prefix), order in
-// the file.
+// Of the routes whose host, path, method, headers and query parameters all match, the first wins in
+// this order: higher `priority`, more specific host (exact, wildcard, any), more specific path
+// (exact, parameters, longer prefix), order in the file.
 #pragma once
 
 #include <cstddef>
@@ -23,7 +24,8 @@ struct RouteMatch {
   std::size_t route = kNone;  // index into the configuration's routes
   // Values of ":name" segments; both views live as long as router and request path.
   std::vector<std::pair<std::string_view, std::string_view>> parameters;
-  // When route is kNone: the methods of the routes that matched but for the method ("GET, POST"); empty: 404.
+  // When route is kNone: the methods of the routes that matched but for the method ("GET, POST");
+  // empty: 404.
   std::string allow;
 };
 
@@ -42,9 +44,9 @@ class Router {
   struct Entry {
     std::size_t index = 0;
     const config::Route* route = nullptr;
-    std::string host;         // lower case; of a wildcard without its '*': ".example.com"; empty: any
+    std::string host;  // lower case; of a wildcard without its '*': ".example.com"; empty: any
     bool wildcard = false;
-    std::string path;         // literal path, or the prefix of a "/prefix/*" without its '*'
+    std::string path;  // literal path, or the prefix of a "/prefix/*" without its '*'
     bool prefix = false;
     std::vector<Segment> segments;  // only when the path has parameters
     int host_rank = 0;
@@ -60,7 +62,8 @@ class Router {
   static bool method_matches(const Entry& entry, std::string_view method);
 
   std::vector<Entry> entries_;
-  // Exact host -> its routes merged with the wildcard and any-host ones; other hosts use the latter alone.
+  // Exact host -> its routes merged with the wildcard and any-host ones; other hosts use the latter
+  // alone.
   std::map<std::string, List, std::less<>> by_host_;
   List other_hosts_;
 };
@@ -68,7 +71,8 @@ class Router {
 // "/a/b?x=1" -> "/a/b", "x=1".
 std::pair<std::string_view, std::string_view> split_target(std::string_view target);
 
-// Whether a path has "." or ".." segments, also percent-encoded: a route or plugin could be passed by with them.
+// Whether a path has "." or ".." segments, also percent-encoded: a route or plugin could be passed
+// by with them.
 bool has_dot_segments(std::string_view path);
 
 }  // namespace heddle::gateway

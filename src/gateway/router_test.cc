@@ -12,7 +12,7 @@ struct Request {
   std::string method = "GET";
   std::string host = "a.example.com";
   std::string path = "/";
-  std::vector<std::pair<std::string, std::string>> headers;
+  std::vector<std::pair<std::string, std::string>> headers = {};
 };
 
 struct Case {
@@ -67,14 +67,23 @@ TEST(Router, ChoosesByHostPathMethodHeadersAndQuery) {
       {"parameters before prefix", {.path = "/api/users/7"}, "param", ""},
       {"an empty parameter does not match", {.path = "/api/users/"}, "api", ""},
       {"query does not count for the path", {.path = "/api/users?x=/y"}, "exact", ""},
-      {"exact host, any case, with port", {.host = "API.example.COM:8080", .path = "/host/1"}, "host", ""},
+      {"exact host, any case, with port",
+       {.host = "API.example.COM:8080", .path = "/host/1"},
+       "host",
+       ""},
       {"wildcard host", {.host = "b.example.com", .path = "/host/1"}, "wild", ""},
       {"a wildcard needs a label", {.host = "example.com", .path = "/host/1"}, "any", ""},
       {"trailing dot", {.host = "api.example.com.", .path = "/host/1"}, "host", ""},
       {"method", {.method = "PUT", .path = "/only-post"}, "post", ""},
       {"HEAD where GET is", {.method = "HEAD", .path = "/only-get"}, "get", ""},
-      {"priority and header", {.path = "/api/users", .headers = {{"X-Canary", "yes"}}}, "canary", ""},
-      {"header of another value", {.path = "/api/users", .headers = {{"x-canary", "no"}}}, "exact", ""},
+      {"priority and header",
+       {.path = "/api/users", .headers = {{"X-Canary", "yes"}}},
+       "canary",
+       ""},
+      {"header of another value",
+       {.path = "/api/users", .headers = {{"x-canary", "no"}}},
+       "exact",
+       ""},
       {"query", {.path = "/search?lang=de+en&q="}, "query", ""},
       {"query, percent-encoded", {.path = "/search?q=1&lang=de%20en"}, "query", ""},
       {"query missing", {.path = "/search?q=1"}, "any", ""},
@@ -129,7 +138,8 @@ TEST(Router, FindsDotSegmentsHoweverTheyAreWritten) {
   for (const char* path : {"/a/../b", "/..", "/a/.", "/./a", "/a/%2e%2E/b", "/a/.%2e", "/%2e"}) {
     EXPECT_TRUE(has_dot_segments(path)) << path;
   }
-  for (const char* path : {"/", "/a.b/c", "/...", "/.well-known/x", "/a/%2f", "/a%2e", "/%2", "/a/..b"}) {
+  for (const char* path :
+       {"/", "/a.b/c", "/...", "/.well-known/x", "/a/%2f", "/a%2e", "/%2", "/a/..b"}) {
     EXPECT_FALSE(has_dot_segments(path)) << path;
   }
 }

@@ -89,8 +89,9 @@ Result<void> check(const config::Smoke& smoke, const Answer& answer) {
   const std::string what = "smoke request " + smoke.method + " " + smoke.path + ": ";
   if (answer.status == 0) return fail(ErrorKind::kTrap, what + "the exchange was reset");
   if (smoke.expect_status && *smoke.expect_status != answer.status) {
-    return fail(ErrorKind::kInvalidArgument, what + "expected status " + std::to_string(*smoke.expect_status) +
-                                                 ", got " + std::to_string(answer.status));
+    return fail(ErrorKind::kInvalidArgument, what + "expected status " +
+                                                 std::to_string(*smoke.expect_status) + ", got " +
+                                                 std::to_string(answer.status));
   }
   if (!smoke.expect_status && answer.status >= 500) {
     return fail(ErrorKind::kInvalidArgument, what + "got status " + std::to_string(answer.status));
@@ -101,7 +102,8 @@ Result<void> check(const config::Smoke& smoke, const Answer& answer) {
       if (http::equals_ignoring_case(name, want.name)) found = &value;
     }
     if (found == nullptr || (want.value != "*" && *found != want.value)) {
-      return fail(ErrorKind::kInvalidArgument, what + "expected header " + want.name + ": " + want.value + ", got " +
+      return fail(ErrorKind::kInvalidArgument, what + "expected header " + want.name + ": " +
+                                                   want.value + ", got " +
                                                    (found == nullptr ? "none" : *found));
     }
   }
@@ -127,7 +129,8 @@ Result<void> run_smoke(const std::shared_ptr<extension::LoadedPlugin>& loaded,
                        const config::Plugin& plugin, Log& log) {
   if (plugin.smoke.empty()) return {};
   auto filter = loaded->http_filter();
-  if (!filter) return fail(ErrorKind::kInvalidArgument, "smoke requests need a plugin that filters HTTP");
+  if (!filter)
+    return fail(ErrorKind::kInvalidArgument, "smoke requests need a plugin that filters HTTP");
 
   metrics::Registry metrics;  // smoke traffic is not the service's
   // An index beyond every real worker: the version makes a worker of its own for it.

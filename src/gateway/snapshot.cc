@@ -66,12 +66,15 @@ Snapshot::Snapshot(std::shared_ptr<const config::Config> config,
   live_->add(1);
 }
 
-Snapshot::~Snapshot() { live_->add(-1); }
+Snapshot::~Snapshot() {
+  live_->add(-1);
+}
 
 void Snapshot::bind(RouteEntry& entry, const std::vector<FilterBinding>& filters) const {
   for (const FilterBinding& filter : filters) {
-    const bool named = entry.route != nullptr &&
-                       std::ranges::find(entry.route->plugins, filter.name) != entry.route->plugins.end();
+    const bool named =
+        entry.route != nullptr &&
+        std::ranges::find(entry.route->plugins, filter.name) != entry.route->plugins.end();
     if (!named && named_by_some_route(*config_, filter.name)) continue;
     if (filter.factory) {
       entry.chain.push_back(

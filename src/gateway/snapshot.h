@@ -1,5 +1,6 @@
-// Everything that decides what happens to a request, as one immutable value: configuration, routes with their filter
-// chains, upstreams, metric handles. A change makes a new one; exchanges keep the one they started with.
+// Everything that decides what happens to a request, as one immutable value: configuration, routes
+// with their filter chains, upstreams, metric handles. A change makes a new one; exchanges keep the
+// one they started with.
 #pragma once
 
 #include <array>
@@ -18,7 +19,8 @@
 
 namespace heddle::gateway {
 
-// A plugin of the configuration that sits on the request path, in order of priority. Given by whoever runs the registry.
+// A plugin of the configuration that sits on the request path, in order of priority. Given by
+// whoever runs the registry.
 struct FilterBinding {
   std::string name;
   std::shared_ptr<extension::HttpFilterFactory> factory;  // null: cannot be loaded, see `error`
@@ -27,7 +29,8 @@ struct FilterBinding {
 };
 
 struct RouteMetrics {
-  std::array<std::shared_ptr<metrics::Counter>, 6> requests;  // by status class: 1xx … 5xx; [0] no answer at all
+  std::array<std::shared_ptr<metrics::Counter>, 6>
+      requests;  // by status class: 1xx … 5xx; [0] no answer at all
   std::shared_ptr<metrics::Histogram> duration;
 };
 

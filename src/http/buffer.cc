@@ -82,7 +82,7 @@ void Buffer::append(std::string_view bytes) {
     // The room behind the last slice is ours only when nobody else, such as a reader, holds the
     // block.
     Slice& last = slices_.back();
-    const std::size_t used = static_cast<std::size_t>(last.data + last.size - last.block->data());
+    const auto used = static_cast<std::size_t>(last.data + last.size - last.block->data());
     if (!last.block->shared() && last.block->capacity() > used) {
       const std::size_t count = std::min(bytes.size(), last.block->capacity() - used);
       std::memcpy(last.data + last.size, bytes.data(), count);

@@ -86,7 +86,7 @@ class H1ClientStream final : public ClientStream, public net::Worker::Flushable 
 class H1ClientConnection final : public H1Connection {
  public:
   H1ClientConnection(H1ClientPool& pool, Endpoint& endpoint);
-  ~H1ClientConnection();
+  ~H1ClientConnection() override;
 
   void connect(std::chrono::nanoseconds timeout);
   void attach(H1ClientStream& stream);

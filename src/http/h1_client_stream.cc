@@ -120,7 +120,8 @@ void H1ClientStream::reset(StreamError error) {
 }
 
 void H1ClientStream::resume_receiving() {
-  if (paused == 0 || --paused > 0) return;
+  if (paused == 0) return;
+  if (--paused > 0) return;
   if (connection != nullptr) connection->look_again();
 }
 

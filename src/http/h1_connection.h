@@ -35,7 +35,7 @@ class H1Connection : public net::TcpStream::Observer, public net::Worker::Flusha
   enum class BodyStep : std::uint8_t { kMore, kDone, kReject };
 
   explicit H1Connection(net::Worker& worker);
-  ~H1Connection();
+  virtual ~H1Connection();
 
   // Handles unread bytes and the end of input as far as the state allows.
   virtual void process() = 0;

@@ -259,7 +259,8 @@ void H1ServerConnection::handle_input_end() {
 }
 
 void H1ServerConnection::resume_receiving() {
-  if (paused_ == 0 || --paused_ > 0) return;
+  if (paused_ == 0) return;
+  if (--paused_ > 0) return;
   send_continue_if_wanted();
   process_soon();
 }

@@ -16,6 +16,12 @@ class H1Server : public testing::WorkerFixture {
  protected:
   ~H1Server() override {
     on_worker([&] { listener.reset(); });
+    on_worker([&] { handler.exchanges.clear(); });
+  }
+  Exchange& first() {
+    Exchange* exchange = nullptr;
+    on_worker([&] { exchange = handler.exchanges.front().get(); });
+    return *exchange;
   }
   // Serves with `script`, which is called for every request on the worker.
   void serve(std::function<void(Exchange&, bool)> script) {
@@ -58,7 +64,7 @@ TEST_F(H1Server, KeepsTheConnection) {
     EXPECT_EQ(head.find("connection:"), std::string::npos);
     EXPECT_EQ(peer.until(path), path);
   }
-  EXPECT_EQ(handler.remote_ip, "127.0.0.1");
+  on_worker([&] { EXPECT_EQ(handler.remote_ip, "127.0.0.1"); });
 }
 
 TEST_F(H1Server, PipelinedRequestsAreAnsweredInOrder) {
@@ -164,7 +170,7 @@ TEST_F(H1Server, UpgradeMakesATunnelWithHalfClose) {
   peer.finish_sending();
   EXPECT_EQ(peer.until_closed(), "");
   EXPECT_FALSE(peer.was_reset);
-  handler.exchanges[0]->wait();
+  first().wait();
 }
 
 TEST_F(H1Server, ARefusedUpgradeEndsTheRequest) {
@@ -214,8 +220,8 @@ TEST_F(H1Server, ATruncatedRequestBodyIsAReset) {
   peer.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
   peer.finish_sending();
   peer.until_closed();
-  handler.exchanges[0]->wait();
-  EXPECT_EQ(handler.exchanges[0]->log, "reset closed|");
+  first().wait();
+  EXPECT_EQ(first().log, "reset closed|");
 }
 
 TEST_F(H1Server, AnAnswerShorterThanItsLengthIsNeverWhole) {
@@ -224,8 +230,8 @@ TEST_F(H1Server, AnAnswerShorterThanItsLengthIsNeverWhole) {
   Peer peer = connect();
   peer.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
   EXPECT_LT(peer.until_closed().find("short") == std::string::npos ? 0U : 5U, 10U);
-  handler.exchanges[0]->wait();
-  EXPECT_EQ(handler.exchanges[0]->log, "reset cancelled|");
+  first().wait();
+  EXPECT_EQ(first().log, "reset cancelled|");
 }
 
 TEST_F(H1Server, WhatIsSentBeyondTheLengthIsDropped) {
@@ -316,7 +322,7 @@ TEST_F(H1Server, ASlowBodyIsA408) {
   Peer peer = connect();
   peer.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
   EXPECT_EQ(peer.until_closed().substr(0, 12), "HTTP/1.1 408");
-  EXPECT_EQ(handler.exchanges[0]->log, "reset timeout|");
+  EXPECT_EQ(first().log, "reset timeout|");
 }
 
 TEST_F(H1Server, PausingStopsTheBodyAndResumingGoesOn) {
@@ -355,8 +361,8 @@ TEST_F(H1Server, AboveTheWatermarkUntilThePeerReads) {
   peer.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
   const std::string all = peer.until_closed();
   EXPECT_EQ(all.size() - all.find("\r\n\r\n") - 4, large.size());
-  handler.exchanges[0]->wait();
-  EXPECT_EQ(handler.exchanges[0]->log, "writable|complete|");
+  first().wait();
+  EXPECT_EQ(first().log, "writable|complete|");
 }
 
 TEST_F(H1Server, DrainFinishesWhatIsInFlightAndClosesIdleConnections) {

@@ -28,14 +28,16 @@ class OutputBlock {
   std::size_t used_ = 0;
 };
 
+// `connection` is "close", "keep-alive" or nothing.
 struct HeadRules {
-  bool end = false;                  // no body follows
-  bool body_allowed = true;          // false: the answer to HEAD, 204, 304, 1xx
-  bool length_allowed = true;        // false: 1xx and 204
-  bool chunked_allowed = true;       // false: the peer speaks HTTP/1.0
-  bool upgrade = false;              // writes connection: upgrade and the upgrade entries
-  bool add_date = false;             // when the map has none
-  std::string_view connection = {};  // "close", "keep-alive" or nothing
+  bool end = false;             // no body follows
+  bool body_allowed = true;     // false: the answer to HEAD, 204, 304, 1xx
+  bool length_allowed = true;   // false: 1xx and 204
+  bool chunked_allowed = true;  // false: the peer speaks HTTP/1.0
+  bool upgrade = false;         // writes connection: upgrade and the upgrade entries
+  bool add_date = false;        // when the map has none
+  std::string_view connection =
+      {};  // NOLINT(readability-redundant-member-init): designated initialisers need it
 };
 
 // Writes a request (the map begins with pseudo-headers) or a response head; returns how the body

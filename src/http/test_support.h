@@ -133,11 +133,13 @@ struct Recorder : Receiver {
   void on_reset(StreamError error, std::string_view detail) override {
     log += "reset " + std::string(to_string(error)) + "|";
     reset_detail = detail;
+    head.reset();  // on the worker: its block is not shared between threads
     done.set_value();
   }
   void on_writable() override { log += "writable|"; }
   void on_complete() override {
     log += "complete|";
+    head.reset();
     done.set_value();
   }
   void wait() {

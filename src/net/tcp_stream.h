@@ -63,7 +63,7 @@ class TcpStream {
 
  private:
   struct Impl;
-  std::shared_ptr<Impl> impl_;  // shared with what is posted
+  Impl* impl_;  // shared with the operations under way, which hold references
 };
 
 }  // namespace heddle::net

@@ -31,7 +31,7 @@ class TimerQueue {
     virtual void wake_at(Nanoseconds when) = 0;
 
    protected:
-    ~Host() = default;
+    virtual ~Host() = default;
   };
 
   explicit TimerQueue(Host& host) : host_(host) {}

@@ -12,7 +12,6 @@
 #include <utility>
 
 #include "base/metrics.h"
-#include "net/poller.h"
 #include "net/timer_queue.h"
 
 namespace heddle::net {
@@ -51,8 +50,7 @@ Worker::Worker(std::size_t index, Log& log)
     : index_(index),
       log_(log),
       impl_(std::make_unique<Impl>(*this)),
-      timers_(std::make_unique<TimerQueue>(*impl_)),
-      poller_(std::make_unique<Poller>(*this)) {}
+      timers_(std::make_unique<TimerQueue>(*impl_)) {}
 
 Worker::~Worker() {
   stop();
@@ -123,12 +121,12 @@ void Worker::finish_scope() {
   depth_ = 1;  // what runs here may open scopes of its own
   while (!deferred_.empty() || !flush_.empty()) {
     // Both lists may grow while they are walked; a list is emptied without giving up its memory.
-    for (std::size_t i = 0; i < deferred_.size(); ++i) {
+    for (std::size_t i = 0; i < deferred_.size(); ++i) {  // NOLINT(modernize-loop-convert)
       auto task = std::move(deferred_[i]);
       task();
     }
     deferred_.clear();
-    for (std::size_t i = 0; i < flush_.size(); ++i) {
+    for (std::size_t i = 0; i < flush_.size(); ++i) {  // NOLINT(modernize-loop-convert)
       Flushable* flushable = flush_[i];
       if (flushable == nullptr) continue;
       flush_[i] = nullptr;

@@ -17,7 +17,6 @@ class io_context;
 
 namespace heddle::net {
 
-class Poller;
 class Timer;
 class TimerQueue;
 
@@ -81,7 +80,6 @@ class Worker {
   // Monotonic time read once per event.
   Nanoseconds now() const { return now_; }
   TimerQueue& timers() { return *timers_; }
-  Poller& poller() { return *poller_; }  // for TcpStream
 
   static Worker* current();  // the worker of this thread, or null
 
@@ -95,7 +93,6 @@ class Worker {
   struct Impl;
   std::unique_ptr<Impl> impl_;
   std::unique_ptr<TimerQueue> timers_;
-  std::unique_ptr<Poller> poller_;
   std::vector<std::move_only_function<void()>> deferred_;
   std::vector<Flushable*> flush_;  // null: forgotten
   int depth_ = 0;
