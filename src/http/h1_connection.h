@@ -22,6 +22,7 @@ namespace heddle::http {
 
 class H1Connection : public net::TcpStream::Observer, public net::Worker::Flushable {
  public:
+  virtual ~H1Connection();
   H1Connection(const H1Connection&) = delete;
   H1Connection& operator=(const H1Connection&) = delete;
 
@@ -35,7 +36,6 @@ class H1Connection : public net::TcpStream::Observer, public net::Worker::Flusha
   enum class BodyStep : std::uint8_t { kMore, kDone, kReject };
 
   explicit H1Connection(net::Worker& worker);
-  virtual ~H1Connection();
 
   // Handles unread bytes and the end of input as far as the state allows.
   virtual void process() = 0;

@@ -36,8 +36,8 @@ struct HeadRules {
   bool chunked_allowed = true;  // false: the peer speaks HTTP/1.0
   bool upgrade = false;         // writes connection: upgrade and the upgrade entries
   bool add_date = false;        // when the map has none
-  std::string_view connection =
-      {};  // NOLINT(readability-redundant-member-init): designated initialisers need it
+  // NOLINTNEXTLINE(readability-redundant-member-init): without it designated initialisers warn
+  std::string_view connection = {};
 };
 
 // Writes a request (the map begins with pseudo-headers) or a response head; returns how the body

@@ -25,13 +25,11 @@ class TimerQueue {
 
   class Host {
    public:
+    virtual ~Host() = default;
     virtual Nanoseconds precise_now() const = 0;
     virtual Nanoseconds event_now() const = 0;  // when the current event began; cheaper
     // Calls fire() at `when`; replaces an earlier wish. Not called while nothing is armed.
     virtual void wake_at(Nanoseconds when) = 0;
-
-   protected:
-    virtual ~Host() = default;
   };
 
   explicit TimerQueue(Host& host) : host_(host) {}
