@@ -44,7 +44,7 @@ Result<void> Server::start() {
   for (std::size_t i = 0; i < workers_of(*config_); ++i) {
     workers_.push_back(std::make_unique<net::Worker>(i, log_));
   }
-  gateway_ = std::make_unique<gateway::Gateway>(workers_, blocking_, log_, metrics_,
+  gateway_ = std::make_unique<gateway::Gateway>(workers_, *blocking_, log_, metrics_,
                                                 config_->logging.access_log);
   if (auto probed = gateway_->probe(config_->listeners); !probed) return probed;
   auto engine = sandbox::Engine::create(engine_options(config_->engine), log_, metrics_);
@@ -95,7 +95,7 @@ Result<void> Server::start_admin() {
                                 .metrics = metrics_,
                                 .log = log_,
                                 .run_blocking = [this](std::move_only_function<void()> task) {
-                                  blocking_.submit(std::move(task));
+                                  blocking_->submit(std::move(task));
                                 }});
   if (!admin) return std::unexpected(std::move(admin.error()).within("admin: "));
   admin_ = std::move(*admin);
@@ -227,6 +227,7 @@ void Server::take_down() {
   }
   contracts_.reset();
   gateway_.reset();
+  blocking_.reset();  // its last tasks post to workers
   workers_.clear();
   engine_.reset();
 }

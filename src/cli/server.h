@@ -56,7 +56,7 @@ class Server {
   metrics::Registry metrics_;
   ControlLoop control_;
   std::unique_ptr<sandbox::Engine> engine_;
-  net::BlockingPool blocking_{2};
+  std::unique_ptr<net::BlockingPool> blocking_ = std::make_unique<net::BlockingPool>(2);
   std::vector<std::unique_ptr<net::Worker>> workers_;
   std::unique_ptr<net::Worker> admin_worker_;
   std::unique_ptr<gateway::Gateway> gateway_;

@@ -23,7 +23,8 @@ struct Script {
   std::function<HeadersAction(extension::FilterHost&, http::HeaderMap&, bool)> request_headers = {};
   std::function<DataAction(extension::FilterHost&, http::Buffer&, bool)> request_data = {};
   std::function<TrailersAction(extension::FilterHost&)> request_trailers = {};
-  std::function<HeadersAction(extension::FilterHost&, http::HeaderMap&, bool)> response_headers = {};
+  std::function<HeadersAction(extension::FilterHost&, http::HeaderMap&, bool)> response_headers =
+      {};
   std::function<DataAction(extension::FilterHost&, http::Buffer&, bool)> response_data = {};
   std::size_t buffer_limit = 100;
   std::vector<std::string>* events = nullptr;
@@ -36,7 +37,8 @@ std::string show(const char* what, std::size_t size, bool end) {
 
 class ScriptedFilter final : public extension::HttpFilter {
  public:
-  ScriptedFilter(Script& script, extension::FilterHost& host) : script_(script), host_(host) {}
+  ScriptedFilter(Script& script, extension::FilterHost& host)
+      : script_(script), name_(script.name), events_(script.events), host_(host) {}
   ~ScriptedFilter() override { note("gone"); }
 
   HeadersAction on_request_headers(http::HeaderMap& headers, bool end) override {
@@ -68,8 +70,10 @@ class ScriptedFilter final : public extension::HttpFilter {
   void on_log() override { note("log"); }
 
  private:
-  void note(const std::string& what) { script_.events->push_back(script_.name + ":" + what); }
-  Script& script_;
+  void note(const std::string& what) { events_->push_back(name_ + ":" + what); }
+  Script& script_;  // gone before the filter when a test ends
+  std::string name_;
+  std::vector<std::string>* events_;
   extension::FilterHost& host_;
 };
 
