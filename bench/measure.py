@@ -50,7 +50,10 @@ def wrk(port: int, path: str, seconds: float, connections: int) -> str:
         raise SystemExit("bench: wrk is missing: apt-get install wrk")
     command = ["taskset", "-c", LOAD_CORE, tool, "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency",
                f"http://127.0.0.1:{port}{path}"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        return f"Socket errors: wrk ended with {result.returncode}: {result.stdout} {result.stderr}"
+    return result.stdout
 
 
 def failures(output: str) -> list[str]:
@@ -63,12 +66,13 @@ def one_round(proxy: Process, path: str, seconds: float, connections: int, row: 
     output = wrk(proxy.port, path, seconds, connections)
     spent = proxy.cpu_seconds() - before
     row.failures += failures(output)
-    requests = int(re.search(r"(\d+) requests in", output)[1])
-    latency = re.search(r"99%\s+([\d.]+)(us|ms|s|m)", output)
-    rps = float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1])
+    completed = re.search(r"(\d+) requests in", output)
+    requests = int(completed[1]) if completed else 0
     if requests == 0:
         row.failures.append("no request completed")
         return
+    latency = re.search(r"99%\s+([\d.]+)(us|ms|s|m)", output)
+    rps = float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1])
     row.rounds.append(Round(spent / requests * 1e6, rps, float(latency[1]) * UNITS[latency[2]] * 1e3))
 
 

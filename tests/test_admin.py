@@ -172,7 +172,7 @@ def test_config_reload_takes_new_routes(serve, probe: Path) -> None:
 
 def test_config_reload_of_a_bad_file_changes_nothing(serve) -> None:
     config = gateway(routes=[route("/old")])
-    server = serve(config)
+    server = serve(config, expect_errors=True)
     (serve.write(config).parent / "heddle-0.yaml").write_text("rutes: []\n")
     response = server.admin("/config/reload", "POST")
     assert response.status == 422

@@ -104,7 +104,7 @@ def test_variables_expand(serve) -> None:
 
 
 def test_addresses_from_arguments_and_environment(serve) -> None:
-    fixed = {**gateway(), "listeners": [{"name": "public", "address": "127.0.0.1:1"}], "admin": {"address": "127.0.0.1:1"}}
+    fixed = {**gateway(), "listeners": [{"name": "public", "address": "127.0.0.1:1"}], "admin": {"address": "127.0.0.1:2"}}
     assert serve(fixed, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0").fetch("/").status == 200
     by_environment = serve(fixed, env={"HEDDLE_LISTEN": "127.0.0.1:0", "HEDDLE_ADMIN": "127.0.0.1:0"})
     assert by_environment.fetch("/").status == 200

@@ -39,7 +39,7 @@ def test_the_log_has_reason_and_backtrace(serve, probe: Path) -> None:
     line = server.wait_log(plugin="faulty", level="error")
     text = str(line)
     assert "unreachable" in text
-    assert "proxy_on_request_headers" in text
+    assert "on_request_headers" in line["backtrace"]
     assert server.plugin("faulty")["stats"]["errors"] == 1
     assert "unreachable" in server.plugin("faulty")["last_error"]
 

@@ -49,8 +49,8 @@ def callbacks_of(server: Server) -> list[str]:
     """The callbacks that the plugin traced for one exchange (any context but the root's)."""
     server.wait_log("probe delete")
     names = []
-    for line in server.log.lines():
-        words = line["message"].split(" ")
+    for message in server.messages():
+        words = message.split(" ")
         if words[0] == "probe" and words[2] not in ("1",):
             names.append(words[1])
     return names
@@ -91,7 +91,7 @@ def test_the_sizes_and_ends_that_a_plugin_sees(serve, probe: Path) -> None:
     with server.connect() as connection:
         assert connection.request("POST", "/", body=b"0123456789").status == 200
     server.wait_log("probe delete")
-    lines = [line["message"] for line in server.log.lines() if line["message"].startswith("probe request")]
+    lines = [message for message in server.messages() if message.startswith("probe request")]
     assert [line.split(" ")[0:2] + line.split(" ")[3:] for line in lines if "request_body" in line] == [
         ["probe", "request_body", "10", "0"], ["probe", "request_body", "0", "1"]]
     assert lines[0].split(" ")[-1] == "0"
@@ -101,7 +101,7 @@ def test_a_get_ends_with_its_headers(serve, probe: Path) -> None:
     server = serve(gateway(workers=1, plugins=[plugin("tracer", probe, config="* trace")]))
     assert server.fetch("/").status == 200
     server.wait_log("probe delete")
-    messages = [line["message"] for line in server.log.lines()]
+    messages = server.messages()
     headers = next(message for message in messages if message.startswith("probe request_headers"))
     assert headers.split(" ")[-1] == "1"
     assert not [message for message in messages if "request_body" in message]

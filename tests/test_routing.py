@@ -33,9 +33,6 @@ ROUTES = [
     named("plain", path="/conditional"),
     named("first", path="/contested/*", priority=10),
     named("more-specific", path="/contested/exact"),
-    named("get-only", path="/get", methods=["GET"], host="methods.test"),
-    named("post-only", path="/post", methods=["POST"], host="methods.test"),
-    named("put-too", path="/post", methods=["PUT"], host="methods.test"),
     named("stripped", path="/strip/*", strip_prefix="/strip"),
     named("strip-segment", path="/api/v1/*", strip_prefix="/api/v1/"),
 ]
@@ -98,24 +95,30 @@ def test_route(routes_taken: list[str], number: int) -> None:
     assert routes_taken[number] == CASES[number][2]
 
 
-def test_method_not_allowed_names_the_methods(server: Server) -> None:
-    response = server.fetch("/get", "DELETE", host="methods.test")
+METHODS = [named("get-only", path="/get", methods=["GET"]), named("post-only", path="/post", methods=["POST"]),
+           named("put-too", path="/post", methods=["PUT"])]
+
+
+def test_method_not_allowed_names_the_methods(serve) -> None:
+    server = serve(gateway(routes=METHODS))
+    response = server.fetch("/get", "DELETE")
     assert response.status == 405
     assert {"GET", "HEAD"} >= set(response.header("allow").split(", ")) >= {"GET"}
     assert response.json()["error"]["code"] == "method_not_allowed"
     assert response.json()["error"]["request_id"]
 
-    response = server.fetch("/post", "GET", host="methods.test")
+    response = server.fetch("/post", "GET")
     assert response.status == 405
     assert set(response.header("allow").split(", ")) == {"POST", "PUT"}
 
 
-def test_a_route_for_get_answers_head(server: Server) -> None:
+def test_a_route_for_get_answers_head(serve) -> None:
+    server = serve(gateway(routes=METHODS))
     with server.connect() as connection:
-        response = connection.request("HEAD", "/get", host="methods.test")
+        response = connection.request("HEAD", "/get")
         assert response.status == 200
         assert response.body == b""
-        assert connection.request("GET", "/get", host="methods.test").status == 200
+        assert connection.request("GET", "/get").status == 200
 
 
 def test_no_route_is_404_in_json(serve) -> None:

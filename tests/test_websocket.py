@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
 from websockets.sync.server import ServerConnection
 from websockets.sync.server import serve as serve_websocket
@@ -14,7 +15,7 @@ from websockets.sync.server import serve as serve_websocket
 from support import wire
 from support.configs import gateway, route, upstream
 from support.server import Server
-from support.upstreams import Peer, Upstream
+from support.upstreams import Peer, Upstream, answering, ok
 
 
 def echo(socket: ServerConnection) -> None:
@@ -56,16 +57,13 @@ def test_messages_both_ways(server: Server, message: str | bytes) -> None:
 
 
 def test_many_messages_on_many_tunnels(server: Server) -> None:
-    sockets = [connect(url(server)) for _ in range(8)]
-    try:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(connect(url(server))) for _ in range(8)]
         for number in range(50):
             for index, socket in enumerate(sockets):
                 socket.send(f"{index}.{number}")
         for index, socket in enumerate(sockets):
             assert [socket.recv(timeout=20) for _ in range(50)] == [f"{index}.{number}" for number in range(50)]
-    finally:
-        for socket in sockets:
-            socket.close()
 
 
 def test_the_upgrade_is_forwarded_like_a_request(server: Server) -> None:
@@ -77,7 +75,8 @@ def test_pings_and_the_closing_code_pass(server: Server) -> None:
     with connect(url(server)) as socket:
         assert socket.ping().wait(timeout=20)
         socket.send("close, please")
-        assert list(socket) == []
+        with pytest.raises(ConnectionClosedError):
+            socket.recv(timeout=20)
         assert socket.protocol.close_code == 4001
 
 
@@ -90,10 +89,19 @@ def test_a_tunnel_outlives_the_routes_timeout(server: Server) -> None:
         assert socket.recv(timeout=20) == "still there"
 
 
-def test_an_upgrade_that_the_origin_declines_is_an_answer(server: Server) -> None:
-    with pytest.raises(InvalidStatus) as declined:
-        connect(url(server, "/echo-only/x"))
+def test_an_upgrade_that_the_built_in_echo_declines_is_an_answer(server: Server) -> None:
+    with pytest.raises(InvalidStatus) as declined, connect(url(server, "/echo-only/x")):
+        pass
     assert declined.value.response.status_code == 200
+
+
+def test_an_upgrade_that_an_upstream_declines_is_an_answer(serve) -> None:
+    with Upstream(answering(ok(b"no, thank you"))) as origin:
+        server = serve(gateway(routes=[route(to="raw")], upstreams=[upstream("raw", origin.address)]))
+        with server.connect() as connection:
+            response = connection.request("GET", "/", {"Connection": "Upgrade", "Upgrade": "raw"})
+            assert (response.status, response.body) == (200, b"no, thank you")
+            assert connection.request("GET", "/").status == 200
 
 
 def test_bytes_right_behind_the_switch_are_not_lost(serve) -> None:

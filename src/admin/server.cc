@@ -148,6 +148,7 @@ AdminServer::~AdminServer() = default;
 Result<void> AdminServer::listen() {
   http::ServerLimits limits;
   limits.max_connections = kMaxConnections;
+  limits.max_body_bytes = kMaxBody;
   auto listener =
       http::Listener::create(dependencies_.worker, address_, limits, *this, dependencies_.metrics);
   if (!listener) return std::unexpected(std::move(listener.error()));

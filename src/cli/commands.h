@@ -1,8 +1,11 @@
 // The verbs of the command line, one file each. Every function returns the exit code.
 #pragma once
 
-#include <optional>
+#include <memory>
 #include <string>
+
+#include "base/result.h"
+#include "config/config.h"
 
 namespace heddle::cli {
 
@@ -20,6 +23,9 @@ struct ServeOptions {
   bool lenient = false;
 };
 int serve(const ServeOptions& options);
+// A configuration with what the command line puts in its place.
+Result<std::shared_ptr<const config::Config>> with_overrides(config::Config config,
+                                                             const ServeOptions& options);
 
 struct ValidateOptions {
   std::string config;

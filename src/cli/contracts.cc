@@ -1,6 +1,6 @@
 #include "cli/contracts.h"
 
-#include "contracts/pw/contract.h"
+#include "contracts/proxy_wasm/contract.h"
 
 namespace heddle::cli {
 
@@ -22,6 +22,7 @@ Contracts::~Contracts() = default;
 
 std::vector<extension::PluginContract*> Contracts::all() const {
   std::vector<extension::PluginContract*> out;
+  out.reserve(contracts_.size());
   for (const auto& contract : contracts_) out.push_back(contract.get());
   return out;
 }

@@ -7,6 +7,7 @@ namespace {
 
 std::vector<std::pair<std::string, std::string>> pairs(const std::vector<config::Match>& matches) {
   std::vector<std::pair<std::string, std::string>> out;
+  out.reserve(matches.size());
   for (const config::Match& match : matches) out.emplace_back(match.name, match.value);
   return out;
 }
@@ -21,7 +22,10 @@ GatewayView::GatewayView(metrics::Registry& metrics, std::size_t workers)
     : connections_(metrics.gauge("heddle_downstream_connections_active",
                                  "Client connections that are open", {})),
       exchanges_(metrics.gauge("heddle_exchanges_active", "Exchanges that have not ended", {})),
-      snapshots_(metrics.gauge("heddle_snapshots_live", "", {})),
+      snapshots_(metrics.gauge(
+          "heddle_snapshots_live",
+          "Configuration snapshots in use: the current one and those that exchanges still hold",
+          {})),
       workers_(workers) {}
 
 void GatewayView::publish(std::shared_ptr<const gateway::Snapshot> snapshot,

@@ -20,23 +20,28 @@ std::shared_ptr<const config::Config> configuration(const ServeOptions& options)
                options.config, options.config);
     return nullptr;
   }
-  auto config = std::make_shared<config::Config>(*result.config);
-  if (!options.listen.empty()) config->listeners.front().address = options.listen;
-  if (!options.admin.empty()) config->admin.address = options.admin;
-  if (!options.log_level.empty()) {
-    const auto level = parse_log_level(options.log_level);
-    if (!level) {
-      fmt::print(stderr,
-                 "heddle: --log-level {}: trace, debug, info, warn, error, critical or off\n",
-                 options.log_level);
-      return nullptr;
-    }
-    config->logging.level = *level;
-  }
-  return config;
+  auto config = with_overrides(*result.config, options);
+  if (!config) fmt::print(stderr, "heddle: {}\n", config.error().message);
+  return config.value_or(nullptr);
 }
 
 }  // namespace
+
+Result<std::shared_ptr<const config::Config>> with_overrides(config::Config config,
+                                                             const ServeOptions& options) {
+  if (!options.listen.empty()) config.listeners.front().address = options.listen;
+  if (!options.admin.empty()) config.admin.address = options.admin;
+  if (!options.log_level.empty()) {
+    const auto level = parse_log_level(options.log_level);
+    if (!level) {
+      return fail(ErrorKind::kInvalidArgument,
+                  "--log-level " + options.log_level +
+                      ": trace, debug, info, warn, error, critical or off");
+    }
+    config.logging.level = *level;
+  }
+  return std::make_shared<const config::Config>(std::move(config));
+}
 
 int serve(const ServeOptions& options) {
   if (auto blocked = ControlLoop::block_signals(); !blocked) {

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <thread>
 
 #include "config/reader.h"
@@ -44,8 +45,7 @@ Result<void> Server::start() {
   for (std::size_t i = 0; i < workers_of(*config_); ++i) {
     workers_.push_back(std::make_unique<net::Worker>(i, log_));
   }
-  gateway_ = std::make_unique<gateway::Gateway>(workers_, *blocking_, log_, metrics_,
-                                                config_->logging.access_log);
+  gateway_ = std::make_unique<gateway::Gateway>(workers_, *blocking_, log_, metrics_);
   if (auto probed = gateway_->probe(config_->listeners); !probed) return probed;
   auto engine = sandbox::Engine::create(engine_options(config_->engine), log_, metrics_);
   if (!engine) return std::unexpected(std::move(engine.error()));
@@ -160,7 +160,24 @@ void Server::publish() {
 
 void Server::report(const plugins::ChangeReport& report, std::vector<std::string>* notes) const {
   for (const plugins::PluginFailure& failure : report.failed) {
-    if (notes != nullptr) notes->push_back("plugin " + failure.plugin + ": " + failure.error);
+    if (notes != nullptr) notes->push_back(failure.error);
+  }
+}
+
+void Server::note_what_needs_a_restart(const config::Config& next,
+                                       std::vector<std::string>& notes) const {
+  const std::array<std::pair<bool, std::string_view>, 5> changes = {{
+      {next.listeners != config_->listeners, "listeners"},
+      {next.admin != config_->admin, "admin"},
+      {next.engine != config_->engine, "engine"},
+      {next.workers != config_->workers, "workers"},
+      {next.logging.file != config_->logging.file || next.logging.format != config_->logging.format,
+       "logging.file and logging.format"},
+  }};
+  for (const auto& [changed, what] : changes) {
+    if (!changed) continue;
+    notes.push_back(std::string(what) + " changed: that takes effect after a restart");
+    log_.warn(notes.back());
   }
 }
 
@@ -174,15 +191,14 @@ admin::ConfigReload Server::reload_config() {
     for (const config::Problem& problem : out.problems) log_.error(to_string(problem));
     return out;
   }
-  const auto same_listener = [](const config::Listener& a, const config::Listener& b) {
-    return a.name == b.name && a.address == b.address;
-  };
-  if (!std::ranges::equal(config_->listeners, read.config->listeners, same_listener) ||
-      config_->admin.address != read.config->admin.address) {
-    out.notes.emplace_back("listeners or admin address changed: that takes effect after a restart");
-    log_.warn(out.notes.back());
+  auto config = with_overrides(*read.config, options_);
+  if (!config) {
+    out.notes.push_back(std::move(config.error().message));
+    return out;
   }
-  config_ = std::move(read.config);
+  note_what_needs_a_restart(**config, out.notes);
+  config_ = std::move(*config);
+  log_.set_level(config_->logging.level);
   report(registry_->apply(*config_), &out.notes);
   publish();
   watch_directories();

@@ -45,6 +45,7 @@ class Server {
   void watch_directories();
   void publish();
   admin::ConfigReload reload_config();
+  void note_what_needs_a_restart(const config::Config& next, std::vector<std::string>& notes) const;
   void report(const plugins::ChangeReport& report, std::vector<std::string>* notes) const;
   void drain();
   void take_down();
@@ -54,6 +55,8 @@ class Server {
   Log& log_;
   Nanoseconds started_ = monotonic_now();
   metrics::Registry metrics_;
+  metrics::Registry
+      admin_metrics_;  // of the admin listener's connections, apart from the service's
   ControlLoop control_;
   std::unique_ptr<sandbox::Engine> engine_;
   std::unique_ptr<net::BlockingPool> blocking_ = std::make_unique<net::BlockingPool>(2);

@@ -24,6 +24,8 @@ struct Location {
   std::string file;
   int line = 0;
   int column = 0;
+  // Where a value stands is no part of what it is.
+  friend bool operator==(const Location&, const Location&) { return true; }
 };
 std::string to_string(const Location& location);
 
@@ -37,6 +39,7 @@ struct ListenerLimits {
   Milliseconds body_timeout{30'000};
   Milliseconds send_timeout{30'000};
   std::size_t max_connections = 10'000;  // per worker
+  friend bool operator==(const ListenerLimits&, const ListenerLimits&) = default;
 };
 
 struct Listener {
@@ -45,6 +48,7 @@ struct Listener {
   std::string protocol = "http";
   ListenerLimits limits;
   Location location;
+  friend bool operator==(const Listener&, const Listener&) = default;
 };
 
 struct Admin {
@@ -55,6 +59,7 @@ struct Admin {
   std::string realm = "Gateway Admin";
   std::vector<std::string>
       allowed_hosts;  // values of Host beside loopback names and the bound address
+  friend bool operator==(const Admin&, const Admin&) = default;
 };
 
 struct Endpoint {
@@ -160,6 +165,7 @@ struct Engine {
   std::string cache_dir;  // resolved; empty: no cache
   std::string strategy = "cranelift";
   std::uint32_t instances = 1'000;
+  friend bool operator==(const Engine&, const Engine&) = default;
 };
 
 struct Logging {

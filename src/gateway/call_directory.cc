@@ -33,9 +33,9 @@ CallResponse synthetic(int status, std::string_view body) {
 
 class Call final : public extension::PendingCall, public http::Receiver {
  public:
-  Call(GatewayWorker& gateway, std::shared_ptr<BoundSnapshot> bound,
+  Call(GatewayWorker& gateway, std::shared_ptr<BoundSnapshot> bound, std::string_view upstream,
        std::move_only_function<void(Result<CallResponse>)> done)
-      : gateway_(gateway), bound_(std::move(bound)), done_(std::move(done)) {}
+      : gateway_(gateway), bound_(std::move(bound)), upstream_(upstream), done_(std::move(done)) {}
 
   ~Call() override {
     if (sender_ != nullptr) sender_->reset(StreamError::kCancelled);
@@ -70,6 +70,11 @@ class Call final : public extension::PendingCall, public http::Receiver {
 
   void on_reset(StreamError error, std::string_view detail) override {
     sender_ = nullptr;
+    if (!ended_) {
+      gateway_.log().warn(
+          "a plugin's call to an upstream failed",
+          {{"upstream", upstream_}, {"error", to_string(error)}, {"detail", detail}});
+    }
     if (ended_) {
       finish(std::move(response_));
     } else if (error == StreamError::kTimeout || error == StreamError::kConnectTimeout) {
@@ -131,6 +136,7 @@ class Call final : public extension::PendingCall, public http::Receiver {
 
   GatewayWorker& gateway_;
   std::shared_ptr<BoundSnapshot> bound_;
+  std::string upstream_;
   std::move_only_function<void(Result<CallResponse>)> done_;
   extension::ExchangeInfo info_;
   CallResponse response_;
@@ -166,7 +172,7 @@ Result<std::unique_ptr<extension::PendingCall>> CallDirectory::call(
         "no upstream is named \"" + std::string(upstream) +
             "\"; name one of the configuration's, or permit the address (permissions.http)");
   }
-  auto call = std::make_unique<Call>(*gateway, bound, std::move(done));
+  auto call = std::make_unique<Call>(*gateway, bound, upstream, std::move(done));
   if (index != RouteMatch::kNone) {
     call->start(*bound->origins[index], request);
   } else {

@@ -2,7 +2,7 @@
 // exchange_response.cc.
 #include "gateway/exchange.h"
 
-#include <charconv>
+#include <algorithm>
 #include <utility>
 
 #include "gateway/forwarding.h"
@@ -12,9 +12,28 @@ namespace heddle::gateway {
 using extension::LocalReply;
 using http::StreamError;
 
+namespace {
+
+// Whether a request line can be made of these: filters may have changed them, and what they wrote
+// must not add to it.
+bool well_formed(const http::HeaderMap& headers) {
+  const auto method = headers.get(":method");
+  const auto path = headers.get(":path");
+  const auto authority = headers.get(":authority");
+  if (!method || !http::is_token(*method) || !path || path->empty()) return false;
+  const auto visible = [](std::string_view text) {
+    return std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7F; });
+  };
+  const bool form = path->front() == '/' || (*path == "*" && *method == "OPTIONS");
+  return form && visible(*path) && (!authority || visible(*authority));
+}
+
+}  // namespace
+
 void Exchange::Outgoing::reset() {
   head_waits = head_sent = ended = ended_at_head = promised = false;
   pending.clear();
+  has_length = false;
   announced = arrived = emitted = 0;
 }
 
@@ -55,12 +74,7 @@ void Exchange::start_request(http::Head& head, bool end) {
   route_ = &bound_->snapshot->unrouted();
   if (!refuse_bad_path(head.headers)) {
     choose_route(head.headers);
-    const auto timeout =
-        route_->route != nullptr ? route_->route->timeout : config::Milliseconds(30'000);
-    timer_.arm(worker().timers(), timeout, [this] {
-      const net::Worker::Scope scope(worker());
-      on_timeout();
-    });
+    arm_timer();
     if (!route_->unavailable.empty()) {
       respond(503, "plugin_unavailable", route_->unavailable, "plugin_unavailable");
     } else {
@@ -132,9 +146,7 @@ void Exchange::on_data(http::Buffer& data, bool end) {
   if (replied_ || finished_) return;
   outgoing(Side::kRequest).arrived += data.size();
   retain();
-  if (end)
-    timer_.rearm(worker().timers(),
-                 route_->route != nullptr ? route_->route->timeout : config::Milliseconds(30'000));
+  if (end) timer_.rearm(worker().timers(), timeout());
   chain_.data(Side::kRequest, data, end);
   release();
 }
@@ -153,6 +165,9 @@ void Exchange::on_reset(StreamError error, std::string_view detail) {
   if (finished_) return;
   retain();
   if (info_.response_code_details.empty() || !outgoing(Side::kResponse).ended) {
+    // The connection has answered a client that was too slow with its body by itself.
+    if (error == StreamError::kTimeout && !outgoing(Side::kResponse).head_sent)
+      info_.response_code = 408;
     info_.response_code_details = "downstream_";
     info_.response_code_details += to_string(error);
     info_.response_flags = "DC";
@@ -193,6 +208,13 @@ void Exchange::forward_request(bool end) {
     answer_unrouted();
     return;
   }
+  if (changed && !well_formed(headers)) {
+    gateway_.log().error("a plugin made a request line that HTTP does not allow",
+                         {{"route", info_.route}, {"request_id", info_.request_id}});
+    respond(500, "plugin_bad_request", "a plugin made a request that HTTP does not allow",
+            "plugin_bad_request");
+    return;
+  }
   apply_strip_prefix(headers);
   add_forwarded(headers, info_);
   const UpstreamEntry& upstream = bound_->snapshot->upstreams()[route_->upstream];
@@ -227,13 +249,22 @@ void Exchange::drop_origin(StreamError error) {
 // ---- time and end
 // ----------------------------------------------------------------------------------------------
 
+config::Milliseconds Exchange::timeout() const {
+  return route_->route != nullptr ? route_->route->timeout : config::Route{}.timeout;
+}
+
+void Exchange::arm_timer() {
+  timer_.arm(worker().timers(), timeout(), [this] {
+    const net::Worker::Scope scope(worker());
+    on_timeout();
+  });
+}
+
 void Exchange::on_timeout() {
   if (finished_) return;
-  const auto timeout =
-      route_->route != nullptr ? route_->route->timeout : config::Milliseconds(30'000);
   const std::string* plugin = chain_.paused_by();
   if (tunnel_ || (plugin == nullptr && std::exchange(active_since_timer_, false))) {
-    timer_.rearm(worker().timers(), timeout);
+    arm_timer();
     return;
   }
   gateway_.metrics().timeouts->add();
@@ -291,7 +322,7 @@ void Exchange::count() const {
 
 void Exchange::write_log(bool skip_filters) {
   if (!skip_filters) chain_.log();
-  if (telemetry::AccessLog* log = gateway_.access_log()) {
+  if (bound_->snapshot->config().logging.access_log) {
     telemetry::AccessRecord record;
     record.time = info_.start_wall;
     record.request_id = info_.request_id;
@@ -311,7 +342,7 @@ void Exchange::write_log(bool skip_filters) {
     record.remote = info_.connection->remote_address;
     record.user_agent = user_agent_;
     record.trace_id = trace_id_;
-    log->write(record);
+    gateway_.access_log().write(record);
   }
   logged_ = true;
   chain_.clear();

@@ -87,6 +87,7 @@ class Exchange final : public http::Receiver, public FilterChain::Owner {
     bool promised = false;  // a length was sent though filters read the body: it must be kept
     http::Buffer pending;   // body behind a waiting head, or the last bytes of a promised length
     std::uint64_t emitted = 0;    // body bytes that left the chain
+    bool has_length = false;      // the message arrived with a content-length
     std::uint64_t announced = 0;  // content-length as the message arrived
     std::uint64_t arrived = 0;    // body bytes that entered the chain
     bool ended_at_head = false;   // the message arrived without a body
@@ -109,11 +110,14 @@ class Exchange final : public http::Receiver, public FilterChain::Owner {
   void send_head(Side side, bool end);
   void send_data(Side side, http::Buffer&& data, bool end);
   void release_head(Side side, bool end, bool trailers);
+  void repair_length(Side side, http::HeaderMap& headers);
   void keep_promise(Side side, http::Buffer& data, bool end);
   void promise_broken(Side side);
 
   void drop_origin(http::StreamError error);
   void origin_failed(http::StreamError error, std::string_view detail);
+  config::Milliseconds timeout() const;
+  void arm_timer();
   void on_timeout();
   void break_off(std::string_view details, std::string_view flags);
   void finish();

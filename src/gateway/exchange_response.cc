@@ -158,7 +158,7 @@ void Exchange::chain_overflow(Side side, const std::string& plugin) {
   gateway_.log().warn("a plugin held more of a body than its buffer_limit",
                       {{"plugin", plugin},
                        {"request_id", info_.request_id},
-                       {"message", side == Side::kRequest ? "request" : "response"}});
+                       {"side", side == Side::kRequest ? "request" : "response"}});
   if (side == Side::kRequest) {
     respond(413, "payload_too_large",
             plugin_text(plugin, " buffers no body of this size (buffer_limit)"),
@@ -222,7 +222,9 @@ void Exchange::send_reply(LocalReply reply) {
 void Exchange::note_arrival(Side side, const http::HeaderMap& headers, bool end) {
   Outgoing& out = outgoing(side);
   out.ended_at_head = end;
-  out.announced = end ? 0 : content_length(headers).value_or(0);
+  const auto length = content_length(headers);
+  out.has_length = length.has_value();
+  out.announced = end ? 0 : length.value_or(0);
 }
 
 void Exchange::chain_headers(Side side, bool end) {
@@ -243,6 +245,16 @@ void Exchange::chain_headers(Side side, bool end) {
   if (!head_must_wait(side, head.headers, end)) send_head(side, end);
 }
 
+// What a filter wrote into content-length does not count: the body's length is what arrived.
+void Exchange::repair_length(Side side, http::HeaderMap& headers) {
+  const Outgoing& out = outgoing(side);
+  if (!out.has_length) {
+    headers.remove("content-length");
+  } else if (headers.contains("content-length")) {
+    set_number(headers, "content-length", out.announced);
+  }
+}
+
 // A head that announces a length waits for its body when filters may still change that.
 bool Exchange::head_must_wait(Side side, const http::HeaderMap& headers, bool end) {
   Outgoing& out = outgoing(side);
@@ -256,6 +268,7 @@ void Exchange::send_head(Side side, bool end) {
   http::HeaderMap& headers = chain_.head(side)->headers;
   // A filter dropped the body that this length announced.
   if (end && !out.ended_at_head) headers.remove("content-length");
+  if (!end && out.emitted == 0) repair_length(side, headers);
   out.head_sent = true;
   out.ended = end;
   if (side == Side::kRequest) {
@@ -291,7 +304,8 @@ void Exchange::release_head(Side side, bool end, bool trailers) {
     set_number(headers, "content-length", out.pending.size());
   } else if (trailers) {
     if (out.emitted != out.announced) headers.remove("content-length");
-  } else if (out.emitted == out.arrived && !chain_.known_resizer(side)) {
+  } else if (out.has_length && out.emitted == out.arrived && !chain_.known_resizer(side)) {
+    set_number(headers, "content-length", out.announced);
     out.promised = true;
   } else {
     headers.remove("content-length");

@@ -102,7 +102,7 @@ extension::LocalReply status_only(int status) {
 
 class ChainTest : public testing::Test, public FilterChain::Owner {
  protected:
-  void use(std::vector<Script*> scripts) {
+  void use(const std::vector<Script*>& scripts) {
     for (Script* script : scripts) {
       script->events = &events_;
       auto factory = std::make_shared<ScriptedFactory>(*script);
@@ -155,13 +155,13 @@ class ChainTest : public testing::Test, public FilterChain::Owner {
                       "'" + (end ? "!" : ""));
   }
   void chain_trailers(Side side) override {
-    events_.push_back(side == Side::kRequest ? "->trailers" : "<-trailers");
+    events_.emplace_back(side == Side::kRequest ? "->trailers" : "<-trailers");
   }
   void chain_pause(Side side) override {
-    events_.push_back(side == Side::kRequest ? "pause-request" : "pause-response");
+    events_.emplace_back(side == Side::kRequest ? "pause-request" : "pause-response");
   }
   void chain_resume(Side side) override {
-    events_.push_back(side == Side::kRequest ? "resume-request" : "resume-response");
+    events_.emplace_back(side == Side::kRequest ? "resume-request" : "resume-response");
   }
   void chain_overflow(Side side, const std::string& plugin) override {
     events_.push_back(std::string(side == Side::kRequest ? "413:" : "502:") + plugin);

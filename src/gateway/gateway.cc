@@ -7,12 +7,11 @@
 namespace heddle::gateway {
 
 Gateway::Gateway(std::vector<std::unique_ptr<net::Worker>>& workers, net::BlockingPool& blocking,
-                 Log& log, metrics::Registry& metrics, bool access_log)
+                 Log& log, metrics::Registry& metrics)
     : workers_(workers), log_(log) {
   std::vector<GatewayWorker*> parts;
   for (const auto& worker : workers_) {
-    parts_.push_back(std::make_unique<GatewayWorker>(
-        *worker, blocking, log, metrics, GatewayWorker::Options{.access_log = access_log}));
+    parts_.push_back(std::make_unique<GatewayWorker>(*worker, blocking, log, metrics));
     parts.push_back(parts_.back().get());
   }
   directory_.set_workers(std::move(parts));

@@ -27,7 +27,7 @@ class Gateway {
  public:
   // `workers` outlive the gateway and are not started yet.
   Gateway(std::vector<std::unique_ptr<net::Worker>>& workers, net::BlockingPool& blocking, Log& log,
-          metrics::Registry& metrics, bool access_log);
+          metrics::Registry& metrics);
   ~Gateway();
 
   extension::UpstreamDirectory& directory() { return directory_; }

@@ -21,11 +21,10 @@ GatewayMetrics::GatewayMetrics(metrics::Registry& registry)
                                 "Exchanges ended by the route's timeout", {})) {}
 
 GatewayWorker::GatewayWorker(net::Worker& worker, net::BlockingPool& blocking, Log& log,
-                             metrics::Registry& metrics, Options options)
+                             metrics::Registry& metrics)
     : worker_(worker),
       log_(log),
       registry_(metrics),
-      options_(options),
       metrics_(metrics),
       pool_(http::ClientPool::create(worker, blocking, metrics)),
       access_log_(log) {}

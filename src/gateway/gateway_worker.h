@@ -39,12 +39,8 @@ struct GatewayMetrics {
 
 class GatewayWorker final : public http::ServerHandler {
  public:
-  struct Options {
-    bool access_log = true;
-  };
-
   GatewayWorker(net::Worker& worker, net::BlockingPool& blocking, Log& log,
-                metrics::Registry& metrics, Options options);
+                metrics::Registry& metrics);
   ~GatewayWorker() override;
 
   // Makes this the snapshot of every exchange that starts from now on; null when the worker is
@@ -71,7 +67,7 @@ class GatewayWorker final : public http::ServerHandler {
   http::ClientPool& pool() { return *pool_; }
   GatewayMetrics& metrics() { return metrics_; }
   const std::shared_ptr<BoundSnapshot>& current() const { return current_; }
-  telemetry::AccessLog* access_log() { return options_.access_log ? &access_log_ : nullptr; }
+  telemetry::AccessLog& access_log() { return access_log_; }
 
   // For exchanges: one has ended and wants its on_log and access-log line written when the worker
   // has time; one is free to be used again.
@@ -87,7 +83,6 @@ class GatewayWorker final : public http::ServerHandler {
   net::Worker& worker_;
   Log& log_;
   metrics::Registry& registry_;
-  Options options_;
   GatewayMetrics metrics_;
   std::unique_ptr<http::ClientPool> pool_;
   std::shared_ptr<BoundSnapshot> current_;

@@ -70,7 +70,8 @@ class EchoStream final : public http::Sender {
     append_headers(out_, headers);
     status_ = wanted_status(headers.get(":path").value_or(""));
     head_request_ = headers.get(":method") == "HEAD";
-    if (end) answer();
+    // An upgrade is declined: its body would begin only behind a 101.
+    if (end || headers.contains("upgrade")) answer();
   }
 
   void send_data(http::Buffer&& data, bool end) override {

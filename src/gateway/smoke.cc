@@ -112,6 +112,7 @@ Result<void> check(const config::Smoke& smoke, const Answer& answer) {
 
 std::shared_ptr<const config::Config> smoke_config() {
   auto out = std::make_shared<config::Config>();
+  out->logging.access_log = false;
   config::Upstream echo;
   echo.name = "echo";
   echo.builtin = "echo";
@@ -140,8 +141,7 @@ Result<void> run_smoke(const std::shared_ptr<extension::LoadedPlugin>& loaded,
   connection->remote_address = "127.0.0.1:1";
   connection->remote_ip = "127.0.0.1";
   connection->local_address = "127.0.0.1:2";
-  auto gateway = std::make_unique<GatewayWorker>(worker, blocking, log, metrics,
-                                                 GatewayWorker::Options{.access_log = false});
+  auto gateway = std::make_unique<GatewayWorker>(worker, blocking, log, metrics);
   const auto snapshot = std::make_shared<const Snapshot>(
       smoke_config(), std::vector<FilterBinding>{{plugin.name, filter, "", false}}, metrics);
   worker.start();

@@ -80,7 +80,7 @@ void Snapshot::bind(RouteEntry& entry, const std::vector<FilterBinding>& filters
       entry.chain.push_back(
           {filter.factory, filter.factory->interest(), filter.factory->buffer_limit()});
     } else if (!filter.fail_open && entry.unavailable.empty()) {
-      entry.unavailable = "plugin " + filter.name + " is not loaded: " + filter.error;
+      entry.unavailable = filter.error;
     }
   }
 }

@@ -24,7 +24,7 @@ namespace heddle::gateway {
 struct FilterBinding {
   std::string name;
   std::shared_ptr<extension::HttpFilterFactory> factory;  // null: cannot be loaded, see `error`
-  std::string error;
+  std::string error;       // one line that begins with the plugin's name
   bool fail_open = false;  // an unloadable plugin is left out instead of answering 503
 };
 

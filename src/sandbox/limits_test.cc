@@ -18,7 +18,7 @@ TEST_F(LimitsTest, EndlessLoop) {
   auto instance = start("(module (func $spin (export \"run\") (loop (br 0))))");
   const Trap trap = trap_of(*instance);
   EXPECT_EQ(trap.reason, TrapReason::kTimeout);
-  EXPECT_EQ(trap.message, "time limit of 20 ms reached");
+  EXPECT_EQ(trap.message, "time limit of 20 ms reached (timeout)");
   EXPECT_EQ(trap.function, "run");
   EXPECT_TRUE(trap.backtrace.starts_with("spin @0x")) << trap.backtrace;
   EXPECT_TRUE(instance->dead());
@@ -32,7 +32,7 @@ TEST_F(LimitsTest, EndlessLoopInStart) {
   const auto made = instantiate("(module (func $spin (loop (br 0))) (start $spin))");
   ASSERT_FALSE(made.has_value());
   EXPECT_EQ(made.error().kind, ErrorKind::kTrap);
-  EXPECT_TRUE(made.error().message.contains("time limit of 10 ms reached; in spin"))
+  EXPECT_TRUE(made.error().message.contains("time limit of 10 ms reached (timeout); in spin"))
       << made.error().message;
 }
 
@@ -86,7 +86,7 @@ TEST_F(LimitsTest, InitialMemory) {
   const auto made = instantiate("(module (memory 32))");
   ASSERT_FALSE(made.has_value());
   EXPECT_EQ(made.error().kind, ErrorKind::kLimit);
-  EXPECT_EQ(made.error().message, "module test starts with 2 MiB of memory, its limit is 1 MiB");
+  EXPECT_EQ(made.error().message, "module test starts with 2 MiB of memory, its limit is 1 MiB (memory_limit)");
 }
 
 TEST_F(LimitsTest, TableGrowth) {

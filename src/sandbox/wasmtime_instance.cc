@@ -133,7 +133,7 @@ WasmtimeInstance::~WasmtimeInstance() {
 Result<void> WasmtimeInstance::start() {
   if (module().initial_memory_bytes() > limits_.memory) {
     return fail(ErrorKind::kLimit,
-                fmt::format("module {} starts with {} of memory, its limit is {}", module().name(),
+                fmt::format("module {} starts with {} of memory, its limit is {} (memory_limit)", module().name(),
                             size_text(module().initial_memory_bytes()), size_text(limits_.memory)));
   }
   wasm_trap_t* raw_trap = nullptr;
@@ -216,7 +216,7 @@ wasmtime_error_t* WasmtimeInstance::look_at_clock(std::uint64_t* delta) {
   }
   if (pending_ == nullptr) {
     raise(TrapReason::kTimeout,
-          fmt::format("time limit of {} reached", duration_text(limits_.timeout)), 0);
+          fmt::format("time limit of {} reached (timeout)", duration_text(limits_.timeout)), 0);
   }
   return wasmtime_error_new("timeout");
 }

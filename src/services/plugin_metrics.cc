@@ -14,9 +14,9 @@ constexpr std::string_view kHelp = "Defined by a plugin (Proxy-Wasm define_metri
 constexpr std::size_t kMaxLabels = 16;
 
 // The unit is the plugin's own; these bounds serve milliseconds and small counts alike.
-constexpr std::array<std::uint64_t, 19> kBounds = {1,     2,      5,      10,     25,     50,        100,
-                                                   250,   500,    1'000,  2'500,  5'000,  10'000,    30'000,
-                                                   60'000, 300'000, 600'000, 1'800'000, 3'600'000};
+constexpr std::array<std::uint64_t, 19> kBounds = {
+    1,     2,     5,      10,     25,     50,      100,     250,       500,      1'000,
+    2'500, 5'000, 10'000, 30'000, 60'000, 300'000, 600'000, 1'800'000, 3'600'000};
 
 bool is_name_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
@@ -45,7 +45,8 @@ struct Exposed {
   metrics::Labels labels;
 };
 
-// "requests;code=200;method=GET" is requests{code="200",method="GET"}; a name without ';' has no labels.
+// "requests;code=200;method=GET" is requests{code="200",method="GET"}; a name without ';' has no
+// labels.
 Exposed expose(std::string_view plugin, std::string_view name) {
   Exposed out{.name = {}, .labels = {{"plugin", std::string(plugin)}}};
   const bool has_parts = name.contains(';');
@@ -54,9 +55,11 @@ Exposed expose(std::string_view plugin, std::string_view name) {
     const std::string_view part = name.substr(0, end);
     name.remove_prefix(std::min(end + 1, name.size()));
     const std::size_t equals = part.find('=');
-    if (has_parts && equals != std::string_view::npos && equals > 0 && out.labels.size() < kMaxLabels) {
+    if (has_parts && equals != std::string_view::npos && equals > 0 &&
+        out.labels.size() < kMaxLabels) {
       std::string key = label_name(part.substr(0, equals));
-      const bool taken = std::ranges::any_of(out.labels, [&](const auto& label) { return label.first == key; });
+      const bool taken =
+          std::ranges::any_of(out.labels, [&](const auto& label) { return label.first == key; });
       if (!taken) out.labels.emplace_back(std::move(key), part.substr(equals + 1));
     } else if (!part.empty()) {
       out.name += (out.name.empty() ? "" : "_") + sanitise(part);
@@ -118,7 +121,8 @@ Result<std::shared_ptr<const PluginMetric>> PluginMetrics::define(std::string_vi
     const auto first = metrics_.lower_bound({std::string(plugin), {}});
     const auto last = metrics_.lower_bound({std::string(plugin) + '\0', {}});
     if (static_cast<std::size_t>(std::distance(first, last)) >= kMaxPerPlugin) {
-      return fail(ErrorKind::kLimit, fmt::format("the plugin has {} metrics already", kMaxPerPlugin));
+      return fail(ErrorKind::kLimit,
+                  fmt::format("the plugin has {} metrics already", kMaxPerPlugin));
     }
   }
 

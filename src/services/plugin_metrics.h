@@ -1,5 +1,6 @@
-// Metrics that plugins define (Proxy-Wasm define_metric): process-wide by plugin and name, exposed by the registry as
-// heddle_plugin_custom_* with the plugin as a label. Names are the plugin's own; `key=value;` parts become labels.
+// Metrics that plugins define (Proxy-Wasm define_metric): process-wide by plugin and name, exposed
+// by the registry as heddle_plugin_custom_* with the plugin as a label. Names are the plugin's own;
+// `key=value;` parts become labels.
 #pragma once
 
 #include <cstdint>
@@ -24,16 +25,18 @@ struct PluginMetric {
   std::shared_ptr<metrics::Gauge> gauge;
   std::shared_ptr<metrics::Histogram> histogram;
 
-  void record(std::uint64_t value) const;      // counter: adds; gauge: sets; histogram: observes
-  bool increment(std::int64_t delta) const;    // false: not of this type, or a counter that would fall
-  bool get(std::uint64_t& value) const;        // false for a histogram
+  void record(std::uint64_t value) const;  // counter: adds; gauge: sets; histogram: observes
+  bool increment(
+      std::int64_t delta) const;         // false: not of this type, or a counter that would fall
+  bool get(std::uint64_t& value) const;  // false for a histogram
 };
 
 class PluginMetrics {
  public:
   static constexpr std::size_t kMaxPerPlugin = 1000;
   explicit PluginMetrics(metrics::Registry& registry);
-  // The same plugin and name give the same statistic. kConflict: defined with another type. kLimit: too many.
+  // The same plugin and name give the same statistic. kConflict: defined with another type. kLimit:
+  // too many.
   Result<std::shared_ptr<const PluginMetric>> define(std::string_view plugin, PluginMetricType type,
                                                      std::string_view name);
 

@@ -9,8 +9,8 @@ namespace heddle::services {
 
 SharedData::SharedData(std::size_t namespace_limit) : namespace_limit_(namespace_limit) {}
 
-// Keys of one namespace are spread over all shards, so that plugins with the same vm_id (usually none) do not queue up
-// behind one mutex.
+// Keys of one namespace are spread over all shards, so that plugins with the same vm_id (usually
+// none) do not queue up behind one mutex.
 SharedData::Shard& SharedData::shard(std::string_view space, std::string_view key) const {
   const std::hash<std::string_view> hash;
   return shards_.at((hash(space) * 31 + hash(key)) % kShards);
@@ -53,8 +53,8 @@ Result<void> SharedData::set(std::string_view space, std::string_view key, std::
   const std::size_t before = exists ? key.size() + entry->second.bytes.size() : 0;
   const std::size_t after = key.size() + value.size();
   if (after > before && target.total->load() + (after - before) > namespace_limit_) {
-    return fail(ErrorKind::kLimit,
-                fmt::format("shared data of vm_id \"{}\" is full ({} bytes)", space, namespace_limit_));
+    return fail(ErrorKind::kLimit, fmt::format("shared data of vm_id \"{}\" is full ({} bytes)",
+                                               space, namespace_limit_));
   }
   target.bytes += after - before;  // wraps around when it shrinks, and back
   target.total->fetch_add(after - before);

@@ -1,5 +1,6 @@
-// Key-value data that plugins share across workers and plugins, by namespace (a vm_id), with compare-and-swap.
-// Proxy-Wasm specification: shared data; behaviour of reference/proxy-wasm.md section 8. Any thread.
+// Key-value data that plugins share across workers and plugins, by namespace (a vm_id), with
+// compare-and-swap. Proxy-Wasm specification: shared data; behaviour of reference/proxy-wasm.md
+// section 8. Any thread.
 #pragma once
 
 #include <array>
@@ -30,8 +31,8 @@ class SharedData {
   explicit SharedData(std::size_t namespace_limit = kDefaultNamespaceLimit);
 
   std::optional<Value> get(std::string_view space, std::string_view key) const;
-  // `cas` 0: whatever is stored; otherwise it must equal the stored number (ignored when the key is absent).
-  // kConflict: somebody was faster. kLimit: the namespace is full.
+  // `cas` 0: whatever is stored; otherwise it must equal the stored number (ignored when the key is
+  // absent). kConflict: somebody was faster. kLimit: the namespace is full.
   Result<void> set(std::string_view space, std::string_view key, std::string_view value,
                    std::uint32_t cas);
   // The namespace's last user is gone.
@@ -45,7 +46,7 @@ class SharedData {
   };
   struct Space {
     std::unordered_map<std::string, Value, KeyHash, std::equal_to<>> values;
-    std::size_t bytes = 0;                             // of this part
+    std::size_t bytes = 0;                            // of this part
     std::shared_ptr<std::atomic<std::size_t>> total;  // of the namespace in all shards
   };
   struct Shard {

@@ -16,7 +16,8 @@ Result<std::uint32_t> SharedQueues::register_queue(std::string_view space, std::
                                                  limits_.queues_per_space));
     }
     queues_.push_back(std::make_unique<Queue>());
-    found = names->second.emplace(std::string(name), static_cast<std::uint32_t>(queues_.size())).first;
+    found =
+        names->second.emplace(std::string(name), static_cast<std::uint32_t>(queues_.size())).first;
   }
   Queue& queue = *queues_[found->second - 1];
   const std::lock_guard queue_lock(queue.mutex);

@@ -1,5 +1,6 @@
 // First-in-first-out queues that plugins share across workers and plugins, by (vm_id, name).
-// Proxy-Wasm specification: shared queues; behaviour of reference/proxy-wasm.md section 8. Any thread.
+// Proxy-Wasm specification: shared queues; behaviour of reference/proxy-wasm.md section 8. Any
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -29,21 +30,21 @@ class SharedQueues {
  public:
   struct Limits {
     std::size_t queues_per_space = 1000;
-    std::size_t items = 10'000;                       // of one queue; beyond it the oldest item goes
+    std::size_t items = 10'000;  // of one queue; beyond it the oldest item goes
     std::size_t bytes = std::size_t{16} * 1024 * 1024;  // the same, by size
   };
 
   SharedQueues() = default;
   explicit SharedQueues(const Limits& limits) : limits_(limits) {}
 
-  // The queue's id, 1 or more; the same name gives the same queue with what it holds, and `listener` replaces the one
-  // before it. kLimit: too many queues.
+  // The queue's id, 1 or more; the same name gives the same queue with what it holds, and
+  // `listener` replaces the one before it. kLimit: too many queues.
   Result<std::uint32_t> register_queue(std::string_view space, std::string_view name,
                                        std::weak_ptr<QueueListener> listener);
   std::optional<std::uint32_t> resolve(std::string_view space, std::string_view name) const;
 
-  // Tells the listener, once for every item. Returns how many old items had to go. kNotFound: no such queue. kLimit: the
-  // item alone is too large.
+  // Tells the listener, once for every item. Returns how many old items had to go. kNotFound: no
+  // such queue. kLimit: the item alone is too large.
   Result<std::size_t> enqueue(std::uint32_t queue, std::string_view item);
   // Nothing: the queue is empty. kNotFound: no such queue.
   Result<std::optional<std::string>> dequeue(std::uint32_t queue);

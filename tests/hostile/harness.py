@@ -23,7 +23,7 @@ def hostile_server(serve: Callable[..., Server], plugins: dict[str, Path], *,
     """Route /NAME has plugin NAME and leads to echo (or to[NAME]); /safe has none."""
     entry = {"timeout": TIMEOUT, "memory_limit": "4MiB", **entry}
     config = gateway(
-        routes=[*({"id": name, **route(f"/{name}", (to or {}).get(name, "echo"), plugins=[name], timeout="10s")}
+        routes=[*({"id": name, **route(f"/{name}", (to or {}).get(name, "echo"), plugins=[name], timeout="2s")}
                   for name in plugins), {"id": "safe", **route("/safe")}],
         upstreams=[upstream(name, address) for name, address in (upstreams or {}).items()],
         plugins=[plugin(name, path, **entry) for name, path in plugins.items()], workers=1)

@@ -63,7 +63,7 @@ def attacker(callback: str, body: str) -> str:
     if callback == "root_create":
         callbacks = {"context_create": f"(if (i32.eqz (local.get $p1)) (then {body}))"}
     elif callback == "stream_create":
-        callbacks = {"context_create": f"(if (local.get $p1) (then {body}))"}
+        callbacks = {"context_create": f"(if (local.get $p1) (then {body}))", "request_headers": ""}
     elif callback == "allocate":
         callbacks["request_headers"] = ASK
     elif callback == "http_call_response":

@@ -68,7 +68,7 @@ IN_BEYOND = [(MEMORY - 1, 2), (MEMORY, 1), (0xFFFFFFFF, 1), (0xFFFFFFFF, 0xFFFFF
 IN_AT_THE_LIMIT = [(MEMORY, 0), (MEMORY - 1, 1), (0, 0), (MEMORY - 5, 5), (0xFFFFFFFF, 0)]
 OUT_BEYOND = [MEMORY, MEMORY - 1, MEMORY - 3, 0xFFFFFFFF, 0x80000000, 0xFFFFFFFC]
 WILD = [0xFFFFFFFF, 0x80000000, 0x7FFFFFFF, 12345, 4, 3, 1, 0]
-STATUSES = 40960  # where the module writes the statuses, one character each
+STATUSES = 57344  # where the module writes the statuses, one character each; beyond what the allocator gives
 
 
 def valid(shape: list[str]) -> list[list[int]]:
@@ -137,7 +137,7 @@ def numbers(name: str, types: str) -> str:
 def test_pointers(server: Server, name: str) -> None:
     mark = server.mark()
     status = attack(server, name, "POST", body=b"twelve bytes")
-    assert status in (0, 200, 400, 500), status
+    assert status in (0, 200, 400, 404, 500), status  # 404: it changed its own path
     assert_safe(server)
     expected = vectors(SHAPES[name].split())
     line = server.wait_log("wild:", after=mark, plugin=name)

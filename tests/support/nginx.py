@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +12,7 @@ from support import wire
 from support.waiting import until
 
 CONFIG = """
+{user}
 daemon off;
 worker_processes 1;
 pid {folder}/nginx.pid;
@@ -51,7 +54,9 @@ class Nginx:
         (files / "small.txt").write_bytes(self.small)
         (files / "big.bin").write_bytes(self.big)
         config = folder / "nginx.conf"
-        config.write_text(CONFIG.format(folder=folder, port=port))
+        # As root, workers would become "nobody", who may not read a test's folder.
+        user = f"user {getpass.getuser()};" if os.geteuid() == 0 else ""
+        config.write_text(CONFIG.format(folder=folder, port=port, user=user))
         self._process = subprocess.Popen([nginx_binary(), "-p", str(folder), "-c", str(config),
                                           "-e", str(folder / "error.log")], stderr=subprocess.PIPE)
         until(self._answers, "nginx to answer")

@@ -93,11 +93,11 @@ class Server:
         self.admin_address: wire.Address | None = None
 
     def wait_ready(self) -> "Server":
-        self.log.wait(lambda line: line["message"] == "ready", START_TIMEOUT)
+        self.log.wait(lambda line: line.get("message") == "ready", START_TIMEOUT)
         for line in self.log.lines():
-            if line["message"] == "listening":
+            if line.get("message") == "listening":
                 self.listeners[line["listener"]] = wire.parse_address(line["address"])
-            elif line["message"] == "admin listening":
+            elif line.get("message") == "admin listening":
                 self.admin_address = wire.parse_address(line["address"])
         return self
 
@@ -141,6 +141,10 @@ class Server:
         def wanted(line: Line) -> bool:
             return text in str(line.get("message", "")) and all(line.get(k) == v for k, v in fields.items())
         return self.log.wait(wanted, timeout, after)
+
+    def messages(self) -> list[str]:
+        """The texts of the log so far, the access log left out."""
+        return [line["message"] for line in self.log.lines() if "message" in line]
 
     def access_lines(self) -> list[Line]:
         return [line for line in self.log.lines() if "status" in line and "method" in line]

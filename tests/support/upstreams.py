@@ -110,7 +110,7 @@ class Peer:
 
 
 class Upstream:
-    """Accepts connections and runs `script` on each, in a thread of its own."""
+    """Accepts connections and runs `script` on each, in a thread of its own. At the end all connections are closed."""
 
     def __init__(self, script: Callable[[Peer], None], port: int = 0) -> None:
         self._script = script
@@ -120,6 +120,8 @@ class Upstream:
         self.requests: list[Request] = []
         self.failures: list[BaseException] = []
         self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._open: set[socket.socket] = set()
+        self._stopped = False
 
     def __enter__(self) -> "Upstream":
         self._thread.start()
@@ -136,6 +138,12 @@ class Upstream:
             pass
         self._listener.close()
         self._thread.join(timeout=wire.TIMEOUT)
+        self._stopped = True
+        for sock in list(self._open):
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
 
     def _accept(self) -> None:
         while True:
@@ -148,13 +156,16 @@ class Upstream:
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock: socket.socket) -> None:
+        self._open.add(sock)
         try:
             self._script(Peer(sock, self))
         except (wire.Broken, ConnectionError, BrokenPipeError):
             pass  # the gateway went away, which is what some scripts provoke
         except BaseException as failure:  # a script's own mistake must fail the test, not its thread
-            self.failures.append(failure)
+            if not self._stopped:
+                self.failures.append(failure)
         finally:
+            self._open.discard(sock)
             sock.close()
 
 

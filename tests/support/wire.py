@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,6 +80,11 @@ class Connection:
         self.close()
 
     def close(self) -> None:
+        self.socket.close()
+
+    def reset(self) -> None:
+        """Ends the connection with RST: unlike FIN it cannot be taken for half a close."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
     def send(self, data: bytes) -> None:

@@ -1,0 +1,74 @@
+// Host functions of Proxy-Wasm as table rows. A host function takes the VM and Wasm numbers, and
+// returns a Status:
+//
+//   Status get_answer(Vm& vm, GuestPtr out);
+//   constexpr HostFunction kTable[] = {host_call<&get_answer>("proxy_get_answer"), ...};
+//
+// Addresses and lengths come from the guest: they go through GuestMemory and nothing else.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "contracts/proxy_wasm/abi.h"
+#include "contracts/proxy_wasm/vm.h"
+#include "sandbox/host_function.h"
+#include "sandbox/instance.h"
+
+namespace heddle::proxy_wasm {
+
+using sandbox::GuestMemory;
+using sandbox::GuestPtr;
+using sandbox::GuestSize;
+using sandbox::HostFunction;
+using sandbox::Instance;
+
+namespace internal {
+
+template <auto Function, bool WhileAllocating, typename... Args>
+struct Guard {
+  static std::int32_t run(Instance& instance, Args... args) {
+    Vm& vm = instance.user<Vm>();
+    if constexpr (!WhileAllocating) {
+      if (vm.allocating()) [[unlikely]] {
+        instance.raise(sandbox::TrapReason::kHost, "host call from within the plugin's allocator");
+        return static_cast<std::int32_t>(Status::kInternalFailure);
+      }
+    }
+    return static_cast<std::int32_t>(Function(vm, args...));
+  }
+};
+
+template <auto Function, bool WhileAllocating, typename... Args>
+constexpr HostFunction guard(std::string_view name, Status (* /*function*/)(Vm&, Args...)) {
+  return sandbox::host_function<&Guard<Function, WhileAllocating, Args...>::run>("env", name);
+}
+
+}  // namespace internal
+
+template <auto Function>
+constexpr HostFunction host_call(std::string_view name) {
+  return internal::guard<Function, false>(name, Function);
+}
+
+// One that a guest may use in its allocator too.
+template <auto Function>
+constexpr HostFunction host_call_while_allocating(std::string_view name) {
+  return internal::guard<Function, true>(name, Function);
+}
+
+// The tables, by topic; each in the .cc file of its name.
+std::span<const HostFunction> header_functions();    // host_headers.cc
+std::span<const HostFunction> buffer_functions();    // host_buffers.cc
+std::span<const HostFunction> property_functions();  // host_properties.cc
+std::span<const HostFunction> stream_functions();    // host_stream.cc
+std::span<const HostFunction> call_functions();      // host_calls.cc
+std::span<const HostFunction> shared_functions();    // host_shared.cc
+std::span<const HostFunction> metric_functions();    // host_metrics.cc
+std::span<const HostFunction> foreign_functions();   // host_foreign.cc
+std::span<const HostFunction> runtime_functions();   // host_runtime.cc
+
+// Names that old SDKs declare without a result, in that form; used for modules that import them so.
+std::span<const HostFunction> functions_without_result();
+
+}  // namespace heddle::proxy_wasm

@@ -1,0 +1,147 @@
+// The table of attributes: value and encoding of each.
+#include "contracts/proxy_wasm/properties.h"
+
+#include <cstring>
+#include <string>
+
+#include "contracts/proxy_wasm/testing.h"
+
+namespace heddle::proxy_wasm {
+namespace {
+
+using namespace std::string_literals;
+using namespace std::string_view_literals;
+
+std::string number(std::int64_t value) {
+  std::string out(8, '\0');
+  std::memcpy(out.data(), &value, 8);
+  return out;
+}
+
+std::string dotted(std::string_view name) {
+  std::string out(name);
+  for (char& c : out) {
+    if (c == '.') c = '\0';
+  }
+  return out;
+}
+
+struct Row {
+  std::string_view name;
+  Status status;
+  std::string typed;
+  std::string text = {};  // with `strings`; the same as typed when empty
+};
+
+class PropertiesTest : public ProxyWasmTest {
+ protected:
+  void SetUp() override {
+    ProxyWasmTest::SetUp();
+    spec_.root_id = "root";
+    spec_.vm_id = "vm";
+    extension::ExchangeInfo& info = host_->mutable_info();
+    info.route = "a-route";
+    info.upstream = "an-upstream";
+    info.upstream_address = "10.1.1.1:9000";
+    info.request_body_bytes = 12;
+    info.request_total_bytes = 112;
+  }
+  void check(const std::vector<Row>& rows) {
+    for (const bool strings : {false, true}) {
+      spec_.string_properties = strings;
+      for (const Row& row : rows) {
+        std::string scratch;
+        std::string_view value;
+        const std::string path = dotted(row.name);
+        const Status status = read_attribute({.spec = spec_, .http = host_.get()},
+                                             PropertyPath(path), scratch, value);
+        EXPECT_EQ(static_cast<int>(status), static_cast<int>(row.status)) << row.name;
+        EXPECT_EQ(value, strings && !row.text.empty() ? row.text : row.typed) << row.name;
+      }
+    }
+  }
+};
+
+TEST_F(PropertiesTest, OfTheRequest) {
+  check({{"request.path", Status::kOk, "/a/b?q=1"},
+         {"request.url_path", Status::kOk, "/a/b"},
+         {"request.query", Status::kOk, "q=1"},
+         {"request.host", Status::kOk, "example.org"},
+         {"request.scheme", Status::kOk, "http"},
+         {"request.method", Status::kOk, "GET"},
+         {"request.useragent", Status::kOk, "test"},
+         {"request.referer", Status::kNotFound, ""},
+         {"request.id", Status::kOk, "the-request"},
+         {"request.protocol", Status::kOk, "HTTP/1.1"},
+         {"request.headers.x-twice", Status::kOk, "one,two"},
+         {"request.headers.x-none", Status::kNotFound, ""},
+         {"request.time", Status::kOk, number(1'700'000'000'000'000'000), "1700000000000000000"},
+         {"request.size", Status::kOk, number(12), "12"},
+         {"request.total_size", Status::kOk, number(112), "112"},
+         {"request.duration", Status::kNotFound, ""},
+         {"request.nothing", Status::kNotFound, ""},
+         {"request", Status::kSerializationFailure, ""}});
+}
+
+TEST_F(PropertiesTest, OfTheRest) {
+  check({{"source.address", Status::kOk, "10.0.0.1:5000"},
+         {"source.port", Status::kOk, number(5000), "5000"},
+         {"destination.address", Status::kOk, "10.0.0.2:80"},
+         {"destination.port", Status::kOk, number(80), "80"},
+         {"connection.id", Status::kOk, number(77), "77"},
+         {"connection_id", Status::kOk, number(77), "77"},
+         {"connection.mtls", Status::kOk, "\0"s, "false"},
+         {"connection.tls_version", Status::kNotFound, ""},
+         {"upstream.address", Status::kOk, "10.1.1.1:9000"},
+         {"upstream.port", Status::kOk, number(9000), "9000"},
+         {"upstream.local_address", Status::kNotFound, ""},
+         {"xds.cluster_name", Status::kOk, "an-upstream"},
+         {"xds.route_name", Status::kOk, "a-route"},
+         {"cluster_name", Status::kOk, "an-upstream"},
+         {"route_name", Status::kOk, "a-route"},
+         {"listener_direction", Status::kOk, number(1), "1"},
+         {"xds.node.id", Status::kOk, "heddle"},
+         {"node.cluster", Status::kOk, "heddle"},
+         {"node", Status::kSerializationFailure, ""},
+         {"plugin_name", Status::kOk, "tested"},
+         {"plugin_root_id", Status::kOk, "root"},
+         {"plugin_vm_id", Status::kOk, "vm"},
+         {"nothing.at.all", Status::kNotFound, ""}});
+}
+
+TEST_F(PropertiesTest, OfTheResponse) {
+  check({{"response.code", Status::kNotFound, ""}, {"response.flags", Status::kNotFound, ""}});
+  host_->has_response = true;
+  host_->response.add(":status", "200");
+  host_->mutable_info().response_code = 200;
+  host_->mutable_info().response_flags = "UF,NR";
+  host_->mutable_info().response_code_details = "via_upstream";
+  check({{"response.code", Status::kOk, number(200), "200"},
+         {"response.code_details", Status::kOk, "via_upstream"},
+         {"response.flags", Status::kOk, number((1 << 5) | (1 << 8)), "UF,NR"},
+         {"response.grpc_status", Status::kOk, number(2), "2"},
+         {"response.headers.:status", Status::kOk, "200"},
+         {"response.trailers", Status::kOk, std::string(4, '\0')}});
+}
+
+TEST_F(PropertiesTest, OnTheRootContext) {
+  std::string scratch;
+  std::string_view value;
+  EXPECT_EQ(read_attribute({.spec = spec_}, PropertyPath("plugin_root_id\0"sv), scratch, value),
+            Status::kOk);
+  EXPECT_EQ(value, "root");
+  EXPECT_EQ(read_attribute({.spec = spec_}, PropertyPath("request\0path"sv), scratch, value),
+            Status::kNotFound);
+}
+
+TEST(PropertyPath, NulAtTheEndIsNoSegment) {
+  const PropertyPath with("a\0b\0"sv);
+  const PropertyPath without("a\0b"sv);
+  EXPECT_EQ(with.raw, without.raw);
+  EXPECT_EQ(with.count, 2U);
+  EXPECT_EQ(PropertyPath("").count, 1U);
+  EXPECT_EQ(PropertyPath(std::string(100, '\0')).count, PropertyPath::kMaxSegments);
+}
+
+}  // namespace
+}  // namespace heddle::proxy_wasm

@@ -1,0 +1,63 @@
+// One version of one plugin: what all its instances share, on whatever worker. Made when the plugin
+// is loaded; lives as long as any of them. Immutable but for its statistics and its log's counters.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "contracts/proxy_wasm/dependencies.h"
+#include "contracts/proxy_wasm/module_check.h"
+#include "contracts/proxy_wasm/plugin_log.h"
+#include "contracts/proxy_wasm/plugin_stats.h"
+#include "extension/plugin_contract.h"
+#include "sandbox/instance.h"
+
+namespace heddle::proxy_wasm {
+
+class Vm;
+
+// Holds instances whose root context answered 0 to on_done until they call proxy_done or their time
+// is up. The contract owns it and empties it when it goes, after the workers have stopped.
+class Farewells {
+ public:
+  void keep(std::shared_ptr<Vm> vm);
+  std::shared_ptr<Vm> take(const Vm& vm);
+  void clear();
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<Vm>> vms_;
+};
+
+struct Version {
+  Version(const Dependencies& services_, extension::PluginSpec spec_, ModuleTraits traits_,
+          std::shared_ptr<Farewells> farewells_)
+      : services(services_),
+        spec(std::move(spec_)),
+        traits(traits_),
+        farewells(std::move(farewells_)),
+        stats(services.metrics, spec.name, traits.callbacks),
+        log(services.log, spec, stats) {}
+
+  const Dependencies services;
+  const extension::PluginSpec spec;
+  const ModuleTraits traits;
+  std::shared_ptr<const sandbox::LinkedModule> linked;  // set once, before the first instance
+  std::shared_ptr<Farewells> farewells;
+  std::shared_ptr<const void> shared_space;  // keeps the data of the vm_id
+  PluginStats stats;
+  PluginLog log;
+
+  // The limits of callbacks, and those of starting, where plugins parse their configuration and
+  // compile patterns.
+  sandbox::Limits limits() const;
+  sandbox::Limits start_limits() const;
+};
+
+// One line: callback, message, reason, and the innermost frame.
+std::string trap_text(const sandbox::Trap& trap);
+
+}  // namespace heddle::proxy_wasm

@@ -1,0 +1,170 @@
+#include <gtest/gtest.h>
+
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "services/plugin_metrics.h"
+#include "services/shared_data.h"
+#include "services/shared_queue.h"
+
+namespace heddle::services {
+namespace {
+
+TEST(SharedData, SetGetAndCompareAndSwap) {
+  SharedData data;
+  EXPECT_FALSE(data.get("a", "k").has_value());
+  ASSERT_TRUE(data.set("a", "k", "1", 99).has_value())
+      << "the number counts for existing keys only";
+  const auto first = data.get("a", "k");
+  EXPECT_EQ(first->bytes, "1");
+  EXPECT_NE(first->cas, 0U);
+  EXPECT_FALSE(data.get("b", "k").has_value()) << "namespaces are apart";
+  ASSERT_TRUE(data.set("a", "k", "2", first->cas).has_value());
+  EXPECT_EQ(data.set("a", "k", "3", first->cas).error().kind, ErrorKind::kConflict);
+  ASSERT_TRUE(data.set("a", "k", "", 0).has_value());
+  EXPECT_EQ(data.get("a", "k")->bytes, "");
+  data.erase("a");
+  EXPECT_FALSE(data.get("a", "k").has_value());
+}
+
+TEST(SharedData, ANamespaceHasALimit) {
+  SharedData data(1000);
+  ASSERT_TRUE(data.set("a", "k", std::string(900, 'x'), 0).has_value());
+  EXPECT_EQ(data.set("a", "l", std::string(200, 'x'), 0).error().kind, ErrorKind::kLimit);
+  EXPECT_TRUE(data.set("b", "l", std::string(200, 'x'), 0).has_value());
+  EXPECT_TRUE(data.set("a", "k", "small", 0).has_value());
+  EXPECT_TRUE(data.set("a", "l", std::string(200, 'x'), 0).has_value());
+  data.erase("a");
+  EXPECT_TRUE(data.set("a", "k", std::string(900, 'x'), 0).has_value());
+}
+
+TEST(SharedData, NoIncrementIsLostBetweenThreads) {
+  SharedData data;
+  constexpr int kEach = 2000;
+  const auto count = [&] {
+    for (int done = 0; done < kEach;) {
+      const auto value = data.get("s", "n");
+      const int number = value ? std::stoi(value->bytes) : 0;
+      if (data.set("s", "n", std::to_string(number + 1), value ? value->cas : 0)) ++done;
+    }
+  };
+  ASSERT_TRUE(data.set("s", "n", "0", 0).has_value());
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 4; ++i) threads.emplace_back(count);
+  threads.clear();
+  EXPECT_EQ(data.get("s", "n")->bytes, std::to_string(4 * kEach));
+}
+
+class CountingListener final : public QueueListener {
+ public:
+  void on_item(std::uint32_t queue) override { heard.push_back(queue); }
+  std::vector<std::uint32_t> heard;
+};
+
+TEST(SharedQueues, FirstInFirstOut) {
+  SharedQueues queues;
+  const auto listener = std::make_shared<CountingListener>();
+  const auto id = queues.register_queue("vm", "q", listener);
+  EXPECT_EQ(queues.resolve("vm", "q"), *id);
+  EXPECT_FALSE(queues.resolve("other", "q").has_value());
+  EXPECT_EQ(*queues.enqueue(*id, "1"), 0U);
+  EXPECT_EQ(*queues.enqueue(*id, ""), 0U);
+  EXPECT_EQ(listener->heard, std::vector<std::uint32_t>(2, *id)) << "once for each item";
+  EXPECT_EQ(**queues.dequeue(*id), "1");
+  EXPECT_EQ(**queues.dequeue(*id), "");
+  EXPECT_FALSE(queues.dequeue(*id)->has_value());
+  EXPECT_EQ(queues.dequeue(99).error().kind, ErrorKind::kNotFound);
+  EXPECT_EQ(queues.enqueue(0, "x").error().kind, ErrorKind::kNotFound);
+}
+
+TEST(SharedQueues, RegisteringAgainKeepsTheItemsAndTakesTheListener) {
+  SharedQueues queues;
+  const auto first = std::make_shared<CountingListener>();
+  const auto second = std::make_shared<CountingListener>();
+  const auto id = queues.register_queue("vm", "q", first);
+  ASSERT_TRUE(queues.enqueue(*id, "kept").has_value());
+  EXPECT_EQ(*queues.register_queue("vm", "q", second), *id);
+  ASSERT_TRUE(queues.enqueue(*id, "new").has_value());
+  EXPECT_EQ(first->heard.size(), 1U);
+  EXPECT_EQ(second->heard.size(), 1U);
+  EXPECT_EQ(**queues.dequeue(*id), "kept");
+}
+
+TEST(SharedQueues, Limits) {
+  SharedQueues queues({.queues_per_space = 2, .items = 3, .bytes = 10});
+  const auto id = queues.register_queue("vm", "q", {});
+  ASSERT_TRUE(queues.register_queue("vm", "r", {}).has_value());
+  EXPECT_EQ(queues.register_queue("vm", "s", {}).error().kind, ErrorKind::kLimit);
+  for (const char* item : {"1", "2", "3"}) EXPECT_EQ(*queues.enqueue(*id, item), 0U);
+  EXPECT_EQ(*queues.enqueue(*id, "4"), 1U) << "the oldest goes";
+  EXPECT_EQ(**queues.dequeue(*id), "2");
+  EXPECT_EQ(*queues.enqueue(*id, "123456789"), 1U);
+  EXPECT_EQ(queues.enqueue(*id, "12345678901").error().kind, ErrorKind::kLimit);
+}
+
+TEST(PluginMetrics, TheSameNameIsTheSameStatistic) {
+  metrics::Registry registry;
+  PluginMetrics metrics(registry);
+  const auto first = metrics.define("p", PluginMetricType::kCounter, "hits");
+  const auto again = metrics.define("p", PluginMetricType::kCounter, "hits");
+  EXPECT_TRUE((*first)->increment(2));
+  (*again)->record(3);
+  std::uint64_t value = 0;
+  EXPECT_TRUE((*first)->get(value));
+  EXPECT_EQ(value, 5U);
+  EXPECT_FALSE((*first)->increment(-1));
+  EXPECT_EQ(metrics.define("p", PluginMetricType::kGauge, "hits").error().kind,
+            ErrorKind::kConflict);
+  EXPECT_EQ(registry.counter("heddle_plugin_custom_hits", "", {{"plugin", "p"}})->value(), 5U);
+}
+
+TEST(PluginMetrics, PartsBecomeLabels) {
+  metrics::Registry registry;
+  PluginMetrics metrics(registry);
+  const auto made =
+      metrics.define("p", PluginMetricType::kCounter, "http.requests;code=200;plugin=x;method=GET");
+  (*made)->record(1);
+  EXPECT_EQ(
+      registry
+          .counter("heddle_plugin_custom_http_requests", "",
+                   {{"plugin", "p"}, {"code", "200"}, {"custom_plugin", "x"}, {"method", "GET"}})
+          ->value(),
+      1U);
+}
+
+TEST(PluginMetrics, OneNameOfTwoTypesIsTwoFamilies) {
+  metrics::Registry registry;
+  PluginMetrics metrics(registry);
+  ASSERT_TRUE(metrics.define("p", PluginMetricType::kCounter, "latency").has_value());
+  const auto other = metrics.define("q", PluginMetricType::kHistogram, "latency");
+  (*other)->record(7);
+  bool found = false;
+  registry.visit([&](const metrics::Registry::Entry& entry) {
+    found |= entry.name == "heddle_plugin_custom_latency_histogram" && entry.histogram != nullptr;
+  });
+  EXPECT_TRUE(found);
+}
+
+TEST(PluginMetrics, APluginThatComesBackIsExposedAgain) {
+  metrics::Registry registry;
+  PluginMetrics metrics(registry);
+  ASSERT_TRUE(metrics.define("p", PluginMetricType::kCounter, "hits").has_value());
+  registry.remove("plugin", "p");
+  (*metrics.define("p", PluginMetricType::kCounter, "hits"))->record(1);
+  EXPECT_EQ(registry.counter("heddle_plugin_custom_hits", "", {{"plugin", "p"}})->value(), 1U);
+}
+
+TEST(PluginMetrics, Limit) {
+  metrics::Registry registry;
+  PluginMetrics metrics(registry);
+  for (std::size_t i = 0; i < PluginMetrics::kMaxPerPlugin; ++i) {
+    ASSERT_TRUE(metrics.define("p", PluginMetricType::kGauge, "m" + std::to_string(i)).has_value());
+  }
+  EXPECT_EQ(metrics.define("p", PluginMetricType::kGauge, "more").error().kind, ErrorKind::kLimit);
+  EXPECT_TRUE(metrics.define("p", PluginMetricType::kGauge, "m0").has_value());
+  EXPECT_TRUE(metrics.define("q", PluginMetricType::kGauge, "more").has_value());
+}
+
+}  // namespace
+}  // namespace heddle::services
