@@ -106,7 +106,7 @@ def test_rust_external_auth_without_its_service(example) -> None:
     server = example("rust/external_auth", replaced={"127.0.0.1:9100": "127.0.0.1:1"}, expect_errors=True)
     refused = server.fetch("/hello", headers={"Authorization": "Bearer let-me-in"})
     assert (refused.status, refused.body.strip()) == (403, b"Forbidden")
-    server.wait_log("auth_service", plugin="external_auth")
+    server.wait_log("a plugin's call to an upstream failed", upstream="auth_service")
 
 
 def test_rust_json_rewriter(example) -> None:

@@ -41,6 +41,8 @@ def refuses(address: wire.Address) -> bool:
         return False
     except ConnectionRefusedError:
         return True
+    except ConnectionResetError:
+        return False  # in the moment of closing: the handshake met the end of the listener
 
 
 def test_sigterm_under_load_fails_no_request(serve) -> None:
@@ -86,8 +88,7 @@ def test_a_second_sigterm_stops_at_once(serve) -> None:
             server.signal(signal.SIGTERM)
             until(lambda: refuses(server.address), "the listener to be closed")
             server.signal(signal.SIGTERM)
-            server.wait_exit(timeout=15)
-        server.exit_code = 0 if server.exit_code in (0, 1) else server.exit_code
+            assert server.wait_exit(timeout=15) == 0
 
 
 def test_sigint_drains_too(serve) -> None:

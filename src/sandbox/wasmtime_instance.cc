@@ -225,7 +225,7 @@ bool WasmtimeInstance::allow_growth(std::uint32_t kind, std::uint64_t desired) {
   const bool is_memory = kind == 0;
   if (is_memory) memory_stale_ = true;
   if (desired <= (is_memory ? limits_.memory : limits_.table_elements)) return true;
-  ++denied_growths_;
+  if (is_memory) ++denied_growths_;
   (is_memory ? engine_.metrics().denied_memory : engine_.metrics().denied_table)->add();
   denied_ = is_memory ? Growth::kMemory : Growth::kTable;
   denied_size_ = desired;

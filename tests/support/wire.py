@@ -72,6 +72,7 @@ class Connection:
         self.socket = socket.create_connection(address, timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = b""
+        self.answer_begun = False  # whether a byte of the answer that is awaited has come
 
     def __enter__(self) -> "Connection":
         return self
@@ -105,6 +106,7 @@ class Connection:
     def response(self, method: str = "GET") -> Response:
         """The next final response; those of 1xx before it are its `informational`."""
         informational = []
+        self.answer_begun = bool(self._buffer)
         while True:
             response = self._head()
             if response.status >= 200 or response.status == 101:
@@ -152,6 +154,7 @@ class Connection:
         if not data:
             raise Broken(f"connection closed, unread: {self._buffer[:200]!r}")
         self._buffer += data
+        self.answer_begun = True
 
     def _line(self) -> bytes:
         while b"\r\n" not in self._buffer:

@@ -16,8 +16,6 @@ std::optional<Limit> limit_of(sandbox::TrapReason reason) {
   switch (reason) {
     case sandbox::TrapReason::kTimeout:
       return Limit::kTimeout;
-    case sandbox::TrapReason::kMemoryLimit:
-      return Limit::kMemory;
     case sandbox::TrapReason::kTableLimit:
       return Limit::kTableElements;
     case sandbox::TrapReason::kHostCallLimit:

@@ -44,6 +44,11 @@ void Vm::account(Callback callback) {
     stats.cpu(static_cast<std::uint64_t>(cpu_nanoseconds_ / 1000));
     cpu_nanoseconds_ %= 1000;
   }
+  // Denied memory is counted here, as a guest may live with it and not trap.
+  if (instance_->denied_growths() != denied_growths_) [[unlikely]] {
+    denied_growths_ = instance_->denied_growths();
+    stats.limit_hit(Limit::kMemory);
+  }
   const std::size_t memory = instance_->memory_bytes();
   if (memory != memory_bytes_) [[unlikely]] {
     stats.memory(static_cast<std::int64_t>(memory) - static_cast<std::int64_t>(memory_bytes_));

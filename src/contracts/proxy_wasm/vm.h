@@ -220,6 +220,7 @@ class Vm final : public sandbox::WasiHost, public std::enable_shared_from_this<V
 
   std::int64_t cpu_nanoseconds_ = 0;  // not yet in the metric
   std::size_t memory_bytes_ = 0;      // as in the metric
+  std::uint64_t denied_growths_ = 0;
 
   std::chrono::milliseconds tick_period_{0};
   bool in_tick_ = false;
