@@ -57,7 +57,11 @@ void H1Connection::flush() {
     process();
     if (closed_) return;
   }
-  start_read();
+  if (!stream_.reading() && can_write_ && wants_input()) worker_.queue_turn(*this);
+}
+
+void H1Connection::on_turn() {
+  if (!closed_) start_read();
 }
 
 void H1Connection::write_out() {

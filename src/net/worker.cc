@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
@@ -109,7 +110,31 @@ void Worker::queue_flush(Flushable& flushable) {
   if (depth_ == 0) post([] {});
 }
 
+void Worker::queue_turn(Flushable& flushable) {
+  if (flushable.turn_queued_) return;
+  flushable.turn_queued_ = true;
+  turn_.push_back(&flushable);
+  if (turn_.size() == 1) post([this] { run_turn(); });
+}
+
+void Worker::run_turn() {
+  turn_now_.swap(turn_);
+  for (std::size_t i = 0; i < turn_now_.size();
+       ++i) {  // NOLINT(modernize-loop-convert): it changes
+    Flushable* flushable = turn_now_[i];
+    if (flushable == nullptr) continue;
+    turn_now_[i] = nullptr;
+    flushable->turn_queued_ = false;
+    flushable->on_turn();
+  }
+  turn_now_.clear();
+}
+
 void Worker::forget_flush(Flushable& flushable) {
+  if (std::exchange(flushable.turn_queued_, false)) {
+    std::ranges::replace(turn_, &flushable, nullptr);
+    std::ranges::replace(turn_now_, &flushable, nullptr);
+  }
   if (!flushable.flush_queued_) return;
   flushable.flush_queued_ = false;
   for (Flushable*& entry : flush_) {

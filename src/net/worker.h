@@ -66,6 +66,8 @@ class Worker {
   class Flushable {
    public:
     virtual void flush() = 0;
+    // Called in the next turn of the loop after queue_turn().
+    virtual void on_turn() {}
 
    protected:
     ~Flushable() = default;
@@ -73,9 +75,14 @@ class Worker {
    private:
     friend class Worker;
     bool flush_queued_ = false;
+    bool turn_queued_ = false;
   };
   void queue_flush(Flushable& flushable);
-  void forget_flush(Flushable& flushable);  // before it is destroyed
+  // Calls on_turn() when every event that the loop already has was handled. A connection reads
+  // again then: often its peer has answered meanwhile, and the read succeeds at once instead of
+  // failing first and waiting.
+  void queue_turn(Flushable& flushable);
+  void forget_flush(Flushable& flushable);  // before it is destroyed; of both
 
   // Monotonic time read once per event.
   Nanoseconds now() const { return now_; }
@@ -94,7 +101,10 @@ class Worker {
   std::unique_ptr<Impl> impl_;
   std::unique_ptr<TimerQueue> timers_;
   std::vector<std::move_only_function<void()>> deferred_;
+  void run_turn();
   std::vector<Flushable*> flush_;  // null: forgotten
+  std::vector<Flushable*> turn_;   // null: forgotten
+  std::vector<Flushable*> turn_now_;
   int depth_ = 0;
   Nanoseconds now_ = 0;
   std::thread thread_;
