@@ -63,7 +63,7 @@ class Log {
   void warn(std::string_view message, std::initializer_list<LogField> fields = {});
   void error(std::string_view message, std::initializer_list<LogField> fields = {});
 
-  // A finished line without its newline (the access log formats its own); written whatever the
+  // Finished lines without the last newline (the access log formats its own); written whatever the
   // level.
   void write_raw(std::string_view line);
 

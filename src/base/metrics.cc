@@ -5,8 +5,6 @@
 namespace heddle::metrics {
 namespace {
 
-thread_local std::size_t t_shard = 0;
-
 constexpr std::size_t kSlotsPerLine = 64 / sizeof(std::uint64_t);
 
 constexpr std::array<std::uint64_t, 14> kGuestCallBounds = {
@@ -19,11 +17,18 @@ constexpr std::array<std::uint64_t, 14> kRequestBounds = {
 
 }  // namespace
 
-void set_thread_shard(std::size_t shard) {
-  t_shard = shard % kShards;
+namespace internal {
+thread_local constinit std::size_t t_shard = 0;
 }
-std::size_t thread_shard() {
-  return t_shard;
+
+void set_thread_shard(std::size_t shard) {
+  internal::t_shard = shard < kShards ? shard : 0;
+}
+
+std::int64_t Gauge::value() const {
+  std::int64_t sum = base_.load(std::memory_order_relaxed);
+  for (const Slot& slot : slots_) sum += slot.value.load(std::memory_order_relaxed);
+  return sum;
 }
 
 std::uint64_t Counter::value() const {
@@ -42,9 +47,9 @@ Histogram::Histogram(std::span<const std::uint64_t> upper_bounds, double scale)
 void Histogram::observe(std::uint64_t value) {
   const auto bucket = static_cast<std::size_t>(
       std::lower_bound(bounds_.begin(), bounds_.end(), value) - bounds_.begin());
-  std::atomic<std::uint64_t>* shard = &slots_[t_shard * stride_];
-  shard[bucket].fetch_add(1, std::memory_order_relaxed);
-  shard[bounds_.size() + 1].fetch_add(value, std::memory_order_relaxed);
+  std::atomic<std::uint64_t>* shard = &slots_[internal::t_shard * stride_];
+  internal::add_to_slot<std::uint64_t>(shard[bucket], 1);
+  internal::add_to_slot<std::uint64_t>(shard[bounds_.size() + 1], value);
 }
 
 Histogram::Snapshot Histogram::snapshot() const {

@@ -20,11 +20,29 @@
 
 namespace heddle::metrics {
 
-// Slot of the calling thread, 0 to kShards - 1. Workers take 1, 2, ...; every other thread shares
-// slot 0 (atomically).
+// Slot of the calling thread. Slots 1 to kShards - 1 belong to one thread each, which need not lock
+// the bus to add to them; every other thread shares slot 0.
 inline constexpr std::size_t kShards = 32;
-void set_thread_shard(std::size_t shard);
-std::size_t thread_shard();
+void set_thread_shard(std::size_t shard);  // beyond the last slot: 0
+
+namespace internal {
+
+extern thread_local constinit std::size_t t_shard;
+
+template <typename T>
+void add_to_slot(std::atomic<T>& slot, T delta) {
+  if (t_shard == 0) {
+    slot.fetch_add(delta, std::memory_order_relaxed);
+  } else {
+    slot.store(slot.load(std::memory_order_relaxed) + delta, std::memory_order_relaxed);
+  }
+}
+
+}  // namespace internal
+
+inline std::size_t thread_shard() {
+  return internal::t_shard;
+}
 
 using Labels = std::vector<std::pair<std::string, std::string>>;
 
@@ -32,7 +50,7 @@ using Labels = std::vector<std::pair<std::string, std::string>>;
 class Counter {
  public:
   void add(std::uint64_t delta = 1) {
-    slots_[thread_shard()].value.fetch_add(delta, std::memory_order_relaxed);
+    internal::add_to_slot(slots_[internal::t_shard].value, delta);
   }
   std::uint64_t value() const;
 
@@ -46,12 +64,19 @@ class Counter {
 // A number that goes up and down. Any thread.
 class Gauge {
  public:
-  void set(std::int64_t value) { value_.store(value, std::memory_order_relaxed); }
-  void add(std::int64_t delta) { value_.fetch_add(delta, std::memory_order_relaxed); }
-  std::int64_t value() const { return value_.load(std::memory_order_relaxed); }
+  // One gauge is either set or added to: a set() while others add may lose their additions.
+  void set(std::int64_t value) {
+    base_.fetch_add(value - this->value(), std::memory_order_relaxed);
+  }
+  void add(std::int64_t delta) { internal::add_to_slot(slots_[internal::t_shard].value, delta); }
+  std::int64_t value() const;
 
  private:
-  std::atomic<std::int64_t> value_{0};
+  struct alignas(64) Slot {
+    std::atomic<std::int64_t> value{0};
+  };
+  std::atomic<std::int64_t> base_{0};
+  std::array<Slot, kShards> slots_;
 };
 
 // Counts observations in buckets with fixed upper bounds. Any thread. `scale` turns the recorded

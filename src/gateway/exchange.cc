@@ -45,8 +45,8 @@ void Exchange::begin(http::Sender& client, const http::ConnectionInfo& connectio
   bound_ = gateway_.current();
   connection_ = connection;
   info_.connection = &connection_;
-  info_.start_wall = wall_now();
-  info_.start = monotonic_now();
+  info_.start = worker().now();
+  info_.start_wall = info_.start + gateway_.wall_offset();
   info_.protocol = head->protocol;
   request_ended_ = end;
 

@@ -94,7 +94,6 @@ void Exchange::Response::on_writable() {
 void Exchange::Response::on_complete() {
   Exchange& e = exchange_;
   if (e.upstream_ == nullptr) return;
-  e.origin_->describe(*e.upstream_, e.info_);
   const UpstreamEntry& upstream = e.bound_->snapshot->upstreams()[e.route_->upstream];
   upstream.metrics.active->add(-1);
   const int status = e.info_.response_code;

@@ -145,6 +145,7 @@ void GatewayWorker::run_late(std::size_t limit) {
   for (std::size_t i = 0; i < limit && late_next_ < late_.size(); ++i) {
     late_[late_next_++]->write_log(false);
   }
+  access_log_.flush();
   if (late_next_ < late_.size()) {
     schedule_late();
   } else {

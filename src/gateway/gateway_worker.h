@@ -68,6 +68,14 @@ class GatewayWorker final : public http::ServerHandler {
   GatewayMetrics& metrics() { return metrics_; }
   const std::shared_ptr<BoundSnapshot>& current() const { return current_; }
   telemetry::AccessLog& access_log() { return access_log_; }
+  // What the realtime clock is ahead of the monotonic one; read about once a second.
+  Nanoseconds wall_offset() {
+    if (worker_.now() >= wall_offset_until_) {
+      wall_offset_ = wall_now() - monotonic_now();
+      wall_offset_until_ = worker_.now() + 1'000'000'000;
+    }
+    return wall_offset_;
+  }
 
   // For exchanges: one has ended and wants its on_log and access-log line written when the worker
   // has time; one is free to be used again.
@@ -93,6 +101,8 @@ class GatewayWorker final : public http::ServerHandler {
   std::size_t late_next_ = 0;
   bool late_scheduled_ = false;
   std::size_t active_ = 0;
+  Nanoseconds wall_offset_ = 0;
+  Nanoseconds wall_offset_until_ = 0;
   telemetry::AccessLog access_log_;
 };
 

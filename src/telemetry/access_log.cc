@@ -7,7 +7,8 @@
 namespace heddle::telemetry {
 namespace {
 
-constexpr std::size_t kKeepCapacity = 4096;  // a line's memory above this is given back
+constexpr std::size_t kKeepCapacity =
+    std::size_t{64} * 1024;  // a line's memory above this is given back
 
 void append_number(std::string& out, std::uint64_t value) {
   std::array<char, 20> digits{};
@@ -64,10 +65,16 @@ void append_access_line(std::string& out, const AccessRecord& record) {
 }
 
 void AccessLog::write(const AccessRecord& record) {
-  line_.clear();
-  append_access_line(line_, record);
-  log_.write_raw(line_);
-  if (line_.capacity() > kKeepCapacity) std::string().swap(line_);
+  if (!lines_.empty()) lines_ += '\n';
+  append_access_line(lines_, record);
+  if (lines_.size() >= kBatch) flush();
+}
+
+void AccessLog::flush() {
+  if (lines_.empty()) return;
+  log_.write_raw(lines_);
+  lines_.clear();
+  if (lines_.capacity() > kKeepCapacity) std::string().swap(lines_);
 }
 
 }  // namespace heddle::telemetry

@@ -36,15 +36,19 @@ struct AccessRecord {
 // {"time":…,"method":…,…,"duration_ms":1.234,…}. Appends; allocates only when `out` must grow.
 void append_access_line(std::string& out, const AccessRecord& record);
 
-// One for each worker: it keeps the line's memory. Not thread-safe.
+// One for each worker: it gathers lines and hands them to the log together, since handing over
+// costs more than formatting. Not thread-safe.
 class AccessLog {
  public:
   explicit AccessLog(Log& log) : log_(log) {}
+  // Formats a line; it leaves with flush(), or when kBatch bytes are waiting.
   void write(const AccessRecord& record);
+  void flush();
 
  private:
+  static constexpr std::size_t kBatch = std::size_t{16} * 1024;
   Log& log_;
-  std::string line_;
+  std::string lines_;
 };
 
 }  // namespace heddle::telemetry
