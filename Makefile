@@ -6,7 +6,7 @@ JOBS ?= $(shell nproc)
 CMAKE := cmake --log-level=WARNING
 PYTHON := build/venv/bin/python
 
-.PHONY: help setup build run test unit e2e conformance bench soak asan tsan fuzz format lint docs clean
+.PHONY: help setup build run test unit e2e bench soak asan tsan fuzz format lint docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | column -t -s $$'\t'
@@ -48,7 +48,7 @@ test: unit e2e ## everything: unit tests, end-to-end tests, fuzzers on their cor
 	@echo "== all tests passed"
 
 soak: build examples ## the long runs: 1,000 reloads under load
-	@HEDDLE_SOAK=1 $(PYTHON) -m pytest tests -q -m soak
+	@HEDDLE_SOAK=1 $(PYTHON) -m pytest tests/test_reload.py -q
 
 asan: setup examples ## the whole suite under AddressSanitizer and UBSan
 	@$(CMAKE) --preset asan >/dev/null
@@ -63,7 +63,7 @@ tsan: setup examples ## the whole suite under ThreadSanitizer
 	@HEDDLE_BIN=build/tsan/heddle scripts/with-sanitizer tsan $(PYTHON) -m pytest tests -q
 
 bench: build examples ## measure against nginx and Envoy; rewrites the table in docs/performance.md
-	@$(PYTHON) bench/run.py
+	@$(PYTHON) bench/run.py --write-docs
 
 format: ## format the sources
 	@git ls-files -z '*.cc' '*.h' ':!third_party' | xargs -0 clang-format-19 -i

@@ -170,13 +170,15 @@ std::expected<std::string, JsonFailure> to_json(const Node& node, Secrets secret
 }
 
 bool sounds_secret(std::string_view key) {
-  static constexpr std::array<std::string_view, 6> kWords = {"password", "secret", "token", "credential",
-                                                             "apikey",   "privatekey"};
+  static constexpr std::array<std::string_view, 6> kWords = {"password",   "secret", "token",
+                                                             "credential", "apikey", "privatekey"};
   static constexpr std::array<std::string_view, 3> kEndings = {"_key", "-key", ".key"};
   std::string lower(key);
   for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-  return lower == "key" || std::ranges::any_of(kWords, [&](std::string_view word) { return lower.contains(word); }) ||
-         std::ranges::any_of(kEndings, [&](std::string_view ending) { return lower.ends_with(ending); });
+  return lower == "key" ||
+         std::ranges::any_of(kWords, [&](std::string_view word) { return lower.contains(word); }) ||
+         std::ranges::any_of(kEndings,
+                             [&](std::string_view ending) { return lower.ends_with(ending); });
 }
 
 std::string redact_payload(std::string_view payload) {

@@ -86,7 +86,8 @@ TEST_F(LimitsTest, InitialMemory) {
   const auto made = instantiate("(module (memory 32))");
   ASSERT_FALSE(made.has_value());
   EXPECT_EQ(made.error().kind, ErrorKind::kLimit);
-  EXPECT_EQ(made.error().message, "module test starts with 2 MiB of memory, its limit is 1 MiB (memory_limit)");
+  EXPECT_EQ(made.error().message,
+            "module test starts with 2 MiB of memory, its limit is 1 MiB (memory_limit)");
 }
 
 TEST_F(LimitsTest, TableGrowth) {

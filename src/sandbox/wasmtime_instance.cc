@@ -133,8 +133,9 @@ WasmtimeInstance::~WasmtimeInstance() {
 Result<void> WasmtimeInstance::start() {
   if (module().initial_memory_bytes() > limits_.memory) {
     return fail(ErrorKind::kLimit,
-                fmt::format("module {} starts with {} of memory, its limit is {} (memory_limit)", module().name(),
-                            size_text(module().initial_memory_bytes()), size_text(limits_.memory)));
+                fmt::format("module {} starts with {} of memory, its limit is {} (memory_limit)",
+                            module().name(), size_text(module().initial_memory_bytes()),
+                            size_text(limits_.memory)));
   }
   wasm_trap_t* raw_trap = nullptr;
   begin();
