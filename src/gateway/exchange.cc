@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "gateway/forwarding.h"
+#include "telemetry/trace_context.h"
 
 namespace heddle::gateway {
 
@@ -57,7 +58,8 @@ void Exchange::begin(http::Sender& client, const http::ConnectionInfo& connectio
   path_ = headers.get(":path").value_or("");
   authority_ = headers.get(":authority").value_or("");
   user_agent_ = headers.get("user-agent").value_or("");
-  if (const auto parent = headers.get("traceparent"); parent && parent->size() >= 55) {
+  if (const auto parent = headers.get("traceparent");
+      parent && telemetry::TraceParent::parse(*parent)) {
     trace_id_ = parent->substr(3, 32);
   }
   choose_request_id(headers, info_.request_id);

@@ -1,12 +1,10 @@
 #include "gateway/forwarding.h"
 
-#include <sys/random.h>
-
 #include <array>
-#include <cstdint>
 #include <vector>
 
 #include "base/log.h"
+#include "telemetry/trace_context.h"
 
 namespace heddle::gateway {
 namespace {
@@ -35,20 +33,6 @@ std::string_view trim(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
   return text;
-}
-
-// splitmix64 over a random start: ids must be unique, not secret.
-std::uint64_t next_random() {
-  thread_local std::uint64_t state = 0;
-  if (state == 0) {
-    while (getrandom(&state, sizeof state, 0) != static_cast<ssize_t>(sizeof state) || state == 0) {
-    }
-  }
-  state += 0x9E3779B97F4A7C15U;
-  std::uint64_t z = state;
-  z = (z ^ (z >> 30U)) * 0xBF58476D1CE4E5B9U;
-  z = (z ^ (z >> 27U)) * 0x94D049BB133111EBU;
-  return z ^ (z >> 31U);
 }
 
 }  // namespace
@@ -108,15 +92,8 @@ void choose_request_id(const http::HeaderMap& headers, std::string& out) {
       return;
     }
   }
-  static constexpr std::string_view kDigits = "0123456789abcdef";
-  out.resize(32);
-  for (std::size_t half = 0; half < 2; ++half) {
-    std::uint64_t bits = next_random();
-    for (std::size_t i = 0; i < 16; ++i) {
-      out[half * 16 + i] = kDigits[bits & 0xFU];
-      bits >>= 4U;
-    }
-  }
+  const auto uuid = telemetry::random_uuid();
+  out.assign(uuid.data(), uuid.size());
 }
 
 std::string error_body(std::string_view code, std::string_view message,

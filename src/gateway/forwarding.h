@@ -17,7 +17,7 @@ void strip_hop_by_hop(http::HeaderMap& headers, bool keep_upgrade);
 // X-Forwarded-For (appended), X-Forwarded-Host (when absent).
 void add_forwarded(http::HeaderMap& headers, const extension::ExchangeInfo& info);
 
-// The client's id when it is one (1 to 128 visible ASCII characters), else 32 random hex digits.
+// The client's id when it is one (1 to 128 visible ASCII characters), else a random UUID.
 void choose_request_id(const http::HeaderMap& headers, std::string& out);
 
 // {"error":{"code":…,"message":…,"request_id":…}}
