@@ -143,6 +143,8 @@ void append_timestamp(std::string& out, std::int64_t wall_nanoseconds) {
 }
 
 struct Log::Sink {
+  // The writing thread ends first: it works with the logger until then.
+  ~Sink() { pool.reset(); }
   std::shared_ptr<spdlog::details::thread_pool> pool;
   std::shared_ptr<spdlog::async_logger> logger;
 };
