@@ -13,7 +13,7 @@ from support.paths import heddle_binary, is_sanitized
 from support.server import Server
 
 # Short enough for a test, long enough for a busy machine to run an honest callback in (sanitizers slow it down).
-TIMEOUT = "1s" if is_sanitized() else "100ms"
+TIMEOUT = "1s" if is_sanitized(heddle_binary()) else "100ms"
 FLAT = 1.05  # resident memory after the last tenth of a run, against that after its first tenth
 
 
