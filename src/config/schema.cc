@@ -112,7 +112,7 @@ class SchemaWriter {
     for (const std::string_view choice : row.choices) {
       out += concat(out.empty() ? "" : ", ", quoted(choice));
     }
-    return concat("\"anyOf\": [{\"enum\": [", out, "]}, ", kVariable, "]");
+    return concat(R"("anyOf": [{"enum": [)", out, "]}, ", kVariable, "]");
   }
 
   static std::string integer(const Setting& row) {
