@@ -119,8 +119,8 @@ void Worker::queue_turn(Flushable& flushable) {
 
 void Worker::run_turn() {
   turn_now_.swap(turn_);
-  for (std::size_t i = 0; i < turn_now_.size();
-       ++i) {  // NOLINT(modernize-loop-convert): it changes
+  // NOLINTNEXTLINE(modernize-loop-convert): entries change while it runs
+  for (std::size_t i = 0; i < turn_now_.size(); ++i) {
     Flushable* flushable = turn_now_[i];
     if (flushable == nullptr) continue;
     turn_now_[i] = nullptr;

@@ -51,7 +51,7 @@ bool can_map(std::uint64_t bytes) {
 Result<std::uint32_t> fit_slots(std::uint32_t wanted, const SlotCost& cost, Log& log) {
   const std::uint64_t by_space = slots_by_address_space(cost);
   const std::uint64_t by_mappings = slots_by_mappings(cost);
-  std::uint64_t slots = std::min<std::uint64_t>(wanted, std::min(by_space, by_mappings));
+  std::uint64_t slots = std::min({std::uint64_t{wanted}, by_space, by_mappings});
   std::string_view why = by_mappings < by_space ? "vm.max_map_count" : "RLIMIT_AS (ulimit -v)";
   while (slots > 0 && !can_map(slots * cost.reserved_bytes)) {
     slots /= 2;

@@ -1,9 +1,9 @@
 #include "sandbox/epoch_ticker.h"
 
 #include <pthread.h>
-#include <time.h>
 
 #include <algorithm>
+#include <ctime>
 
 #include "base/clock.h"
 #include "base/metrics.h"
