@@ -27,7 +27,7 @@ examples: setup ## build the example plugins into build/examples
 run: build examples ## build everything and serve the example plugins on 127.0.0.1:8080
 	@scripts/run-examples
 
-unit: setup ## unit tests
+unit: setup examples ## unit tests
 	@echo "== unit tests"
 	@$(CMAKE) --preset release >/dev/null
 	@ninja -C build/release -j $(JOBS) | tail -n 1

@@ -1,5 +1,5 @@
-// The example plugins, built with the real SDKs (scripts/build-examples); each is skipped where it
-// was not built.
+// The example plugins, built with the real SDKs (scripts/build-examples, which `make unit` runs
+// before).
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -57,7 +57,7 @@ class ExamplesTest : public ProxyWasmTest {
 };
 
 TEST_F(ExamplesTest, RustMinimal) {
-  if (!start_example("minimal")) GTEST_SKIP() << "not built";
+  if (!start_example("minimal")) GTEST_FAIL() << "not built: run scripts/build-examples";
   for (int i = 0; i < 3; ++i) {
     FakeHost host(*worker_);
     EXPECT_EQ(request(host), HeadersAction::kContinue);
@@ -67,7 +67,7 @@ TEST_F(ExamplesTest, RustMinimal) {
 
 TEST_F(ExamplesTest, RustRateLimiter) {
   spec_.configuration = R"({"requests_per_second":1,"burst":2})";
-  if (!start_example("rate_limiter")) GTEST_SKIP() << "not built";
+  if (!start_example("rate_limiter")) GTEST_FAIL() << "not built: run scripts/build-examples";
   int limited = 0;
   for (int i = 0; i < 6; ++i) {
     FakeHost host(*worker_);
@@ -78,7 +78,7 @@ TEST_F(ExamplesTest, RustRateLimiter) {
 }
 
 TEST_F(ExamplesTest, RustMetricsLogger) {
-  if (!start_example("metrics_logger")) GTEST_SKIP() << "not built";
+  if (!start_example("metrics_logger")) GTEST_FAIL() << "not built: run scripts/build-examples";
   FakeHost host(*worker_);
   EXPECT_EQ(request(host), HeadersAction::kContinue);
   EXPECT_EQ(host.response.get("x-custom-key"), "/a/b?q=1");
@@ -87,7 +87,7 @@ TEST_F(ExamplesTest, RustMetricsLogger) {
 }
 
 TEST_F(ExamplesTest, RustExternalAuth) {
-  if (!start_example("external_auth")) GTEST_SKIP() << "not built";
+  if (!start_example("external_auth")) GTEST_FAIL() << "not built: run scripts/build-examples";
   const net::Worker::Scope scope(*worker_);
   auto filter = plugin_->create(*host_);
   EXPECT_NO_FATAL_FAILURE(filter->on_request_headers(host_->request, true));
@@ -96,7 +96,7 @@ TEST_F(ExamplesTest, RustExternalAuth) {
 
 TEST_F(ExamplesTest, GoHeaders) {
   spec_.memory_limit = std::size_t{64} << 20U;
-  if (!start_example("go_headers")) GTEST_SKIP() << "not built";
+  if (!start_example("go_headers")) GTEST_FAIL() << "not built: run scripts/build-examples";
   for (int i = 0; i < 3; ++i) {
     FakeHost host(*worker_);
     EXPECT_EQ(request(host), HeadersAction::kContinue);
@@ -107,7 +107,7 @@ TEST_F(ExamplesTest, GoHeaders) {
 TEST_F(ExamplesTest, GoJwtValidator) {
   spec_.memory_limit = std::size_t{64} << 20U;
   spec_.configuration = R"({"secret":"s3cret"})";
-  if (!start_example("go_jwt_validator")) GTEST_SKIP() << "not built";
+  if (!start_example("go_jwt_validator")) GTEST_FAIL() << "not built: run scripts/build-examples";
   FakeHost host(*worker_);
   EXPECT_NE(request(host), HeadersAction::kContinue);
   ASSERT_TRUE(host.reply.has_value()) << logged();
@@ -116,7 +116,7 @@ TEST_F(ExamplesTest, GoJwtValidator) {
 
 TEST_F(ExamplesTest, CppHeaderFilter) {
   spec_.configuration = "request X-From: heddle\nresponse X-Filter: cpp\n";
-  if (!start_example("cpp_header_filter")) GTEST_SKIP() << "not built";
+  if (!start_example("cpp_header_filter")) GTEST_FAIL() << "not built: run scripts/build-examples";
   FakeHost host(*worker_);
   EXPECT_EQ(request(host), HeadersAction::kContinue);
   EXPECT_EQ(host.request.get("x-from"), "heddle");
@@ -126,7 +126,7 @@ TEST_F(ExamplesTest, CppHeaderFilter) {
 TEST_F(ExamplesTest, AssemblyScriptResponseHeader) {
   spec_.configuration = "woven";
   spec_.root_id = "response_header";
-  if (!start_example("as_response_header")) GTEST_SKIP() << "not built";
+  if (!start_example("as_response_header")) GTEST_FAIL() << "not built: run scripts/build-examples";
   for (int i = 0; i < 3; ++i) {
     FakeHost host(*worker_);
     EXPECT_EQ(request(host), HeadersAction::kContinue);
