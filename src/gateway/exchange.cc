@@ -224,7 +224,6 @@ void Exchange::forward_request(bool end) {
   origin_ = bound_->origins[route_->upstream].get();
   upstream_ = &origin_->start(worker(), info_, response_);
   upstream.metrics.active->add(1);
-  if (client_paused_) client_paused_ = false;
   if (!head_must_wait(Side::kRequest, headers, end)) send_head(Side::kRequest, end);
 }
 

@@ -234,7 +234,14 @@ void Exchange::chain_headers(Side side, bool end) {
   }
   http::Head& head = *chain_.head(Side::kResponse);
   info_.response_code = head.status();
-  const bool switches = info_.response_code == 101 && !replied_;
+  const bool switches =
+      info_.response_code == 101 && !replied_ && chain_.head(Side::kRequest)->upgrade;
+  if (info_.response_code < 200 && !switches) {
+    // Nobody asked for an upgrade: the client could not tell where this answer ends.
+    respond(502, "bad_response", "the answer has a status that cannot end an exchange",
+            "bad_response_status");
+    return;
+  }
   strip_hop_by_hop(head.headers, switches);
   head.headers.set_view("x-request-id", info_.request_id);
   if (switches) {

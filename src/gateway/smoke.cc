@@ -1,5 +1,6 @@
 #include "gateway/smoke.h"
 
+#include <charconv>
 #include <future>
 #include <string>
 #include <utility>
@@ -47,7 +48,8 @@ class SmokeClient final : public http::Sender {
   void send_informational(const http::HeaderMap& /*headers*/) override {}
   void send_head(const http::HeaderMap& headers, bool end) override {
     for (const auto& [name, value] : headers) {
-      if (name == ":status") answer_.status = std::stoi(std::string(value));
+      if (name == ":status")
+        std::from_chars(value.data(), value.data() + value.size(), answer_.status);
       answer_.headers.emplace_back(name, value);
     }
     if (end) finish(true);
