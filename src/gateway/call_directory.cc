@@ -176,7 +176,7 @@ Result<std::unique_ptr<extension::PendingCall>> CallDirectory::call(
   if (index != RouteMatch::kNone) {
     call->start(*bound->origins[index], request);
   } else {
-    call->start(gateway->pool().open(std::string(upstream), http::ClientLimits{}, *call), request);
+    call->start(gateway->pool().open({.endpoint = std::string(upstream)}, http::ClientLimits{}, *call), request);
   }
   return call;
 }

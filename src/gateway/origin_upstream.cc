@@ -5,7 +5,9 @@
 namespace heddle::gateway {
 
 UpstreamOrigin::UpstreamOrigin(const config::Upstream& upstream, http::ClientPool& pool)
-    : upstream_(upstream), pool_(pool) {
+    : pool_(pool) {
+  for (const config::Endpoint& endpoint : upstream.endpoints)
+    targets_.push_back({.endpoint = endpoint.address});
   limits_.connect_timeout = upstream.limits.connect_timeout;
   limits_.idle_timeout = upstream.limits.idle_timeout;
   limits_.max_idle = upstream.limits.max_idle;
@@ -15,8 +17,8 @@ UpstreamOrigin::UpstreamOrigin(const config::Upstream& upstream, http::ClientPoo
 }
 
 http::ClientStream& UpstreamOrigin::open(http::Receiver& response) {
-  const config::Endpoint& endpoint = upstream_.endpoints[next_++ % upstream_.endpoints.size()];
-  return pool_.open(endpoint.address, limits_, response);
+  const http::ClientTarget& endpoint = targets_[next_++ % targets_.size()];
+  return pool_.open(endpoint, limits_, response);
 }
 
 http::Sender& UpstreamOrigin::start(net::Worker& /*worker*/, extension::ExchangeInfo& info,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <vector>
 
 #include "config/config.h"
 #include "extension/http_origin.h"
@@ -23,9 +24,9 @@ class UpstreamOrigin final : public extension::HttpOrigin {
   http::ClientStream& open(http::Receiver& response);
 
  private:
-  const config::Upstream& upstream_;
   http::ClientPool& pool_;
   http::ClientLimits limits_;
+  std::vector<http::ClientTarget> targets_;
   std::size_t next_ = 0;
 };
 

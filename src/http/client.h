@@ -16,6 +16,7 @@
 namespace heddle::net {
 class Worker;
 class BlockingPool;
+class TlsClientContext;
 }  // namespace heddle::net
 
 namespace heddle::http {
@@ -30,6 +31,26 @@ struct ClientLimits {
   std::size_t max_connections =
       1024;  // per endpoint and worker; above it: StreamError::kRefused naming the limit
   std::size_t high_watermark = std::size_t{256} * 1024;
+};
+
+// What is spoken with an endpoint.
+enum class ClientProtocol : std::uint8_t {
+  kHttp1,
+  kHttp2,  // prior knowledge on plain connections, ALPN h2 required on TLS
+  kAuto,   // what ALPN chooses; HTTP/1.1 without TLS
+};
+
+// Where an exchange goes. Equal targets share connections. Callers keep one per endpoint and pass
+// it by reference for each exchange; the pool copies it when it sees it first.
+struct ClientTarget {
+  std::string endpoint;  // "host:port"
+  ClientProtocol protocol = ClientProtocol::kHttp1;
+  // Null: plain. Its ALPN list fits `protocol`.
+  std::shared_ptr<const net::TlsClientContext> tls = nullptr;
+  // NOLINTNEXTLINE(readability-redundant-member-init): without it designated initialisers warn
+  std::string server_name = {};  // SNI and certificate check
+
+  bool operator==(const ClientTarget&) const = default;
 };
 
 // What an upstream exchange learnt about its connection; readable from the first event on.
@@ -54,18 +75,18 @@ class ClientPool {
                                             metrics::Registry& metrics);
   virtual ~ClientPool() = default;
 
-  // Opens an exchange with `endpoint` ("host:port"; names are resolved on the blocking pool and
-  // cached for a short time). Returns at once: the request may be sent before a connection stands.
-  // The stream lives until `receiver` got on_complete or on_reset, or reset() was called. on_reset
-  // never comes from within open() or a Sender call, always as an event of its own.
+  // Opens an exchange with `target.endpoint` ("host:port"; names are resolved on the blocking pool
+  // and cached for a short time). Returns at once: the request may be sent before a connection
+  // stands. The stream lives until `receiver` got on_complete or on_reset, or reset() was called.
+  // on_reset never comes from within open() or a Sender call, always as an event of its own.
   //
   // A request that met a connection which the peer had closed meanwhile is sent again on a fresh
   // one, when nothing of a response came, the method is idempotent (RFC 9110 section 9.2.2) and the
   // request as sent so far was kept (up to 64 KiB); otherwise on_reset(kClosed).
-  virtual ClientStream& open(const std::string& endpoint, const ClientLimits& limits,
+  virtual ClientStream& open(const ClientTarget& target, const ClientLimits& limits,
                              Receiver& receiver) = 0;
 
-  // Closes idle connections to this endpoint (it left the configuration).
+  // Closes idle connections to this endpoint, whatever is spoken there (it left the configuration).
   virtual void forget(const std::string& endpoint) = 0;
   virtual void close_idle() = 0;
   virtual std::size_t active() const = 0;

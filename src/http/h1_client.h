@@ -23,6 +23,7 @@ class H1ClientPool;
 
 struct Endpoint {
   std::string name;
+  ClientTarget client_target;
   net::HostPort target;
   std::vector<std::unique_ptr<H1ClientConnection>> connections;
   std::vector<H1ClientConnection*> idle;  // last used last
@@ -160,7 +161,7 @@ class H1ClientPool final : public ClientPool {
   H1ClientPool(const H1ClientPool&) = delete;
   H1ClientPool& operator=(const H1ClientPool&) = delete;
 
-  ClientStream& open(const std::string& endpoint, const ClientLimits& limits,
+  ClientStream& open(const ClientTarget& target, const ClientLimits& limits,
                      Receiver& receiver) override;
   void forget(const std::string& endpoint) override;
   void close_idle() override;
@@ -184,10 +185,16 @@ class H1ClientPool final : public ClientPool {
   std::uint64_t last_connection_id = 0;
 
  private:
+  struct TargetHash {
+    std::size_t operator()(const ClientTarget& target) const {
+      return std::hash<std::string>()(target.endpoint);
+    }
+  };
+  Endpoint& add_endpoint(const ClientTarget& target);
   void close_idle(Endpoint& endpoint);
 
   metrics::Registry& metrics_;
-  std::unordered_map<std::string, std::unique_ptr<Endpoint>> endpoints_;
+  std::unordered_map<ClientTarget, std::unique_ptr<Endpoint>, TargetHash> endpoints_;
   std::vector<std::unique_ptr<H1ClientStream>> streams_;
   std::vector<H1ClientStream*> free_;
   std::size_t active_ = 0;

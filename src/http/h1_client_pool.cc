@@ -31,23 +31,26 @@ H1ClientPool::H1ClientPool(net::Worker& worker_in, net::BlockingPool& blocking,
 
 H1ClientPool::~H1ClientPool() {
   for (const auto& stream : streams_) worker.forget_flush(*stream);
-  for (const auto& [name, endpoint] : endpoints_) {
+  for (const auto& [target, endpoint] : endpoints_) {
     connections_active->add(-static_cast<std::int64_t>(endpoint->connections.size()));
   }
 }
 
-ClientStream& H1ClientPool::open(const std::string& endpoint, const ClientLimits& limits,
+Endpoint& H1ClientPool::add_endpoint(const ClientTarget& target) {
+  auto made = std::make_unique<Endpoint>();
+  made->name = target.endpoint;
+  made->client_target = target;
+  if (auto parsed = net::parse_host_port(target.endpoint)) made->target = std::move(*parsed);
+  made->connections_total =
+      metrics_.counter("heddle_upstream_connections_total", "Upstream connections opened",
+                       {{"endpoint", target.endpoint}});
+  return *endpoints_.emplace(target, std::move(made)).first->second;
+}
+
+ClientStream& H1ClientPool::open(const ClientTarget& target, const ClientLimits& limits,
                                  Receiver& receiver) {
-  auto found = endpoints_.find(endpoint);
-  if (found == endpoints_.end()) {
-    auto made = std::make_unique<Endpoint>();
-    made->name = endpoint;
-    if (auto target = net::parse_host_port(endpoint)) made->target = std::move(*target);
-    made->connections_total =
-        metrics_.counter("heddle_upstream_connections_total", "Upstream connections opened",
-                         {{"endpoint", endpoint}});
-    found = endpoints_.emplace(endpoint, std::move(made)).first;
-  }
+  const auto found = endpoints_.find(target);
+  Endpoint& endpoint = found == endpoints_.end() ? add_endpoint(target) : *found->second;
   if (free_.empty()) {
     streams_.push_back(std::make_unique<H1ClientStream>(*this));
     free_.push_back(streams_.back().get());
@@ -55,7 +58,7 @@ ClientStream& H1ClientPool::open(const std::string& endpoint, const ClientLimits
   H1ClientStream& stream = *free_.back();
   free_.pop_back();
   ++active_;
-  stream.open(found->second.get(), limits, receiver);
+  stream.open(&endpoint, limits, receiver);
   return stream;
 }
 
@@ -115,14 +118,15 @@ void H1ClientPool::close_idle(Endpoint& endpoint) {
 }
 
 void H1ClientPool::close_idle() {
-  for (const auto& [name, endpoint] : endpoints_) close_idle(*endpoint);
+  for (const auto& [target, endpoint] : endpoints_) close_idle(*endpoint);
 }
 
 void H1ClientPool::forget(const std::string& name) {
-  const auto found = endpoints_.find(name);
-  if (found == endpoints_.end()) return;
-  close_idle(*found->second);
-  for (const auto& connection : found->second->connections) connection->retired = true;
+  for (const auto& [target, endpoint] : endpoints_) {
+    if (target.endpoint != name) continue;
+    close_idle(*endpoint);
+    for (const auto& connection : endpoint->connections) connection->retired = true;
+  }
 }
 
 }  // namespace heddle::http

@@ -27,7 +27,7 @@ class H1Client : public testing::WorkerFixture {
                         const std::vector<std::pair<std::string, std::string>>& headers = {}) {
     ClientStream* stream = nullptr;
     on_worker([&] {
-      stream = &pool->open(endpoint, limits, recorder);
+      stream = &pool->open({.endpoint = endpoint}, limits, recorder);
       const HeadPtr head = make_head();
       for (const auto& [name, value] : std::initializer_list<std::pair<const char*, std::string>>{
                {":authority", "up"}, {":path", "/p"}, {":method", method}, {":scheme", "http"}}) {
