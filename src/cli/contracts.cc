@@ -5,7 +5,8 @@
 namespace heddle::cli {
 
 Contracts::Contracts(sandbox::Engine& engine, Log& log, metrics::Registry& metrics,
-                     extension::UpstreamDirectory* directory)
+                     extension::UpstreamDirectory* directory,
+                     const extension::ForeignFunctions* foreign_functions)
     : plugin_metrics_(metrics) {
   contracts_.push_back(std::make_unique<proxy_wasm::Contract>(proxy_wasm::Dependencies{
       .engine = engine,
@@ -15,6 +16,7 @@ Contracts::Contracts(sandbox::Engine& engine, Log& log, metrics::Registry& metri
       .shared_queues = shared_queues_,
       .plugin_metrics = plugin_metrics_,
       .upstreams = directory,
+      .foreign_functions = foreign_functions,
   }));
 }
 

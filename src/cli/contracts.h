@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
+#include "extension/foreign_functions.h"
 #include "extension/plugin_contract.h"
 #include "extension/upstream_directory.h"
 #include "sandbox/engine.h"
@@ -17,11 +18,13 @@
 namespace heddle::cli {
 
 // The contracts and the services they share. `directory` null: calls to upstreams fail (tools
-// without a gateway).
+// without a gateway). `foreign_functions`: what the embedding program offers to plugins; it outlives
+// the contracts.
 class Contracts {
  public:
   Contracts(sandbox::Engine& engine, Log& log, metrics::Registry& metrics,
-            extension::UpstreamDirectory* directory);
+            extension::UpstreamDirectory* directory,
+            const extension::ForeignFunctions* foreign_functions = nullptr);
   ~Contracts();
 
   std::vector<extension::PluginContract*> all() const;

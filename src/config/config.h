@@ -119,7 +119,10 @@ struct Permissions {
   std::vector<std::string> http;  // upstream names need none; "host:port", "*.suffix:port", "*"
   bool shared_data = true;
   std::vector<std::string> environment;  // names passed from Heddle's environment
-  std::vector<std::string> foreign_functions;
+  // By default those that touch nothing but the plugin's own exchange and arguments.
+  std::vector<std::string> foreign_functions = {
+      "clear_route_cache", "compress", "declare_property", "set_envoy_filter_state",
+      "sign",              "uncompress", "verify_signature"};
 };
 
 struct Plugin {

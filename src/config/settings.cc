@@ -195,7 +195,7 @@ constexpr Setting kPermissions[] = {
      .help = "Variables of Heddle's environment that it sees."},
     {.key = "foreign_functions", .type = kTexts,
      .member = value<&Permissions::foreign_functions>(), .check = check_name,
-     .help = "Foreign functions that it may call."},
+     .help = "Foreign functions that it may call; given, the list replaces the default."},
     {.key = "sql", .type = kLater, .help = "Access to the database.", .harmless = "false"},
 };
 

@@ -26,6 +26,13 @@ class Worker;
 
 namespace heddle::extension {
 
+// Values that filters of one exchange leave for each other (Proxy-Wasm set_property), by raw path.
+struct Property {
+  std::string value;
+  bool read_only = false;  // set once and for all (Proxy-Wasm declare_property)
+};
+using Properties = std::map<std::string, Property, std::less<>>;
+
 // What becomes of the headers, and of the body behind them.
 enum class HeadersAction : std::uint8_t {
   kContinue,
@@ -92,9 +99,7 @@ class FilterHost {
   // The route is chosen anew when the request headers have left the last filter.
   virtual void clear_route() = 0;
 
-  // Values that filters of one exchange leave for each other (Proxy-Wasm set_property), by raw
-  // path.
-  virtual std::map<std::string, std::string, std::less<>>& properties() = 0;
+  virtual Properties& properties() = 0;
 
  protected:
   ~FilterHost() = default;

@@ -110,7 +110,7 @@ void Exchange::choose_route(http::HeaderMap& headers) {
     std::string path = "path";
     path += '\0';
     path += name;
-    chain_.properties()[std::move(path)] = value;
+    chain_.properties()[std::move(path)].value = value;
   }
 }
 

@@ -98,7 +98,7 @@ class FilterChain {
   // The plugin whose filter holds a side up, if any.
   const std::string* paused_by() const;
 
-  std::map<std::string, std::string, std::less<>>& properties() { return properties_; }
+  extension::Properties& properties() { return properties_; }
 
  private:
   enum class Pause : std::uint8_t {
@@ -151,7 +151,7 @@ class FilterChain {
     void send_local_reply(extension::LocalReply reply) override;
     void reset_stream() override;
     void clear_route() override;
-    std::map<std::string, std::string, std::less<>>& properties() override;
+    extension::Properties& properties() override;
 
    private:
     friend class FilterChain;
@@ -215,7 +215,7 @@ class FilterChain {
   std::optional<std::pair<extension::LocalReply, int>> wanted_reply_;
   std::optional<int> wanted_reset_;  // position of the filter
   std::uint32_t generation_ = 0;  // of the exchange: deferred work of an earlier one does nothing
-  std::map<std::string, std::string, std::less<>> properties_;
+  extension::Properties properties_;
 };
 
 }  // namespace heddle::gateway

@@ -106,7 +106,7 @@ void FilterChain::Slot::clear_route() {
   chain_.owner_.chain_clear_route();
 }
 
-std::map<std::string, std::string, std::less<>>& FilterChain::Slot::properties() {
+extension::Properties& FilterChain::Slot::properties() {
   return chain_.properties();
 }
 

@@ -13,6 +13,11 @@ constexpr std::array<std::string_view, kCallbackCount> kExportNames = {
     "proxy_on_tick",
     "proxy_on_queue_ready",
     "proxy_on_http_call_response",
+    "proxy_on_grpc_receive_initial_metadata",
+    "proxy_on_grpc_receive",
+    "proxy_on_grpc_receive_trailing_metadata",
+    "proxy_on_grpc_close",
+    "proxy_on_foreign_function",
     "proxy_on_request_headers",
     "proxy_on_request_body",
     "proxy_on_request_trailers",
@@ -75,6 +80,11 @@ Result<void> Callbacks::bind(sandbox::Instance& instance) {
                      one(Callback::kVmStart, vm_start) && one(Callback::kConfigure, configure) &&
                      one(Callback::kTick, tick) && one(Callback::kQueueReady, queue_ready) &&
                      one(Callback::kHttpCallResponse, http_call_response) &&
+                     one(Callback::kGrpcReceiveInitialMetadata, grpc_receive_initial_metadata) &&
+                     one(Callback::kGrpcReceive, grpc_receive) &&
+                     one(Callback::kGrpcReceiveTrailingMetadata, grpc_receive_trailing_metadata) &&
+                     one(Callback::kGrpcClose, grpc_close) &&
+                     one(Callback::kForeignFunction, foreign_function) &&
                      one(Callback::kRequestBody, request_body) &&
                      one(Callback::kRequestTrailers, request_trailers) &&
                      one(Callback::kResponseBody, response_body) &&

@@ -22,6 +22,11 @@ enum class Callback : std::uint8_t {
   kTick,
   kQueueReady,
   kHttpCallResponse,
+  kGrpcReceiveInitialMetadata,
+  kGrpcReceive,
+  kGrpcReceiveTrailingMetadata,
+  kGrpcClose,
+  kForeignFunction,
   kRequestHeaders,
   kRequestBody,
   kRequestTrailers,
@@ -58,6 +63,11 @@ struct Callbacks {
   Function<void(Id)> tick;
   Function<void(Id, std::uint32_t)> queue_ready;
   Function<void(Id, std::uint32_t, std::uint32_t, std::uint32_t, std::uint32_t)> http_call_response;
+  Function<void(Id, std::uint32_t, std::uint32_t)> grpc_receive_initial_metadata;
+  Function<void(Id, std::uint32_t, std::uint32_t)> grpc_receive;
+  Function<void(Id, std::uint32_t, std::uint32_t)> grpc_receive_trailing_metadata;
+  Function<void(Id, std::uint32_t, std::uint32_t)> grpc_close;
+  Function<void(Id, std::uint32_t, std::uint32_t)> foreign_function;
 
   // Header callbacks have their third parameter (end of stream) since ABI 0.2.0, but modules exist
   // with either form under any marker.

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
+#include "extension/foreign_functions.h"
 #include "extension/upstream_directory.h"
 #include "sandbox/engine.h"
 #include "services/plugin_metrics.h"
@@ -19,7 +20,9 @@ struct Dependencies {
   services::SharedQueues& shared_queues;
   services::PluginMetrics& plugin_metrics;
   extension::UpstreamDirectory* upstreams =
-      nullptr;  // null: every http_call fails (tools without a gateway)
+      nullptr;  // null: every call fails (tools without a gateway)
+  const extension::ForeignFunctions* foreign_functions =
+      nullptr;  // of the embedding program; null: only the built-in ones
 };
 
 }  // namespace heddle::proxy_wasm

@@ -28,6 +28,9 @@ std::optional<View> readable(Vm& vm, BufferType type) {
       return vm.http() != nullptr ? view_of(vm.http()->response_body()) : std::nullopt;
     case BufferType::kHttpCallResponseBody:
       return vm.call_response() != nullptr ? view_of(&vm.call_response()->body) : std::nullopt;
+    case BufferType::kForeignArguments:
+      if (vm.foreign_arguments() == nullptr) return std::nullopt;
+      return View{.body = nullptr, .bytes = *vm.foreign_arguments()};
     case BufferType::kVmConfiguration:
       return View{.body = nullptr, .bytes = vm.spec().vm_configuration};
     case BufferType::kPluginConfiguration:

@@ -269,7 +269,7 @@ TEST_F(HostCallsTest, Properties) {
   EXPECT_EQ(run(set), 0);
   EXPECT_EQ(run(get), 0);
   EXPECT_EQ(got(), "v1");
-  EXPECT_EQ(host_->properties().at(path), "v1");
+  EXPECT_EQ(host_->properties().at(path).value, "v1");
   EXPECT_EQ(run(name), 0);
   EXPECT_EQ(got(), "tested");
   EXPECT_EQ(run(none), 1);
@@ -483,18 +483,6 @@ TEST_F(HostCallsTest, Metrics) {
   EXPECT_EQ(run(get_histogram), 2);
   EXPECT_EQ(run(get_none), 1);
   EXPECT_EQ(counter("heddle_plugin_custom_requests", {{"plugin", "tested"}}), 8U);
-}
-
-TEST_F(HostCallsTest, ForeignFunctions) {
-  spec_.foreign_functions = {"clear_route_cache"};
-  const auto known =
-      call("proxy_call_foreign_function", {guest_.text("clear_route_cache"), 17, 0, 0, 0, 0});
-  const auto unknown =
-      call("proxy_call_foreign_function", {guest_.text("compress"), 8, 0, 0, kA, kB});
-  go();
-  EXPECT_EQ(run(known), 0);
-  EXPECT_EQ(host_->cleared_routes, 1);
-  EXPECT_EQ(run(unknown), 1);
 }
 
 TEST_F(HostCallsTest, LogAndTime) {

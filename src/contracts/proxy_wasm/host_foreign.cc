@@ -1,28 +1,85 @@
 // Foreign functions (Proxy-Wasm specification 0.2.1): what hosts offer beyond the ABI, by name,
-// behind `permissions.foreign_functions`. A new one is a function and a row.
+// behind `permissions.foreign_functions`: the built-in ones (foreign_functions.h) and those of the
+// embedding program (extension/foreign_functions.h).
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
+#include <exception>
 #include <string>
 
+#include "contracts/proxy_wasm/foreign_functions.h"
 #include "contracts/proxy_wasm/host_call.h"
 
 namespace heddle::proxy_wasm {
+
+void warn_of_function(Vm& vm, std::string_view function, std::string_view why) {
+  vm.log().write(LogLevel::kWarn, fmt::format("foreign function {}: {}", function, why),
+                 vm.request_id());
+}
+
+bool admit_size(Vm& vm, std::string_view function, std::size_t size) {
+  if (size <= vm.spec().buffer_limit) return true;
+  vm.stats().limit_hit(Limit::kBody);
+  warn_of_function(vm, function, fmt::format("{} bytes or more, above buffer_limit", size));
+  return false;
+}
+
 namespace {
 
-struct ForeignFunction {
-  std::string_view name;
-  Status (*call)(Vm& vm, std::string_view arguments, std::string& result);
-};
+const BuiltInFunction* find_built_in(std::string_view name) {
+  for (const auto table : {compression_functions(), signature_functions(), state_functions()}) {
+    const auto found = std::ranges::find(table, name, &BuiltInFunction::name);
+    if (found != table.end()) return &*found;
+  }
+  return nullptr;
+}
 
-// Envoy's: the route is chosen anew.
-Status clear_route_cache(Vm& vm, std::string_view /*arguments*/, std::string& /*result*/) {
-  if (vm.http() != nullptr) vm.http()->clear_route();
+Status status_of(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::kInvalidArgument:
+      return Status::kBadArgument;
+    case ErrorKind::kNotFound:
+      return Status::kNotFound;
+    default:
+      return Status::kInternalFailure;
+  }
+}
+
+// The program's code is not ours: what it throws must not pass through the guest's frames.
+Result<std::string> run_guarded(const extension::ForeignFunctions::Entry& entry,
+                                const extension::ForeignCall& call) {
+  try {
+    return entry.function(call);
+  } catch (const std::exception& error) {
+    return fail(ErrorKind::kInternal, error.what());
+  } catch (...) {
+    return fail(ErrorKind::kInternal, "it threw an exception");
+  }
+}
+
+Status call_registered(Vm& vm, std::string_view name,
+                       const extension::ForeignFunctions::Entry& entry, std::string_view arguments,
+                       std::string& result) {
+  auto answer = run_guarded(entry, {.plugin = vm.spec().name,
+                                    .arguments = arguments,
+                                    .reply = vm.foreign_reply(entry.id)});
+  if (!answer) {
+    warn_of_function(vm, name, answer.error().message);
+    return status_of(answer.error().kind);
+  }
+  result = std::move(*answer);
   return Status::kOk;
 }
 
-constexpr std::array kFunctions = {
-    ForeignFunction{"clear_route_cache", &clear_route_cache},
-};
+bool is_permitted_function(Vm& vm, std::string_view name) {
+  if (std::ranges::find(vm.spec().foreign_functions, name) != vm.spec().foreign_functions.end()) {
+    return true;
+  }
+  vm.warn_once(
+      "the plugin calls a foreign function that permissions.foreign_functions does not list");
+  return false;
+}
 
 // Either out parameter may be null when the guest does not want the result.
 Status call_foreign_function(Vm& vm, GuestPtr name, GuestSize name_size, GuestPtr arguments,
@@ -34,17 +91,17 @@ Status call_foreign_function(Vm& vm, GuestPtr name, GuestSize name_size, GuestPt
       !memory.view(size_out, sizeof(GuestSize))) {
     return Status::kInvalidMemoryAccess;
   }
-  const auto found = std::ranges::find(kFunctions, *text, &ForeignFunction::name);
-  if (found == kFunctions.end()) return Status::kNotFound;
-  const auto& permitted = vm.spec().foreign_functions;
-  if (std::ranges::find(permitted, found->name) == permitted.end()) {
-    vm.warn_once(
-        "the plugin calls a foreign function that permissions.foreign_functions does not list");
-    return Status::kNotFound;
-  }
+  const BuiltInFunction* built_in = find_built_in(*text);
+  const extension::ForeignFunctions* registered = vm.version().services.foreign_functions;
+  const auto* entry =
+      built_in == nullptr && registered != nullptr ? registered->find(*text) : nullptr;
+  if (built_in == nullptr && entry == nullptr) return Status::kNotFound;
+  if (!is_permitted_function(vm, *text)) return Status::kNotFound;
   std::string& result = vm.scratch();
   result.clear();
-  const Status status = found->call(vm, *input, result);
+  const Status status = built_in != nullptr
+                            ? built_in->call(vm, *input, result)
+                            : call_registered(vm, *text, *entry, *input, result);
   if (status != Status::kOk || data_out == 0 || size_out == 0) return status;
   return vm.give(result, data_out, size_out);
 }

@@ -63,6 +63,7 @@ constexpr std::array kSignatures = {
     Signature{"proxy_on_grpc_receive", 3, false},
     Signature{"proxy_on_grpc_receive_trailing_metadata", 3, false},
     Signature{"proxy_on_grpc_close", 3, false},
+    Signature{"proxy_on_foreign_function", 3, false},
 };
 
 FunctionType type_of(const Signature& signature, std::size_t fewer) {

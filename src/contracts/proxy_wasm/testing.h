@@ -177,7 +177,7 @@ class FakeHost final : public extension::FilterHost {
   }
   void reset_stream() override { ++resets; }
   void clear_route() override { ++cleared_routes; }
-  std::map<std::string, std::string, std::less<>>& properties() override { return properties_; }
+  extension::Properties& properties() override { return properties_; }
 
   extension::ExchangeInfo& mutable_info() { return info_; }
 
@@ -200,7 +200,7 @@ class FakeHost final : public extension::FilterHost {
   http::ConnectionInfo connection_;
   extension::ExchangeInfo info_;
   Arena arena_;
-  std::map<std::string, std::string, std::less<>> properties_;
+  extension::Properties properties_;
 
  public:
   http::HeaderMap request{arena_};
@@ -275,7 +275,9 @@ class ProxyWasmTest : public testing::Test {
                                                             .shared_data = shared_data_,
                                                             .shared_queues = shared_queues_,
                                                             .plugin_metrics = plugin_metrics_,
-                                                            .upstreams = &upstreams_});
+                                                            .upstreams = &upstreams_,
+                                                            .foreign_functions =
+                                                                &foreign_functions_});
     contract_ = std::make_unique<Contract>(*services_);
     spec_.name = "tested";
     spec_.memory_limit = std::size_t{16} << 20U;
@@ -285,6 +287,8 @@ class ProxyWasmTest : public testing::Test {
     spec_.log_line_bytes = 4096;
     spec_.host_calls = 10000;
     spec_.outbound_calls = 2;
+    spec_.foreign_functions = {"clear_route_cache", "compress",   "declare_property",
+                               "set_envoy_filter_state", "sign", "uncompress", "verify_signature"};
   }
   void TearDown() override {
     vm_.reset();
@@ -382,6 +386,7 @@ class ProxyWasmTest : public testing::Test {
   services::SharedQueues shared_queues_;
   services::PluginMetrics plugin_metrics_{metrics_};
   FakeUpstreams upstreams_;
+  extension::ForeignFunctions foreign_functions_;
   std::unique_ptr<net::Worker> worker_;
   std::unique_ptr<FakeHost> host_;
   std::unique_ptr<Dependencies> services_;

@@ -20,6 +20,7 @@
 #include "contracts/proxy_wasm/callbacks.h"
 #include "contracts/proxy_wasm/context.h"
 #include "contracts/proxy_wasm/version.h"
+#include "extension/foreign_functions.h"
 #include "net/timer.h"
 #include "sandbox/instance.h"
 #include "services/plugin_metrics.h"
@@ -141,6 +142,14 @@ class Vm final : public sandbox::WasiHost, public std::enable_shared_from_this<V
   std::weak_ptr<services::QueueListener> queue_listener();
   void on_queue_ready(std::uint32_t queue);
 
+  // The way back for a foreign function that this VM calls; holds the VM weakly.
+  std::shared_ptr<extension::ForeignReply> foreign_reply(std::uint32_t function);
+  void on_foreign_function(std::uint32_t function, std::string arguments);
+  // Of the foreign function that is calling back; null at any other time.
+  const std::string* foreign_arguments() const {
+    return foreign_arguments_ ? &*foreign_arguments_ : nullptr;
+  }
+
   // Metrics that the guest defined, by id; ids count from 0 in order of definition.
   Result<std::uint32_t> define_metric(services::PluginMetricType type, std::string_view name);
   const services::PluginMetric* metric(std::uint32_t id) const {
@@ -148,7 +157,9 @@ class Vm final : public sandbox::WasiHost, public std::enable_shared_from_this<V
   }
 
   // set_property on the root context.
-  std::map<std::string, std::string, std::less<>>& root_properties() { return root_properties_; }
+  extension::Properties& root_properties() { return root_properties_; }
+  // Declared by the plugin (declare_property): whether it is read-only, by raw path.
+  std::map<std::string, bool, std::less<>>& declared_properties() { return declared_properties_; }
   std::string& scratch() { return scratch_; }
 
   // Once for each VM: something that this version of Heddle does not have.
@@ -233,10 +244,12 @@ class Vm final : public sandbox::WasiHost, public std::enable_shared_from_this<V
   std::optional<extension::CallResponse> response_;
   CallStatus call_status_;
   std::shared_ptr<services::QueueListener> queue_listener_;
+  std::optional<std::string> foreign_arguments_;
 
   std::vector<std::shared_ptr<const services::PluginMetric>> metrics_;
   std::map<std::string, std::uint32_t, std::less<>> metric_ids_;
-  std::map<std::string, std::string, std::less<>> root_properties_;
+  extension::Properties root_properties_;
+  std::map<std::string, bool, std::less<>> declared_properties_;
   std::string scratch_;
 };
 

@@ -1,5 +1,5 @@
 // What reaches a VM's root context beside the streams: ticks, answers to its HTTP calls, items of
-// its queues.
+// its queues, foreign functions that complete later.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -29,6 +29,25 @@ class Bell final : public services::QueueListener {
  private:
   net::Worker& worker_;
   std::weak_ptr<Vm> vm_;
+};
+
+// What a foreign function keeps; it may be used, and destroyed, on any thread.
+class Reply final : public extension::ForeignReply {
+ public:
+  Reply(net::Worker* worker, std::weak_ptr<Vm> vm, std::uint32_t function)
+      : worker_(worker), vm_(std::move(vm)), function_(function) {}
+
+  void send(std::string bytes) override {
+    if (worker_ == nullptr) return;  // a canary hears nothing
+    worker_->post([vm = vm_, function = function_, bytes = std::move(bytes)]() mutable {
+      if (const auto alive = vm.lock()) alive->on_foreign_function(function, std::move(bytes));
+    });
+  }
+
+ private:
+  net::Worker* worker_;
+  std::weak_ptr<Vm> vm_;
+  std::uint32_t function_;
 };
 
 std::uint32_t count_of(const http::HeadPtr& head) {
@@ -119,6 +138,19 @@ std::weak_ptr<services::QueueListener> Vm::queue_listener() {
 void Vm::on_queue_ready(std::uint32_t queue) {
   if (failed_ || !callbacks_.queue_ready) return;
   call(Callback::kQueueReady, root_, callbacks_.queue_ready, root_.id, queue);
+}
+
+std::shared_ptr<extension::ForeignReply> Vm::foreign_reply(std::uint32_t function) {
+  return std::make_shared<Reply>(worker_, weak_from_this(), function);
+}
+
+void Vm::on_foreign_function(std::uint32_t function, std::string arguments) {
+  if (failed_ || !callbacks_.foreign_function) return;
+  const auto self = shared_from_this();
+  const auto size = static_cast<std::uint32_t>(arguments.size());
+  foreign_arguments_ = std::move(arguments);
+  call(Callback::kForeignFunction, root_, callbacks_.foreign_function, root_.id, function, size);
+  foreign_arguments_.reset();
 }
 
 }  // namespace heddle::proxy_wasm
