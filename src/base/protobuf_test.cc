@@ -27,7 +27,8 @@ TEST(Protobuf, WhatIsWrittenIsRead) {
 }
 
 TEST(Protobuf, FixedNumbers) {
-  Reader reader("\x09\x01\x00\x00\x00\x00\x00\x00\x80\x15\x02\x00\x00\x00"s);
+  const std::string bytes = "\x09\x01\x00\x00\x00\x00\x00\x00\x80\x15\x02\x00\x00\x00"s;
+  Reader reader(bytes);
   EXPECT_EQ(reader.next()->number_value, 0x8000000000000001U);
   const auto second = reader.next();
   EXPECT_EQ(second->number, 2U);
