@@ -44,9 +44,13 @@ void H1Connection::on_write_ready() {
 
 void H1Connection::flush() {
   if (closed_) return;
-  if (can_write_ && !out_.empty() && !write_waiting_) {
-    write_out();
-    if (closed_) return;
+  if (can_write_ && !write_waiting_) {
+    fill_output();
+    while (!out_.empty() && !write_waiting_) {
+      write_out();
+      if (closed_) return;
+      if (out_.empty()) fill_output();
+    }
   }
   if (can_write_ && out_.empty()) {
     output_.release();

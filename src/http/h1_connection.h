@@ -43,6 +43,7 @@ class H1Connection : public net::TcpStream::Observer, public net::Worker::Flusha
   virtual bool wants_input() const = 0;
   virtual bool expects_bulk() const = 0;  // a long body is arriving: larger blocks pay
   virtual void on_input_moved() = 0;      // the unread bytes have another address
+  virtual void fill_output() {}           // appends what waits to be sent to out_
   virtual void on_flushed() = 0;          // everything written is with the kernel
   virtual void on_write_failed(int error) = 0;
   virtual Buffer* sent_sink() { return nullptr; }  // where what was sent is kept

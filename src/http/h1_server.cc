@@ -1,6 +1,5 @@
 #include "http/h1_server.h"
 
-#include <atomic>
 #include <utility>
 
 namespace heddle::http {
@@ -13,23 +12,12 @@ using namespace std::chrono_literals;
 constexpr std::size_t kMaxDrain = std::size_t{64} * 1024;
 constexpr std::chrono::seconds kLingerTime{2};
 
-std::uint64_t next_connection_id() {
-  static std::atomic<std::uint64_t> last{0};
-  return last.fetch_add(1, std::memory_order_relaxed) + 1;
-}
-
 }  // namespace
 
 H1ServerConnection::H1ServerConnection(ServerContext& context, net::Fd fd,
                                        const net::SocketAddress& remote)
     : H1Connection(context.worker), context_(context) {
-  const net::SocketAddress local = net::local_address(fd.get());
-  info_ = {.id = next_connection_id(),
-           .remote_address = remote.to_string(),
-           .remote_ip = remote.ip(),
-           .local_address = local.to_string(),
-           .remote_port = remote.port(),
-           .local_port = local.port()};
+  info_ = describe_connection(fd, remote);
   high_watermark_ = context.limits.high_watermark;
   send_timeout_ = context.limits.send_timeout;
   stream_.adopt(std::move(fd));

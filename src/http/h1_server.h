@@ -4,49 +4,22 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "http/h1_connection.h"
-#include "http/server.h"
+#include "http/server_context.h"
 
 namespace heddle::http {
 
-class H1ServerConnection;
-
-// What the connections of one listener share.
-struct ServerContext {
-  ServerContext(net::Worker& worker_in, const ServerLimits& limits_in, ServerHandler& handler_in,
-                metrics::Registry& registry);
-
-  void add(std::unique_ptr<H1ServerConnection> connection);
-  void remove(H1ServerConnection& connection);  // destroys it at the end of the scope
-  void count(Reject reject);
-
-  net::Worker& worker;
-  ServerLimits limits;
-  HeadLimits head_limits;
-  ServerHandler& handler;
-  std::vector<std::unique_ptr<H1ServerConnection>> connections;
-  bool draining = false;
-  std::shared_ptr<metrics::Counter> connections_total;
-  std::shared_ptr<metrics::Gauge> connections_active;
-  std::shared_ptr<metrics::Counter> connection_limit_hits;
-  std::shared_ptr<metrics::Counter> send_timeout_hits;
-  std::vector<std::shared_ptr<metrics::Counter>> rejects;  // by Reject
-};
-
-class H1ServerConnection final : public H1Connection, public Sender {
+class H1ServerConnection final : public H1Connection, public ServerConnection, public Sender {
  public:
   H1ServerConnection(ServerContext& context, net::Fd fd, const net::SocketAddress& remote);
   ~H1ServerConnection() override;
 
   void start();
-  void drain();  // closes after the exchange in flight
-  void abort();
-  std::size_t slot = 0;  // in ServerContext::connections
+  void drain() override;
+  void abort() override;
 
   void send_informational(const HeaderMap& headers) override;
   void send_head(const HeaderMap& headers, bool end) override;

@@ -1,4 +1,3 @@
-#include <array>
 #include <utility>
 
 #include "http/h1_server.h"
@@ -8,9 +7,6 @@
 
 namespace heddle::http {
 namespace {
-
-constexpr std::string_view kLimitHits = "heddle_http_limit_hits_total";
-constexpr std::string_view kLimitHitsHelp = "How often a limit of HTTP connections was hit";
 
 class ListenerImpl final : public Listener, net::Acceptor::Observer {
  public:
@@ -31,10 +27,10 @@ class ListenerImpl final : public Listener, net::Acceptor::Observer {
 
   void drain() override {
     context_.draining = true;
-    for_each([](H1ServerConnection& connection) { connection.drain(); });
+    for_each([](ServerConnection& connection) { connection.drain(); });
   }
   void abort() override {
-    for_each([](H1ServerConnection& connection) { connection.abort(); });
+    for_each([](ServerConnection& connection) { connection.abort(); });
   }
 
   void on_accept(net::Fd fd, const net::SocketAddress& remote) override {
@@ -63,48 +59,6 @@ class ListenerImpl final : public Listener, net::Acceptor::Observer {
 };
 
 }  // namespace
-
-ServerContext::ServerContext(net::Worker& worker_in, const ServerLimits& limits_in,
-                             ServerHandler& handler_in, metrics::Registry& registry)
-    : worker(worker_in),
-      limits(limits_in),
-      head_limits{limits_in.max_head_bytes, limits_in.max_headers, limits_in.max_target_bytes},
-      handler(handler_in),
-      connections_total(
-          registry.counter("heddle_downstream_connections_total", "Connections accepted", {})),
-      connections_active(
-          registry.gauge("heddle_downstream_connections_active", "Connections open", {})),
-      connection_limit_hits(
-          registry.counter(kLimitHits, kLimitHitsHelp, {{"limit", "max_connections"}})),
-      send_timeout_hits(registry.counter(kLimitHits, kLimitHitsHelp, {{"limit", "send_timeout"}})) {
-  for (std::size_t i = 0; i < kRejectCount; ++i) {
-    const auto reject = static_cast<Reject>(i);
-    const std::string name(info(reject).name);
-    rejects.push_back(is_limit(reject)
-                          ? registry.counter(kLimitHits, kLimitHitsHelp, {{"limit", name}})
-                          : registry.counter("heddle_http_bad_requests_total", "Requests refused",
-                                             {{"reason", name}}));
-  }
-}
-
-void ServerContext::add(std::unique_ptr<H1ServerConnection> connection) {
-  connection->slot = connections.size();
-  connections.push_back(std::move(connection));
-}
-
-void ServerContext::remove(H1ServerConnection& connection) {
-  std::unique_ptr<H1ServerConnection> gone = std::move(connections[connection.slot]);
-  if (&connection != connections.back().get() && connection.slot + 1 < connections.size()) {
-    connections.back()->slot = connection.slot;
-    connections[connection.slot] = std::move(connections.back());
-  }
-  connections.pop_back();
-  worker.defer([gone = std::move(gone)] {});
-}
-
-void ServerContext::count(Reject reject) {
-  rejects[static_cast<std::size_t>(reject)]->add();
-}
 
 Result<std::unique_ptr<Listener>> Listener::create(net::Worker& worker, const std::string& address,
                                                    const ServerLimits& limits,

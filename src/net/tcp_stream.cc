@@ -168,6 +168,12 @@ void TcpStream::adopt(Fd fd) {
   if (!error) impl_->fd = fd.release();
 }
 
+void TcpStream::take_over(TcpStream& other) {
+  std::swap(impl_, other.impl_);
+  std::swap(impl_->observer, other.impl_->observer);
+  other.close();
+}
+
 void TcpStream::connect(const SocketAddress& address) {
   close();
   Impl& impl = *impl_;

@@ -39,6 +39,9 @@ class TcpStream {
   TcpStream& operator=(const TcpStream&) = delete;
 
   void adopt(Fd fd);  // an accepted socket
+  // Takes over the connection of `other`, which is closed after it; neither may read or wait. How a
+  // connection is handed to the code of another protocol.
+  void take_over(TcpStream& other);
   // Starts connecting; on_connect tells the result. An earlier attempt is given up.
   void connect(const SocketAddress& address);
 

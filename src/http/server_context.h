@@ -1,0 +1,54 @@
+// What the connections of one listener share, whatever they speak. Private to this folder.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "http/h1_parser.h"
+#include "http/server.h"
+#include "net/socket.h"
+
+namespace heddle::http {
+
+// A connection as its listener sees it. Removes itself from the context when it closes.
+class ServerConnection {
+ public:
+  virtual ~ServerConnection() = default;
+  ServerConnection(const ServerConnection&) = delete;
+  ServerConnection& operator=(const ServerConnection&) = delete;
+
+  virtual void drain() = 0;  // closes after the exchanges in flight
+  virtual void abort() = 0;
+  std::size_t slot = 0;  // in ServerContext::connections
+
+ protected:
+  ServerConnection() = default;
+};
+
+struct ServerContext {
+  ServerContext(net::Worker& worker_in, const ServerLimits& limits_in, ServerHandler& handler_in,
+                metrics::Registry& registry);
+
+  void add(std::unique_ptr<ServerConnection> connection);
+  void remove(ServerConnection& connection);  // destroys it at the end of the scope
+  void count(Reject reject);
+
+  net::Worker& worker;
+  ServerLimits limits;
+  HeadLimits head_limits;
+  ServerHandler& handler;
+  std::vector<std::unique_ptr<ServerConnection>> connections;
+  bool draining = false;
+  std::shared_ptr<metrics::Counter> connections_total;
+  std::shared_ptr<metrics::Gauge> connections_active;
+  std::shared_ptr<metrics::Counter> connection_limit_hits;
+  std::shared_ptr<metrics::Counter> send_timeout_hits;
+  std::vector<std::shared_ptr<metrics::Counter>> rejects;  // by Reject
+};
+
+// The facts of an accepted socket, with a new id.
+ConnectionInfo describe_connection(const net::Fd& fd, const net::SocketAddress& remote);
+
+}  // namespace heddle::http
