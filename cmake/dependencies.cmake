@@ -15,8 +15,6 @@ target_include_directories(heddle_wasmtime SYSTEM INTERFACE "${HEDDLE_WASMTIME_D
 target_link_libraries(heddle_wasmtime INTERFACE
   "${HEDDLE_WASMTIME_DIR}/libheddle_wasmtime.a" Threads::Threads dl m)
 
-# Boost.Asio on epoll, without deprecated names. Boost.JSON is compiled once, in src/base/boost_json.cc.
+# Boost.JSON is compiled once, in src/base/boost_json.cc.
 add_library(heddle_boost INTERFACE)
 target_link_libraries(heddle_boost INTERFACE Boost::boost Threads::Threads)
-target_compile_definitions(heddle_boost INTERFACE
-  BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_NO_TS_EXECUTORS BOOST_ASIO_SEPARATE_COMPILATION)

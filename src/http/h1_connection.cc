@@ -61,11 +61,7 @@ void H1Connection::flush() {
     process();
     if (closed_) return;
   }
-  if (!stream_.reading() && can_write_ && wants_input()) worker_.queue_turn(*this);
-}
-
-void H1Connection::on_turn() {
-  if (!closed_) start_read();
+  start_read();
 }
 
 void H1Connection::write_out() {

@@ -29,7 +29,6 @@ class H1Connection : public net::TcpStream::Observer, public net::Worker::Flusha
   void on_read(std::size_t count) final;
   void on_read_end(int error) final;
   void on_write_ready() final;
-  void on_turn() final;
   void flush() final;
 
  protected:

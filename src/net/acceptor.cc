@@ -2,83 +2,98 @@
 
 #include <sys/socket.h>
 
-#include <boost/asio/basic_socket_acceptor.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <cerrno>
+#include <chrono>
+#include <system_error>
 #include <utility>
 
+#include "net/event_loop.h"
+#include "net/timer.h"
+#include "net/timer_queue.h"
 #include "net/worker.h"
 
 namespace heddle::net {
-namespace asio = boost::asio;
-using asio::ip::tcp;
-using boost::system::error_code;
+namespace {
 
-struct Acceptor::Impl {
-  // How many connections one event accepts, so that a flood of them does not starve the others.
-  static constexpr int kBatch = 64;
+// How many connections one event accepts, so that a flood of them does not starve the others.
+constexpr int kBatch = 64;
+constexpr std::chrono::milliseconds kRetry{100};
 
-  Impl(Worker& worker_in, Observer& observer_in)
-      : worker(worker_in), observer(&observer_in), socket(worker_in.io().get_executor()) {}
+}  // namespace
 
+struct Acceptor::Impl final : EventLoop::Watcher {
+  Impl(Worker& worker_in, Fd listening, Observer& observer_in)
+      : worker(worker_in), observer(observer_in), fd(std::move(listening)) {}
+  ~Impl() { close(); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  void on_events(std::uint32_t) override {
+    const Worker::Scope scope(worker);
+    accept_queued(kBatch);
+  }
   void accept_queued(int limit);
+  void watch() {
+    // Level-triggered: what a batch leaves comes with the next turn of the loop.
+    watched = worker.loop().add(fd.get(), EPOLLIN, *this) == 0;
+  }
+  void unwatch() {
+    if (std::exchange(watched, false)) worker.loop().remove(fd.get(), *this);
+  }
+  void pause(int error);
+  void close() {
+    retry.cancel();
+    unwatch();
+    fd = Fd();
+  }
 
   Worker& worker;
-  Observer* observer;
-  asio::basic_socket_acceptor<tcp, asio::io_context::executor_type> socket;
-  int fd = -1;
+  Observer& observer;
+  Fd fd;
+  bool watched = false;
+  Timer retry;
 };
 
+// Out of descriptors or memory: the connection stays in the queue, and asking again at once would
+// only burn the processor.
+void Acceptor::Impl::pause(int error) {
+  worker.log().warn("connections cannot be accepted now; retrying",
+                    {{"error", std::generic_category().message(error)},
+                     {"remedy", "raise the limit of open files (ulimit -n)"}});
+  unwatch();
+  retry.arm(worker.timers(), kRetry, [this] { watch(); });
+}
+
 void Acceptor::Impl::accept_queued(int limit) {
-  for (int i = 0; (limit == 0 || i < limit) && fd >= 0; ++i) {
+  for (int i = 0; (limit == 0 || i < limit) && fd; ++i) {
     sockaddr_storage remote{};
     socklen_t size = sizeof remote;
-    Fd accepted(
-        ::accept4(fd, reinterpret_cast<sockaddr*>(&remote), &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    Fd accepted(::accept4(fd.get(), reinterpret_cast<sockaddr*>(&remote), &size,
+                          SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!accepted) {
       if (errno == ECONNABORTED || errno == EINTR) continue;
-      if (errno != EAGAIN) {
-        worker.log().warn("a connection cannot be accepted", {{"errno", errno}});
-      }
+      if (errno != EAGAIN) pause(errno);
       return;
     }
     set_nodelay(accepted.get());
-    observer->on_accept(std::move(accepted),
-                        SocketAddress(reinterpret_cast<const sockaddr*>(&remote), size));
+    observer.on_accept(std::move(accepted),
+                       SocketAddress(reinterpret_cast<const sockaddr*>(&remote), size));
   }
 }
 
 Acceptor::Acceptor(Worker& worker, Fd listening, Observer& observer)
-    : impl_(std::make_shared<Impl>(worker, observer)) {
-  const SocketAddress local = local_address(listening.get());
-  error_code error;
-  impl_->socket.assign(local.family() == AF_INET6 ? tcp::v6() : tcp::v4(), listening.get(), error);
-  if (!error) impl_->fd = listening.release();
-}
+    : impl_(std::make_unique<Impl>(worker, std::move(listening), observer)) {}
 
-Acceptor::~Acceptor() {
-  impl_->observer = nullptr;
-  impl_->fd = -1;
-  error_code ignored;
-  impl_->socket.close(ignored);
-}
+Acceptor::~Acceptor() = default;
 
 void Acceptor::start() {
-  impl_->socket.async_wait(tcp::acceptor::wait_read, [this, impl = impl_](const error_code& error) {
-    if (error || impl->observer == nullptr || impl->fd < 0) return;
-    const Worker::Scope scope(impl->worker);
-    impl->accept_queued(Impl::kBatch);
-    if (impl->observer != nullptr && impl->fd >= 0) start();
-  });
+  impl_->watch();
 }
 
 void Acceptor::stop() {
-  if (impl_->fd < 0) return;
+  if (!impl_->fd) return;
   impl_->accept_queued(0);
-  impl_->fd = -1;
-  error_code ignored;
-  impl_->socket.close(ignored);
+  impl_->close();
 }
 
 }  // namespace heddle::net

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <future>
 #include <memory>
 #include <string>
@@ -13,6 +14,7 @@
 #include "net/acceptor.h"
 #include "net/address.h"
 #include "net/blocking_pool.h"
+#include "net/event_loop.h"
 #include "net/resolver.h"
 #include "net/socket.h"
 #include "net/tcp_stream.h"
@@ -241,6 +243,93 @@ TEST_F(WorkerTest, StreamsConnectReadWriteAndHalfClose) {
     acceptor.reset();
     echo.reset();
   });
+}
+
+// Reads what a plain socket sent before the worker looked for the first time.
+class LateReader final : public TcpStream::Observer {
+ public:
+  LateReader(Worker& worker, Fd fd) : stream_(worker, *this) { stream_.adopt(std::move(fd)); }
+  void start() { stream_.read(buffer_, sizeof buffer_); }
+  void on_connect(int) override {}
+  void on_write_ready() override {}
+  void on_read(std::size_t count) override {
+    got_.append(buffer_, count);
+    start();
+  }
+  void on_read_end(int error) override { done_.set_value(got_ + "/" + std::to_string(error)); }
+  std::string wait() { return done_.get_future().get(); }
+
+ private:
+  TcpStream stream_;
+  char buffer_[64];
+  std::string got_;
+  std::promise<std::string> done_;
+};
+
+TEST_F(WorkerTest, AnEndThatCameTogetherWithTheLastBytesIsSeen) {
+  int pair[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+  ASSERT_EQ(::write(pair[1], "last words", 10), 10);
+  ::close(pair[1]);
+  std::unique_ptr<LateReader> reader;
+  on_worker([&] {
+    reader = std::make_unique<LateReader>(worker, Fd(pair[0]));
+    reader->start();
+  });
+  EXPECT_EQ(reader->wait(), "last words/0");
+  on_worker([&] { reader.reset(); });
+}
+
+TEST_F(WorkerTest, MoreThanOneReadOfBytesComesInPieces) {
+  int pair[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+  const std::string long_text(1000, 'x');
+  ASSERT_EQ(::write(pair[1], long_text.data(), long_text.size()), 1000);
+  std::unique_ptr<LateReader> reader;
+  on_worker([&] { reader = std::make_unique<LateReader>(worker, Fd(pair[0])); });
+  on_worker([&] { reader->start(); });  // the event came before anybody read
+  ::close(pair[1]);
+  EXPECT_EQ(reader->wait(), long_text + "/0");
+  on_worker([&] { reader.reset(); });
+}
+
+class CountingWatcher final : public EventLoop::Watcher {
+ public:
+  explicit CountingWatcher(std::function<void()> action) : action_(std::move(action)) {}
+  void on_events(std::uint32_t) override {
+    ++events;
+    action_();
+  }
+  int events = 0;
+
+ private:
+  std::function<void()> action_;
+};
+
+TEST_F(WorkerTest, ARemovedWatcherHearsNothingOfTheBatchThatIsUnderWay) {
+  int one[2];
+  int two[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, one), 0);
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, two), 0);
+  std::unique_ptr<CountingWatcher> first;
+  std::unique_ptr<CountingWatcher> second;
+  on_worker([&] {
+    const auto remove_both = [&] {
+      worker.loop().remove(one[0], *first);
+      worker.loop().remove(two[0], *second);
+    };
+    first = std::make_unique<CountingWatcher>(remove_both);
+    second = std::make_unique<CountingWatcher>(remove_both);
+    ASSERT_EQ(::write(one[1], "x", 1), 1);
+    ASSERT_EQ(::write(two[1], "x", 1), 1);
+    ASSERT_EQ(worker.loop().add(one[0], EPOLLIN, *first), 0);
+    ASSERT_EQ(worker.loop().add(two[0], EPOLLIN, *second), 0);
+  });
+  int heard = 0;
+  while (heard == 0) on_worker([&] { heard = first->events + second->events; });
+  on_worker([&] { heard = first->events + second->events; });
+  EXPECT_EQ(heard, 1);
+  for (const int fd : {one[0], one[1], two[0], two[1]}) ::close(fd);
 }
 
 }  // namespace

@@ -4,168 +4,139 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <array>
-#include <boost/asio/basic_stream_socket.hpp>
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <cerrno>
-#include <new>
 #include <utility>
 
+#include "net/event_loop.h"
 #include "net/worker.h"
 
 namespace heddle::net {
-namespace asio = boost::asio;
-using asio::ip::tcp;
-using boost::system::error_code;
-using Executor = asio::io_context::executor_type;
-
 namespace {
 
-// Memory for one operation under way: Asio's frames live in the stream, so that an operation
-// allocates nothing.
-struct OperationSlot {
-  static constexpr std::size_t kSize = 256;
-  alignas(std::max_align_t) std::array<std::byte, kSize> bytes;
-  bool used = false;
-};
-
-template <typename T>
-struct SlotAllocator {
-  using value_type = T;
-  explicit SlotAllocator(OperationSlot& slot_in) : slot(&slot_in) {}
-  template <typename U>
-  SlotAllocator(const SlotAllocator<U>& other)
-      : slot(other.slot) {}  // NOLINT: rebinding is implicit
-
-  T* allocate(std::size_t count) {
-    if (!slot->used && count * sizeof(T) <= OperationSlot::kSize) {
-      slot->used = true;
-      return reinterpret_cast<T*>(slot->bytes.data());
-    }
-    return static_cast<T*>(::operator new(count * sizeof(T)));
-  }
-  void deallocate(T* memory, std::size_t) {
-    if (reinterpret_cast<std::byte*>(memory) == slot->bytes.data()) {
-      slot->used = false;
-    } else {
-      ::operator delete(memory);
-    }
-  }
-  template <typename U>
-  bool operator==(const SlotAllocator<U>& other) const {
-    return slot == other.slot;
-  }
-  OperationSlot* slot;
-};
-
-int to_errno(const error_code& error) {
-  if (!error) return 0;
-  return error.category() == boost::system::system_category() ? error.value() : ECONNRESET;
-}
+constexpr std::uint32_t kStreamEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 
 }  // namespace
 
-struct TcpStream::Impl {
-  enum class Operation : std::uint8_t { kRead, kWrite };
+struct TcpStream::Impl final : EventLoop::Watcher {
+  // Keeps the stream's memory while its observer is called, which may destroy the stream.
+  class Hold {
+   public:
+    explicit Hold(Impl& impl) : impl_(impl) { ++impl_.references; }
+    ~Hold() { impl_.unref(); }
+    Hold(const Hold&) = delete;
+    Hold& operator=(const Hold&) = delete;
 
-  // A reference to the stream that Asio carries; the last one deletes.
-  template <Operation kind>
-  struct Handler {
-    using allocator_type = SlotAllocator<std::byte>;
-    explicit Handler(Impl& target) : impl(&target), generation(target.generation) {
-      ++impl->references;
-    }
-    Handler(Handler&& other) noexcept
-        : impl(std::exchange(other.impl, nullptr)), generation(other.generation) {}
-    Handler(const Handler&) = delete;
-    Handler& operator=(const Handler&) = delete;
-    Handler& operator=(Handler&&) = delete;
-    ~Handler() {
-      if (impl != nullptr) impl->unref();
-    }
-    allocator_type get_allocator() const noexcept {
-      return allocator_type(kind == Operation::kRead ? impl->read_slot : impl->write_slot);
-    }
-    void operator()(const error_code& error, std::size_t count) {
-      if (generation == impl->generation) impl->read_done(error, count);
-    }
-    void operator()(const error_code& error) {
-      if (generation == impl->generation) impl->write_done(error);
-    }
-    Impl* impl;
-    unsigned generation;
+   private:
+    Impl& impl_;
   };
 
-  Impl(Worker& worker_in, Observer& observer_in)
-      : worker(worker_in), observer(&observer_in), socket(worker_in.io().get_executor()) {}
+  Impl(Worker& worker_in, Observer& observer_in) : worker(worker_in), observer(observer_in) {}
 
+  void on_events(std::uint32_t events) override;
+  void on_ready() override;
   void unref() {
-    if (--references == 0) delete this;  // NOLINT: shared with Asio's operations, counted above
+    if (--references == 0) delete this;  // NOLINT: shared with the Holds, counted above
   }
-  void read_done(const error_code& error, std::size_t count);
-  void write_done(const error_code& error);
-  void connect_done(int error);
+  void receive();
+  void connected(int error);
+  int watch(int descriptor);
 
   Worker& worker;
-  Observer* observer;  // null: closed, nobody listens
-  asio::basic_stream_socket<tcp, Executor> socket;
+  Observer& observer;
   int references = 1;
   int fd = -1;
-  unsigned generation =
-      0;  // grows with every close: what was waited for before is not news any more
+  unsigned generation = 0;  // grows with every close
+  char* data = nullptr;     // where a read puts its bytes
+  std::size_t size = 0;
   bool reading = false;
-  bool waiting = false;  // for writability
+  bool waiting = false;   // for writability
+  bool full = false;      // the kernel took less than it was given, and no room came since
+  bool readable = false;  // a read would find something
+  bool ending = false;    // the peer finished or broke off: every read finds something
   bool connecting = false;
-  OperationSlot read_slot;
-  OperationSlot write_slot;
+  int connect_result = -1;  // errno of an attempt that ended at once; -1: none
 };
 
-void TcpStream::Impl::read_done(const error_code& error, std::size_t count) {
-  reading = false;
-  if (observer == nullptr) return;
+void TcpStream::Impl::on_events(std::uint32_t events) {
+  const Hold hold(*this);
   const Worker::Scope scope(worker);
-  if (!error) {
-    observer->on_read(count);
-  } else {
-    observer->on_read_end(error == asio::error::eof ? 0 : to_errno(error));
-  }
-}
-
-void TcpStream::Impl::write_done(const error_code& error) {
-  if (std::exchange(connecting, false)) {
-    int code = to_errno(error);
-    socklen_t size = sizeof code;
-    if (code == 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &size) != 0) code = errno;
-    connect_done(code);
+  constexpr std::uint32_t kBroken = EPOLLERR | EPOLLHUP;
+  if (connecting) {
+    if ((events & (EPOLLOUT | kBroken)) == 0) return;
+    int error = 0;
+    socklen_t length = sizeof error;
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = errno;
+    readable = (events & EPOLLIN) != 0;
+    ending = (events & (EPOLLRDHUP | kBroken)) != 0;
+    connected(error);
     return;
   }
-  waiting = false;
-  if (observer == nullptr) return;
-  const Worker::Scope scope(worker);
-  observer->on_write_ready();  // an error shows in the next send
+  const unsigned before = generation;
+  if ((events & (EPOLLIN | EPOLLRDHUP | kBroken)) != 0) {
+    readable = true;
+    if ((events & (EPOLLRDHUP | kBroken)) != 0) ending = true;
+    if (reading) receive();
+  }
+  if (generation == before && (events & (EPOLLOUT | kBroken)) != 0) {
+    full = false;
+    if (std::exchange(waiting, false))
+      observer.on_write_ready();  // an error shows in the next send
+  }
 }
 
-void TcpStream::Impl::connect_done(int error) {
-  if (observer == nullptr) return;
+void TcpStream::Impl::on_ready() {
+  const Hold hold(*this);
   const Worker::Scope scope(worker);
-  observer->on_connect(error);
+  if (connect_result >= 0) {
+    connected(std::exchange(connect_result, -1));
+    return;
+  }
+  const unsigned before = generation;
+  if (reading && readable) receive();
+  if (generation == before && !full && std::exchange(waiting, false)) observer.on_write_ready();
+}
+
+void TcpStream::Impl::receive() {
+  ssize_t count = 0;
+  do {
+    // The raw call: the C library's is a cancellation point, which costs in a process with threads.
+    count = ::syscall(SYS_recvfrom, fd, data, size, MSG_DONTWAIT, nullptr, nullptr);
+  } while (count < 0 && errno == EINTR);
+  if (count < 0 && errno == EAGAIN) {
+    readable = false;
+    return;
+  }
+  const int error = count < 0 ? errno : 0;
+  reading = false;
+  if (count <= 0) {
+    observer.on_read_end(error);
+    return;
+  }
+  // A short read emptied the socket; whatever comes from now on is an event. The end of the stream
+  // that came together with these bytes is not, so that one is remembered.
+  if (static_cast<std::size_t>(count) < size && !ending) readable = false;
+  observer.on_read(static_cast<std::size_t>(count));
+}
+
+void TcpStream::Impl::connected(int error) {
+  connecting = false;
+  observer.on_connect(error);
+}
+
+int TcpStream::Impl::watch(int descriptor) {
+  fd = descriptor;
+  return worker.loop().add(fd, kStreamEvents, *this);
 }
 
 TcpStream::TcpStream(Worker& worker, Observer& observer) : impl_(new Impl(worker, observer)) {}
 
 TcpStream::~TcpStream() {
   close();
-  impl_->observer = nullptr;
   impl_->unref();
 }
 
 void TcpStream::adopt(Fd fd) {
-  const SocketAddress local = local_address(fd.get());
-  error_code error;
-  impl_->socket.assign(local.family() == AF_INET6 ? tcp::v6() : tcp::v4(), fd.get(), error);
-  if (!error) impl_->fd = fd.release();
+  if (impl_->watch(fd.release()) != 0) close();
 }
 
 void TcpStream::take_over(TcpStream& other) {
@@ -181,23 +152,17 @@ void TcpStream::connect(const SocketAddress& address) {
   int result = fd ? 0 : errno;
   if (fd) {
     set_nodelay(fd.get());
-    error_code error;
-    impl.socket.assign(address.family() == AF_INET6 ? tcp::v6() : tcp::v4(), fd.get(), error);
-    result = to_errno(error);
-    if (!error) {
-      impl.fd = fd.release();
-      if (::connect(impl.fd, address.data(), address.size()) != 0) result = errno;
-    }
+    if (::connect(fd.get(), address.data(), address.size()) != 0) result = errno;
   }
-  Impl::Handler<Impl::Operation::kWrite> handler(impl);
-  if (result == EINPROGRESS) {
-    impl.connecting = true;
-    impl.socket.async_wait(tcp::socket::wait_write, std::move(handler));
-    return;
+  if (result == 0 || result == EINPROGRESS) {
+    // Only now: a socket that is neither connected nor connecting reports that it hung up.
+    const int failure = impl.watch(fd.release());
+    impl.connecting = result == EINPROGRESS && failure == 0;
+    if (impl.connecting) return;
+    if (failure != 0) result = failure;
   }
-  impl.worker.post([handler = std::move(handler), result] {
-    if (handler.generation == handler.impl->generation) handler.impl->connect_done(result);
-  });
+  impl.connect_result = result;
+  impl.worker.loop().run_ready(impl);
 }
 
 int TcpStream::fd() const {
@@ -208,10 +173,12 @@ bool TcpStream::reading() const {
 }
 
 void TcpStream::read(char* data, std::size_t size) {
-  if (impl_->fd < 0 || impl_->reading) return;
-  impl_->reading = true;
-  impl_->socket.async_read_some(asio::mutable_buffer(data, size),
-                                Impl::Handler<Impl::Operation::kRead>(*impl_));
+  Impl& impl = *impl_;
+  if (impl.fd < 0 || impl.reading) return;
+  impl.reading = true;
+  impl.data = data;
+  impl.size = size;
+  if (impl.readable) impl.worker.loop().run_ready(impl);
 }
 
 ssize_t TcpStream::send(std::span<const iovec> parts) {
@@ -220,17 +187,24 @@ ssize_t TcpStream::send(std::span<const iovec> parts) {
   message.msg_iov = const_cast<iovec*>(parts.data());  // NOLINT: sendmsg does not write to it
   message.msg_iovlen = parts.size();
   for (;;) {
-    // The raw call: the C library's is a cancellation point, which costs in a process with threads.
+    // The raw call, as for reading.
     const ssize_t sent = ::syscall(SYS_sendmsg, impl_->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent >= 0) return sent;
+    if (sent >= 0) {
+      std::size_t wanted = 0;
+      for (const iovec& part : parts) wanted += part.iov_len;
+      impl_->full = static_cast<std::size_t>(sent) < wanted;
+      return sent;
+    }
+    if (errno == EAGAIN) impl_->full = true;
     if (errno != EINTR) return -errno;
   }
 }
 
 void TcpStream::wait_writable() {
-  if (impl_->fd < 0 || impl_->waiting) return;
-  impl_->waiting = true;
-  impl_->socket.async_wait(tcp::socket::wait_write, Impl::Handler<Impl::Operation::kWrite>(*impl_));
+  Impl& impl = *impl_;
+  if (impl.fd < 0) return;
+  impl.waiting = true;
+  if (!impl.full) impl.worker.loop().run_ready(impl);
 }
 
 bool TcpStream::is_stale() const {
@@ -245,12 +219,13 @@ void TcpStream::shutdown_send() {
 }
 
 void TcpStream::close() {
-  ++impl_->generation;
-  impl_->connecting = impl_->waiting = impl_->reading = false;
-  if (impl_->fd < 0) return;
-  impl_->fd = -1;
-  error_code ignored;
-  impl_->socket.close(ignored);
+  Impl& impl = *impl_;
+  ++impl.generation;
+  impl.connecting = impl.waiting = impl.full = false;
+  impl.reading = impl.readable = impl.ending = false;
+  impl.connect_result = -1;
+  impl.worker.loop().remove(impl.fd, impl);
+  if (impl.fd >= 0) ::close(std::exchange(impl.fd, -1));
 }
 
 void TcpStream::abort() {

@@ -54,7 +54,7 @@ class TcpStream {
   bool reading() const;
 
   ssize_t send(std::span<const iovec> parts);  // bytes taken, or -errno (-EAGAIN: wait_writable())
-  void wait_writable();
+  void wait_writable();                        // after a send() that took less than it was given
 
   // Whether the peer closed or sent something that nobody expects (MSG_PEEK): such a connection is
   // not used again.

@@ -1,5 +1,5 @@
 // Coarse timers: idle, head, body, route and tick timeouts. Setting and cancelling one is a few
-// list operations; a worker has one Asio timer for all of them. Resolution is
+// list operations; the event loop waits for the next of them. Resolution is
 // TimerQueue::kResolution; a timer never fires early.
 #pragma once
 

@@ -3,48 +3,38 @@
 #include <pthread.h>
 
 #include <algorithm>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <chrono>
 #include <exception>
 #include <string>
 #include <utility>
 
 #include "base/metrics.h"
+#include "net/event_loop.h"
 #include "net/timer_queue.h"
 
 namespace heddle::net {
-namespace asio = boost::asio;
-
 namespace {
 thread_local Worker* t_current = nullptr;
 }  // namespace
 
-struct Worker::Impl final : TimerQueue::Host {
+struct Worker::Impl final : TimerQueue::Host, EventLoop::Host {
   explicit Impl(Worker& owner) : worker(owner) {}
 
   Nanoseconds precise_now() const override { return monotonic_now(); }
   Nanoseconds event_now() const override {
     return worker.depth_ > 0 ? worker.now_ : monotonic_now();
   }
-  void wake_at(Nanoseconds when) override {
-    timer.expires_at(std::chrono::steady_clock::time_point(std::chrono::nanoseconds(when)));
-    timer.async_wait([this](const boost::system::error_code& error) {
-      if (error) return;  // replaced by an earlier one
-      const Scope scope(worker);
-      worker.timers_->fire();
-    });
+  void wake_at(Nanoseconds when) override { loop.set_timer(when); }
+  void on_timer() override {
+    const Scope scope(worker);
+    worker.timers_->fire();
+  }
+  void run_task(std::move_only_function<void()>& task) override {
+    const Scope scope(worker);
+    task();
   }
 
   Worker& worker;
-  asio::io_context io{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE_IO};
-  asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
-  asio::basic_waitable_timer<std::chrono::steady_clock,
-                             asio::wait_traits<std::chrono::steady_clock>,
-                             asio::io_context::executor_type>
-      timer{io};
+  EventLoop loop{*this};
 };
 
 Worker::Worker(std::size_t index, Log& log)
@@ -58,8 +48,8 @@ Worker::~Worker() {
   join();
 }
 
-asio::io_context& Worker::io() {
-  return impl_->io;
+EventLoop& Worker::loop() {
+  return impl_->loop;
 }
 
 void Worker::start() {
@@ -69,7 +59,7 @@ void Worker::start() {
 }
 
 void Worker::stop() {
-  impl_->io.stop();
+  impl_->loop.stop();
 }
 
 void Worker::join() {
@@ -81,7 +71,7 @@ void Worker::run() {
   metrics::set_thread_shard(index_ + 1);
   for (;;) {
     try {
-      impl_->io.run();
+      impl_->loop.run();
       break;
     } catch (const std::exception& failure) {
       log_.error("an exception reached the worker's loop; this is a defect",
@@ -92,10 +82,7 @@ void Worker::run() {
 }
 
 void Worker::post(std::move_only_function<void()> task) {
-  asio::post(impl_->io, [this, task = std::move(task)]() mutable {
-    const Scope scope(*this);
-    task();
-  });
+  impl_->loop.post(std::move(task));
 }
 
 void Worker::defer(std::move_only_function<void()> task) {
@@ -110,31 +97,7 @@ void Worker::queue_flush(Flushable& flushable) {
   if (depth_ == 0) post([] {});
 }
 
-void Worker::queue_turn(Flushable& flushable) {
-  if (flushable.turn_queued_) return;
-  flushable.turn_queued_ = true;
-  turn_.push_back(&flushable);
-  if (turn_.size() == 1) post([this] { run_turn(); });
-}
-
-void Worker::run_turn() {
-  turn_now_.swap(turn_);
-  // NOLINTNEXTLINE(modernize-loop-convert): entries change while it runs
-  for (std::size_t i = 0; i < turn_now_.size(); ++i) {
-    Flushable* flushable = turn_now_[i];
-    if (flushable == nullptr) continue;
-    turn_now_[i] = nullptr;
-    flushable->turn_queued_ = false;
-    flushable->on_turn();
-  }
-  turn_now_.clear();
-}
-
 void Worker::forget_flush(Flushable& flushable) {
-  if (std::exchange(flushable.turn_queued_, false)) {
-    std::ranges::replace(turn_, &flushable, nullptr);
-    std::ranges::replace(turn_now_, &flushable, nullptr);
-  }
   if (!flushable.flush_queued_) return;
   flushable.flush_queued_ = false;
   for (Flushable*& entry : flush_) {

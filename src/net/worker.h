@@ -1,4 +1,4 @@
-// A worker: one thread, one single-threaded io_context, its timers and its deferred work.
+// A worker: one thread, one event loop, its timers and its deferred work.
 // Everything on the request path belongs to exactly one worker and is touched by its thread only.
 #pragma once
 
@@ -11,13 +11,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-namespace boost::asio {
-class io_context;
-}
-
 namespace heddle::net {
 
-class Timer;
+class EventLoop;
 class TimerQueue;
 
 class Worker {
@@ -28,7 +24,7 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   std::size_t index() const { return index_; }
-  boost::asio::io_context& io();
+  EventLoop& loop();
   Log& log() { return log_; }
 
   // Starts the thread (named heddle-worker-N); it runs until stop().
@@ -66,8 +62,6 @@ class Worker {
   class Flushable {
    public:
     virtual void flush() = 0;
-    // Called in the next turn of the loop after queue_turn().
-    virtual void on_turn() {}
 
    protected:
     ~Flushable() = default;
@@ -75,14 +69,9 @@ class Worker {
    private:
     friend class Worker;
     bool flush_queued_ = false;
-    bool turn_queued_ = false;
   };
   void queue_flush(Flushable& flushable);
-  // Calls on_turn() when every event that the loop already has was handled. A connection reads
-  // again then: often its peer has answered meanwhile, and the read succeeds at once instead of
-  // failing first and waiting.
-  void queue_turn(Flushable& flushable);
-  void forget_flush(Flushable& flushable);  // before it is destroyed; of both
+  void forget_flush(Flushable& flushable);  // before it is destroyed
 
   // Monotonic time read once per event.
   Nanoseconds now() const { return now_; }
@@ -101,10 +90,7 @@ class Worker {
   std::unique_ptr<Impl> impl_;
   std::unique_ptr<TimerQueue> timers_;
   std::vector<std::move_only_function<void()>> deferred_;
-  void run_turn();
   std::vector<Flushable*> flush_;  // null: forgotten
-  std::vector<Flushable*> turn_;   // null: forgotten
-  std::vector<Flushable*> turn_now_;
   int depth_ = 0;
   Nanoseconds now_ = 0;
   std::thread thread_;
