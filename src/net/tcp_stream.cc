@@ -30,7 +30,7 @@ struct TcpStream::Impl final : EventLoop::Watcher {
     Impl& impl_;
   };
 
-  Impl(Worker& worker_in, Observer& observer_in) : worker(worker_in), observer(observer_in) {}
+  Impl(Worker& worker_in, Observer& observer_in) : worker(worker_in), observer(&observer_in) {}
 
   void on_events(std::uint32_t events) override;
   void on_ready() override;
@@ -42,7 +42,7 @@ struct TcpStream::Impl final : EventLoop::Watcher {
   int watch(int descriptor);
 
   Worker& worker;
-  Observer& observer;
+  Observer* observer;  // take_over() changes it
   int references = 1;
   int fd = -1;
   unsigned generation = 0;  // grows with every close
@@ -80,7 +80,7 @@ void TcpStream::Impl::on_events(std::uint32_t events) {
   if (generation == before && (events & (EPOLLOUT | kBroken)) != 0) {
     full = false;
     if (std::exchange(waiting, false))
-      observer.on_write_ready();  // an error shows in the next send
+      observer->on_write_ready();  // an error shows in the next send
   }
 }
 
@@ -93,7 +93,7 @@ void TcpStream::Impl::on_ready() {
   }
   const unsigned before = generation;
   if (reading && readable) receive();
-  if (generation == before && !full && std::exchange(waiting, false)) observer.on_write_ready();
+  if (generation == before && !full && std::exchange(waiting, false)) observer->on_write_ready();
 }
 
 void TcpStream::Impl::receive() {
@@ -109,18 +109,18 @@ void TcpStream::Impl::receive() {
   const int error = count < 0 ? errno : 0;
   reading = false;
   if (count <= 0) {
-    observer.on_read_end(error);
+    observer->on_read_end(error);
     return;
   }
   // A short read emptied the socket; whatever comes from now on is an event. The end of the stream
   // that came together with these bytes is not, so that one is remembered.
   if (static_cast<std::size_t>(count) < size && !ending) readable = false;
-  observer.on_read(static_cast<std::size_t>(count));
+  observer->on_read(static_cast<std::size_t>(count));
 }
 
 void TcpStream::Impl::connected(int error) {
   connecting = false;
-  observer.on_connect(error);
+  observer->on_connect(error);
 }
 
 int TcpStream::Impl::watch(int descriptor) {
