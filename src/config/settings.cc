@@ -27,14 +27,19 @@ constexpr std::array<std::string_view, 2> kBuiltins = {"", "echo"};
 constexpr std::array<std::string_view, 2> kKinds = {"", "proxy_wasm"};
 constexpr std::array<std::string_view, 4> kLaterKinds = {"route", "json_rpc", "message_hook",
                                                          "native_hook"};
-constexpr std::array<std::string_view, 8> kPhases = {"all",
-                                                     "on_request_headers",
-                                                     "on_request_body",
-                                                     "on_request_trailers",
-                                                     "on_response_headers",
-                                                     "on_response_body",
-                                                     "on_response_trailers",
-                                                     "on_log"};
+constexpr std::array<std::string_view, 13> kPhases = {"all",
+                                                      "on_request_headers",
+                                                      "on_request_body",
+                                                      "on_request_trailers",
+                                                      "on_response_headers",
+                                                      "on_response_body",
+                                                      "on_response_trailers",
+                                                      "on_new_connection",
+                                                      "on_downstream_data",
+                                                      "on_upstream_data",
+                                                      "on_downstream_connection_close",
+                                                      "on_upstream_connection_close",
+                                                      "on_log"};
 constexpr std::array<std::string_view, 3> kOnFailure = {"closed", "open", "reload"};
 constexpr std::array<std::string_view, 2> kEncodings = {"typed", "strings"};
 constexpr std::array<std::string_view, 2> kStrategies = {"cranelift", "pulley"};

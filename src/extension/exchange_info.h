@@ -1,8 +1,10 @@
-// What is known of an HTTP exchange besides its messages: for plugin properties, the access log,
-// metrics and X- headers. Filled in as the exchange goes on; fields keep their defaults until then.
+// What is known of an HTTP exchange besides its messages, or of a proxied TCP connection: for
+// plugin properties, the access log, metrics and X- headers. Filled in as it goes on; fields keep
+// their defaults until then.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 
@@ -34,5 +36,12 @@ struct ExchangeInfo {
   std::uint64_t response_body_bytes = 0;
   std::uint64_t response_total_bytes = 0;  // with the head, as sent
 };
+
+// Values that filters of one exchange leave for each other (Proxy-Wasm set_property), by raw path.
+struct Property {
+  std::string value;
+  bool read_only = false;  // set once and for all (Proxy-Wasm declare_property)
+};
+using Properties = std::map<std::string, Property, std::less<>>;
 
 }  // namespace heddle::extension

@@ -26,13 +26,6 @@ class Worker;
 
 namespace heddle::extension {
 
-// Values that filters of one exchange leave for each other (Proxy-Wasm set_property), by raw path.
-struct Property {
-  std::string value;
-  bool read_only = false;  // set once and for all (Proxy-Wasm declare_property)
-};
-using Properties = std::map<std::string, Property, std::less<>>;
-
 // What becomes of the headers, and of the body behind them.
 enum class HeadersAction : std::uint8_t {
   kContinue,

@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "extension/http_filter.h"
+#include "extension/network_filter.h"
 
 namespace heddle::sandbox {
 class Module;
@@ -83,6 +84,7 @@ class LoadedPlugin {
   virtual void stop(net::Worker& worker) = 0;
   // Null for contracts that fill another extension point.
   virtual std::shared_ptr<HttpFilterFactory> http_filter() = 0;
+  virtual std::shared_ptr<NetworkFilterFactory> network_filter() { return nullptr; }
   virtual PluginStats stats() const = 0;
 };
 

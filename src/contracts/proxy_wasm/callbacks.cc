@@ -24,6 +24,11 @@ constexpr std::array<std::string_view, kCallbackCount> kExportNames = {
     "proxy_on_response_headers",
     "proxy_on_response_body",
     "proxy_on_response_trailers",
+    "proxy_on_new_connection",
+    "proxy_on_downstream_data",
+    "proxy_on_upstream_data",
+    "proxy_on_downstream_connection_close",
+    "proxy_on_upstream_connection_close",
     "proxy_on_done",
     "proxy_on_log",
     "proxy_on_delete",
@@ -89,8 +94,12 @@ Result<void> Callbacks::bind(sandbox::Instance& instance) {
                      one(Callback::kRequestTrailers, request_trailers) &&
                      one(Callback::kResponseBody, response_body) &&
                      one(Callback::kResponseTrailers, response_trailers) &&
-                     one(Callback::kDone, done) && one(Callback::kLog, log) &&
-                     one(Callback::kDelete, del);
+                     one(Callback::kNewConnection, new_connection) &&
+                     one(Callback::kDownstreamData, downstream_data) &&
+                     one(Callback::kUpstreamData, upstream_data) &&
+                     one(Callback::kDownstreamClose, downstream_close) &&
+                     one(Callback::kUpstreamClose, upstream_close) && one(Callback::kDone, done) &&
+                     one(Callback::kLog, log) && one(Callback::kDelete, del);
   if (!bound) return std::unexpected(std::move(error));
   return {};
 }

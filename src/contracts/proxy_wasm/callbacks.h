@@ -33,6 +33,11 @@ enum class Callback : std::uint8_t {
   kResponseHeaders,
   kResponseBody,
   kResponseTrailers,
+  kNewConnection,
+  kDownstreamData,
+  kUpstreamData,
+  kDownstreamClose,
+  kUpstreamClose,
   kDone,
   kLog,
   kDelete,
@@ -79,6 +84,12 @@ struct Callbacks {
   Function<std::uint32_t(Id, std::uint32_t)> response_headers_0_1;
   Function<std::uint32_t(Id, std::uint32_t, std::uint32_t)> response_body;
   Function<std::uint32_t(Id, std::uint32_t)> response_trailers;
+
+  Function<std::uint32_t(Id)> new_connection;
+  Function<std::uint32_t(Id, std::uint32_t, std::uint32_t)> downstream_data;
+  Function<std::uint32_t(Id, std::uint32_t, std::uint32_t)> upstream_data;
+  Function<void(Id, std::uint32_t)> downstream_close;
+  Function<void(Id, std::uint32_t)> upstream_close;
 
   Function<std::uint32_t(Id)> done;
   Function<void(Id)> log;

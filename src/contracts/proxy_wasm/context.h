@@ -1,13 +1,15 @@
-// What a host call acts on: the root context of a VM, or the stream context of one exchange (later
-// also of a connection).
+// What a host call acts on: the root context of a VM, or the stream context of one exchange or one
+// TCP connection.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "extension/http_filter.h"
+#include "extension/network_filter.h"
 
 namespace heddle::proxy_wasm {
 
@@ -17,12 +19,30 @@ class Context {
   Context(const Context&) = delete;
   Context& operator=(const Context&) = delete;
 
-  std::uint32_t id = 0;                   // in its VM; 0 until the guest knows of it
-  extension::FilterHost* http = nullptr;  // null: the root context
-  bool replied = false;          // send_local_response was called within the running callback
-  std::array<bool, 2> paused{};  // request, response: held back by what a callback returned
+  std::uint32_t id = 0;  // in its VM; 0 until the guest knows of it
+  // Both null: the root context.
+  extension::FilterHost* http = nullptr;
+  extension::NetworkFilterHost* network = nullptr;
+  bool replied = false;  // send_local_response was called within the running callback
+  // Request and response, or downstream and upstream: held back by what a callback returned.
+  std::array<bool, 2> paused{};
   std::size_t header_bytes = 0;  // that the guest wrote into header maps
   Context* next = nullptr;       // in the VM's table
+
+  // Of the exchange or the connection; null on the root context.
+  const extension::ExchangeInfo* info() const {
+    if (http != nullptr) return &http->info();
+    return network != nullptr ? &network->info() : nullptr;
+  }
+  std::string_view request_id() const {
+    const extension::ExchangeInfo* known = info();
+    return known != nullptr ? known->request_id : std::string_view();
+  }
+  // Values set by plugins; null on the root context.
+  extension::Properties* properties() const {
+    if (http != nullptr) return &http->properties();
+    return network != nullptr ? &network->properties() : nullptr;
+  }
 
   // The VM trapped, outside of a callback of this context or within; it is not called again.
   virtual void on_vm_failed() = 0;

@@ -26,6 +26,10 @@ std::optional<View> readable(Vm& vm, BufferType type) {
       return vm.http() != nullptr ? view_of(vm.http()->request_body()) : std::nullopt;
     case BufferType::kResponseBody:
       return vm.http() != nullptr ? view_of(vm.http()->response_body()) : std::nullopt;
+    case BufferType::kDownstreamData:
+      return vm.network() != nullptr ? view_of(vm.network()->downstream_data()) : std::nullopt;
+    case BufferType::kUpstreamData:
+      return vm.network() != nullptr ? view_of(vm.network()->upstream_data()) : std::nullopt;
     case BufferType::kHttpCallResponseBody:
       return vm.call_response() != nullptr ? view_of(&vm.call_response()->body) : std::nullopt;
     case BufferType::kForeignArguments:
@@ -79,6 +83,16 @@ bool fits(Vm& vm, std::size_t size) {
   return false;
 }
 
+http::Buffer* writable(Vm& vm, BufferType type) {
+  extension::FilterHost* http = vm.http();
+  if (http != nullptr && type == BufferType::kRequestBody) return http->request_body();
+  if (http != nullptr && type == BufferType::kResponseBody) return http->response_body();
+  extension::NetworkFilterHost* network = vm.network();
+  if (network != nullptr && type == BufferType::kDownstreamData) return network->downstream_data();
+  if (network != nullptr && type == BufferType::kUpstreamData) return network->upstream_data();
+  return nullptr;
+}
+
 // start 0, size 0 prepends; start past the end appends; anything else replaces [start, start +
 // size), cut to the body.
 Status set_bytes(Vm& vm, std::uint32_t type, std::uint32_t start, std::uint32_t size, GuestPtr data,
@@ -86,12 +100,7 @@ Status set_bytes(Vm& vm, std::uint32_t type, std::uint32_t start, std::uint32_t 
   if (type > kMaxBufferType) return Status::kBadArgument;
   const auto bytes = vm.instance().memory().view(data, length);
   if (!bytes) return Status::kInvalidMemoryAccess;
-  extension::FilterHost* http = vm.http();
-  http::Buffer* body = nullptr;
-  if (http != nullptr && static_cast<BufferType>(type) == BufferType::kRequestBody)
-    body = http->request_body();
-  if (http != nullptr && static_cast<BufferType>(type) == BufferType::kResponseBody)
-    body = http->response_body();
+  http::Buffer* body = writable(vm, static_cast<BufferType>(type));
   if (body == nullptr) return Status::kBadArgument;
   const std::size_t from = std::min<std::size_t>(start, body->size());
   const std::size_t count = std::min<std::size_t>(size, body->size() - from);

@@ -16,8 +16,10 @@ Status get_property(Vm& vm, GuestPtr path, GuestSize path_size, GuestPtr data_ou
   if (!bytes) return Status::kInvalidMemoryAccess;
   const PropertyPath parsed(*bytes);
   std::string_view value;
-  const Status status =
-      read_attribute({.spec = vm.spec(), .http = vm.http()}, parsed, vm.scratch(), value);
+  const Status status = read_attribute({.spec = vm.spec(),
+                                        .http = vm.http(),
+                                        .info = vm.has_context() ? vm.context().info() : nullptr},
+                                       parsed, vm.scratch(), value);
   if (status == Status::kOk) return vm.give(value, data_out, size_out);
   const extension::Property* set = find_property(vm, parsed.raw);
   return set != nullptr ? vm.give(set->value, data_out, size_out) : status;

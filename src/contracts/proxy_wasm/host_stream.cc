@@ -14,9 +14,24 @@ namespace {
 
 constexpr std::int32_t kMaxGrpcStatus = 16;
 
+// Envoy cannot go on with upstream data that was held back; here both directions can.
+void continue_connection(Vm& vm, extension::NetworkFilterHost& network, StreamType stream) {
+  if (stream == StreamType::kDownstream) {
+    vm.context().paused[0] = false;
+    network.continue_downstream();
+  } else if (stream == StreamType::kUpstream) {
+    vm.context().paused[1] = false;
+    network.continue_upstream();
+  }
+}
+
 Status continue_stream(Vm& vm, std::uint32_t type) {
   if (type > static_cast<std::uint32_t>(StreamType::kUpstream)) return Status::kBadArgument;
   const auto stream = static_cast<StreamType>(type);
+  if (vm.network() != nullptr) {
+    continue_connection(vm, *vm.network(), stream);
+    return Status::kOk;
+  }
   if (stream == StreamType::kUpstream) return Status::kBadArgument;  // it cannot be held back
   extension::FilterHost* http = vm.http();
   if (http == nullptr || stream == StreamType::kDownstream) return Status::kOk;
@@ -39,6 +54,8 @@ Status continue_response(Vm& vm) {
 Status close_stream(Vm& vm, std::uint32_t type) {
   if (type > static_cast<std::uint32_t>(StreamType::kUpstream)) return Status::kBadArgument;
   if (vm.http() != nullptr) vm.http()->reset_stream();
+  const bool connection = type >= static_cast<std::uint32_t>(StreamType::kDownstream);
+  if (vm.network() != nullptr && connection) vm.network()->close();
   return Status::kOk;
 }
 
@@ -102,7 +119,7 @@ Status set_effective_context(Vm& vm, std::uint32_t id) {
 // Only the root context of a plugin on its way out waits for it; elsewhere it has no effect, and
 // the Rust SDK accepts nothing but OK.
 Status done(Vm& vm) {
-  if (vm.http() == nullptr) vm.proxy_done();
+  if (vm.http() == nullptr && vm.network() == nullptr) vm.proxy_done();
   return Status::kOk;
 }
 

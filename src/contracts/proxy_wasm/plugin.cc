@@ -82,13 +82,19 @@ void WorkerVm::dismantle(bool wait) {
   if (auto vm = std::exchange(vm_, nullptr)) vm->dismantle(wait);
 }
 
-extension::FilterInterest interest_of(const ModuleTraits& traits,
-                                      const std::vector<std::string>& phases) {
+namespace {
+auto wants_of(const ModuleTraits& traits, const std::vector<std::string>& phases) {
   const bool all = phases.empty() || std::ranges::find(phases, "all") != phases.end();
-  const auto wants = [&](Callback callback) {
+  return [&traits, &phases, all](Callback callback) {
     return traits.callbacks[static_cast<std::size_t>(callback)] &&
            (all || std::ranges::find(phases, short_name(callback)) != phases.end());
   };
+}
+}  // namespace
+
+extension::FilterInterest interest_of(const ModuleTraits& traits,
+                                      const std::vector<std::string>& phases) {
+  const auto wants = wants_of(traits, phases);
   return {.request_headers = wants(Callback::kRequestHeaders),
           .request_data = wants(Callback::kRequestBody),
           .request_trailers = wants(Callback::kRequestTrailers),
@@ -98,9 +104,21 @@ extension::FilterInterest interest_of(const ModuleTraits& traits,
           .log = wants(Callback::kLog)};
 }
 
+NetworkInterest network_interest_of(const ModuleTraits& traits,
+                                    const std::vector<std::string>& phases) {
+  const auto wants = wants_of(traits, phases);
+  return {.new_connection = wants(Callback::kNewConnection),
+          .downstream_data = wants(Callback::kDownstreamData),
+          .upstream_data = wants(Callback::kUpstreamData),
+          .downstream_close = wants(Callback::kDownstreamClose),
+          .upstream_close = wants(Callback::kUpstreamClose),
+          .log = wants(Callback::kLog)};
+}
+
 Plugin::Plugin(std::shared_ptr<Version> version)
     : version_(std::move(version)),
-      interest_(interest_of(version_->traits, version_->spec.phases)) {
+      interest_(interest_of(version_->traits, version_->spec.phases)),
+      network_interest_(network_interest_of(version_->traits, version_->spec.phases)) {
   wants_anything_ = interest_.request_headers || interest_.request_data ||
                     interest_.request_trailers || interest_.response_headers ||
                     interest_.response_data || interest_.response_trailers || interest_.log;
@@ -146,6 +164,18 @@ std::unique_ptr<extension::HttpFilter> Plugin::create(extension::FilterHost& hos
   auto vm = at(host.worker()).acquire();
   if (vm == nullptr && version_->spec.on_failure == FailurePolicy::kOpen) return nullptr;
   return std::make_unique<HttpContext>(*version_, std::move(vm), host);
+}
+
+std::shared_ptr<extension::NetworkFilterFactory> Plugin::network_filter() {
+  return shared_from_this();
+}
+
+std::unique_ptr<extension::NetworkFilter> Plugin::create_network(
+    extension::NetworkFilterHost& host) {
+  if (!network_interest_.any()) return nullptr;
+  auto vm = at(host.worker()).acquire();
+  if (vm == nullptr && version_->spec.on_failure == FailurePolicy::kOpen) return nullptr;
+  return std::make_unique<NetworkContext>(*version_, std::move(vm), host, network_interest_);
 }
 
 }  // namespace heddle::proxy_wasm

@@ -1,5 +1,5 @@
-// A loaded version of a plugin (LoadedPlugin), and where its filters come from (HttpFilterFactory):
-// a VM on each worker, replaced when it fails.
+// A loaded version of a plugin (LoadedPlugin), and where its filters come from (HttpFilterFactory,
+// NetworkFilterFactory): a VM on each worker, replaced when it fails.
 #pragma once
 
 #include <array>
@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "contracts/proxy_wasm/network_context.h"
 #include "contracts/proxy_wasm/version.h"
 #include "contracts/proxy_wasm/vm.h"
 #include "extension/plugin_contract.h"
@@ -48,6 +49,7 @@ class WorkerVm final : public Vm::Owner {
 
 class Plugin final : public extension::LoadedPlugin,
                      public extension::HttpFilterFactory,
+                     public extension::NetworkFilterFactory,
                      public std::enable_shared_from_this<Plugin> {
  public:
   explicit Plugin(std::shared_ptr<Version> version);
@@ -59,12 +61,15 @@ class Plugin final : public extension::LoadedPlugin,
   Result<void> start(net::Worker& worker) override;
   void stop(net::Worker& worker) override;
   std::shared_ptr<extension::HttpFilterFactory> http_filter() override;
+  std::shared_ptr<extension::NetworkFilterFactory> network_filter() override;
   extension::PluginStats stats() const override { return version_->stats.snapshot(); }
 
   const std::string& name() const override { return version_->spec.name; }
   extension::FilterInterest interest() const override { return interest_; }
   std::size_t buffer_limit() const override { return version_->spec.buffer_limit; }
   std::unique_ptr<extension::HttpFilter> create(extension::FilterHost& host) override;
+  std::unique_ptr<extension::NetworkFilter> create_network(
+      extension::NetworkFilterHost& host) override;
 
  private:
   struct Place {
@@ -75,6 +80,7 @@ class Plugin final : public extension::LoadedPlugin,
 
   std::shared_ptr<Version> version_;
   extension::FilterInterest interest_;
+  NetworkInterest network_interest_;
   bool wants_anything_ = false;
   // By index of the worker; each is touched by its worker only, and by the destructor, which has
   // the last reference.
@@ -84,5 +90,7 @@ class Plugin final : public extension::LoadedPlugin,
 // The callbacks that the module exports and the phases let run.
 extension::FilterInterest interest_of(const ModuleTraits& traits,
                                       const std::vector<std::string>& phases);
+NetworkInterest network_interest_of(const ModuleTraits& traits,
+                                    const std::vector<std::string>& phases);
 
 }  // namespace heddle::proxy_wasm

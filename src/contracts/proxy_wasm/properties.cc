@@ -26,7 +26,7 @@ class Value {
       : source_(source), path_(path), scratch_(scratch), strings_(source.spec.string_properties) {}
 
   FilterHost& http() const { return *source_.http; }
-  const ExchangeInfo& info() const { return source_.http->info(); }
+  const ExchangeInfo& info() const { return *source_.info; }
   const extension::PluginSpec& spec() const { return source_.spec; }
 
   void text(std::string_view text) {
@@ -300,7 +300,7 @@ void read(const PropertySource& source, const PropertyPath& path, Value& out) {
   if (path.count == 1) {
     if (const Attribute* found = find(kPluginAttributes, first)) return found->read(out);
   }
-  if (source.http == nullptr) return;
+  if (source.info == nullptr) return;
   if (path.count == 1) {
     if (const Attribute* found = find(kStreamAttributes, first)) return found->read(out);
     if (std::ranges::find(kGroups, first, &Group::name) != kGroups.end()) out.message();
@@ -308,9 +308,10 @@ void read(const PropertySource& source, const PropertyPath& path, Value& out) {
   }
   const auto group = std::ranges::find(kGroups, first, &Group::name);
   if (group == kGroups.end()) return;
+  if (source.http == nullptr && (first == "request" || first == "response")) return;
   const bool needs_connection =
       first == "source" || first == "destination" || first == "connection";
-  if (needs_connection && source.http->info().connection == nullptr) return;
+  if (needs_connection && source.info->connection == nullptr) return;
   if (const Attribute* found = find(group->attributes, path.segment(1))) found->read(out);
 }
 

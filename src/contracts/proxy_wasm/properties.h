@@ -28,10 +28,12 @@ struct PropertyPath {
   }
 };
 
-// Where properties come from. `http` is null on the root context.
+// Where properties come from. `http` is null on the root context and for TCP connections, `info` on
+// the root context.
 struct PropertySource {
   const extension::PluginSpec& spec;
   extension::FilterHost* http = nullptr;
+  const extension::ExchangeInfo* info = nullptr;
 };
 
 // kOk: `value` views the result, in `scratch` or in what lives as long as the exchange. kNotFound;

@@ -53,8 +53,9 @@ class PropertiesTest : public ProxyWasmTest {
         std::string scratch;
         std::string_view value;
         const std::string path = dotted(row.name);
-        const Status status = read_attribute({.spec = spec_, .http = host_.get()},
-                                             PropertyPath(path), scratch, value);
+        const Status status =
+            read_attribute({.spec = spec_, .http = host_.get(), .info = &host_->info()},
+                           PropertyPath(path), scratch, value);
         EXPECT_EQ(static_cast<int>(status), static_cast<int>(row.status)) << row.name;
         EXPECT_EQ(value, strings && !row.text.empty() ? row.text : row.typed) << row.name;
       }

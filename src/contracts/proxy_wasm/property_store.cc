@@ -31,7 +31,8 @@ const Property* find(const Properties& properties, std::string_view path) {
 }  // namespace
 
 Status store_property(Vm& vm, std::string_view path, std::string_view value) {
-  Properties& properties = vm.http() != nullptr ? vm.http()->properties() : vm.root_properties();
+  Properties* of_stream = vm.has_context() ? vm.context().properties() : nullptr;
+  Properties& properties = of_stream != nullptr ? *of_stream : vm.root_properties();
   const auto found = properties.find(path);
   if (found != properties.end() && found->second.read_only) {
     vm.log().write(LogLevel::kWarn, "the plugin set a property that was declared read-only",
@@ -53,7 +54,9 @@ Status store_property(Vm& vm, std::string_view path, std::string_view value) {
 
 const Property* find_property(Vm& vm, std::string_view path) {
   const Property* found = nullptr;
-  if (vm.http() != nullptr) found = find(vm.http()->properties(), path);
+  if (const Properties* set = vm.has_context() ? vm.context().properties() : nullptr) {
+    found = find(*set, path);
+  }
   return found != nullptr ? found : find(vm.root_properties(), path);
 }
 

@@ -29,8 +29,10 @@ bool Vm::open(Context& context) {
   return call(Callback::kContextCreate, context, callbacks_.context_create, context.id, root_.id);
 }
 
-void Vm::close(Context& context) {
+void Vm::close(Context& context, bool with_log) {
   if (!failed_ && callbacks_.done) call(Callback::kDone, context, callbacks_.done, context.id);
+  if (with_log && !failed_ && callbacks_.log)
+    call(Callback::kLog, context, callbacks_.log, context.id);
   if (!failed_ && callbacks_.del) call(Callback::kDelete, context, callbacks_.del, context.id);
   contexts_.remove(context);
 }
@@ -58,11 +60,9 @@ void Vm::account(Callback callback) {
 
 void Vm::fail(const sandbox::Trap& trap, Context& context) {
   failed_ = true;
-  const std::string_view request =
-      context.http != nullptr ? context.http->info().request_id : std::string_view();
   // Known SDKs abort in the root context's on_done: nothing depends on it any more, so it is no
   // error.
-  log().trap(dismantling_ ? LogLevel::kInfo : LogLevel::kError, trap, request);
+  log().trap(dismantling_ ? LogLevel::kInfo : LogLevel::kError, trap, context.request_id());
   if (!dismantling_) stats().trap(trap, trap_text(trap));
   tick_timer_.cancel();
   calls_.clear();
@@ -72,8 +72,7 @@ void Vm::fail(const sandbox::Trap& trap, Context& context) {
 }
 
 std::string_view Vm::request_id() {
-  extension::FilterHost* host = http();
-  return host != nullptr ? host->info().request_id : std::string_view();
+  return current_ != nullptr ? context().request_id() : std::string_view();
 }
 
 bool Vm::set_effective_context(std::uint32_t id) {

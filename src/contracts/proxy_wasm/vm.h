@@ -63,8 +63,8 @@ class Vm final : public sandbox::WasiHost, public std::enable_shared_from_this<V
 
   // Gives the context an id and makes the guest know it. False: the VM has failed.
   bool open(Context& context);
-  // on_done and on_delete, unless the VM has failed.
-  void close(Context& context);
+  // on_done and on_delete, unless the VM has failed; on_log between them `with_log`, as for TCP.
+  void close(Context& context, bool with_log = false);
 
   // Calls the guest on behalf of `context`. Nothing: it trapped, now or before.
   template <typename... Args>
@@ -108,6 +108,9 @@ class Vm final : public sandbox::WasiHost, public std::enable_shared_from_this<V
   Context& context() { return effective_ != nullptr ? *effective_ : *current_; }
   bool has_context() const { return current_ != nullptr; }
   extension::FilterHost* http() { return current_ != nullptr ? context().http : nullptr; }
+  extension::NetworkFilterHost* network() {
+    return current_ != nullptr ? context().network : nullptr;
+  }
   std::string_view request_id();
   bool set_effective_context(std::uint32_t id);
   // Within the guest's allocator only logging is allowed (reference/proxy-wasm.md, section 4).
