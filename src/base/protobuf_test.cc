@@ -38,8 +38,9 @@ TEST(Protobuf, FixedNumbers) {
 
 TEST(Protobuf, NoMessage) {
   for (const std::string& bytes : {
-           "\x0a"s,                                              // no length
-           "\x0a\x05" "abcd"s,                                   // shorter than its length
+           "\x0a"s,  // no length
+           "\x0a\x05"
+           "abcd"s,                                              // shorter than its length
            "\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"s,      // a length of 2^64-1
            "\x08"s,                                              // no number
            "\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"s,  // a number of 11 bytes

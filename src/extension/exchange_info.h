@@ -21,6 +21,7 @@ struct ExchangeInfo {
   Nanoseconds start = 0;                             // the same; monotonic clock
   Nanoseconds end = 0;                               // 0 while it lasts
   http::Protocol protocol = http::Protocol::kHttp11;
+  bool http2_upstream = false;  // asked of the origin: HTTP/2, whatever is configured (gRPC calls)
 
   std::string_view route;              // id; lives as long as the exchange
   std::string_view upstream;           // name

@@ -1,4 +1,5 @@
-// What services and contracts may ask of the gateway: calls to its upstreams by name.
+// What services and contracts may ask of the gateway: calls to its upstreams by name, whole ones
+// and streams.
 #pragma once
 
 #include <chrono>
@@ -12,6 +13,7 @@
 #include "base/result.h"
 #include "http/buffer.h"
 #include "http/message.h"
+#include "http/stream.h"
 
 namespace heddle::net {
 class Worker;
@@ -20,11 +22,12 @@ class Worker;
 namespace heddle::extension {
 
 struct CallRequest {
+  std::string caller;  // the plugin, for the log
   // With :method, :path and :authority.
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
   std::vector<std::pair<std::string, std::string>> trailers;
-  std::chrono::milliseconds timeout{0};  // 0: none but the gateway's own
+  std::chrono::milliseconds timeout{0};  // 0: the gateway's own
 };
 
 struct CallResponse {
@@ -37,6 +40,15 @@ struct CallResponse {
 class PendingCall {
  public:
   virtual ~PendingCall() = default;
+};
+
+// A stream whose messages the caller sends and receives itself. The sender lives as
+// HttpOrigin::start says. Whoever opened it resets the sender, or waits for on_complete or
+// on_reset, before destroying this.
+class OpenStream {
+ public:
+  virtual ~OpenStream() = default;
+  virtual http::Sender& sender() = 0;
 };
 
 class UpstreamDirectory {
@@ -54,6 +66,13 @@ class UpstreamDirectory {
   virtual Result<std::unique_ptr<PendingCall>> call(
       net::Worker& worker, std::string_view upstream, bool permit_address, CallRequest request,
       std::move_only_function<void(Result<CallResponse>)> done) = 0;
+
+  // Opens an HTTP/2 stream to `upstream` (as for call()), whatever protocol it is configured with.
+  // Fails at once (kNotFound) for an unknown name. No event comes from within open().
+  virtual Result<std::unique_ptr<OpenStream>> open_stream(net::Worker& worker,
+                                                          std::string_view upstream,
+                                                          bool permit_address,
+                                                          http::Receiver& receiver) = 0;
 };
 
 }  // namespace heddle::extension

@@ -3,10 +3,20 @@
 #include <string>
 #include <utility>
 
+#include "gateway/upstream_use.h"
 #include "net/timer.h"
 #include "net/worker.h"
 
 namespace heddle::gateway {
+
+// Where a call goes: an origin of the snapshot in use, or a bare address when there is none.
+struct CallDirectory::Found {
+  GatewayWorker* gateway = nullptr;
+  std::shared_ptr<BoundSnapshot> bound;
+  extension::HttpOrigin* origin = nullptr;
+  const UpstreamMetrics* metrics = nullptr;
+};
+
 namespace {
 
 using extension::CallRequest;
@@ -33,9 +43,17 @@ CallResponse synthetic(int status, std::string_view body) {
 
 class Call final : public extension::PendingCall, public http::Receiver {
  public:
-  Call(GatewayWorker& gateway, std::shared_ptr<BoundSnapshot> bound, std::string_view upstream,
+  Call(GatewayWorker& gateway, std::shared_ptr<BoundSnapshot> bound, const UpstreamMetrics* metrics,
+       std::string_view upstream, std::string caller,
        std::move_only_function<void(Result<CallResponse>)> done)
-      : gateway_(gateway), bound_(std::move(bound)), upstream_(upstream), done_(std::move(done)) {}
+      : gateway_(gateway),
+        bound_(std::move(bound)),
+        use_(metrics),
+        upstream_(upstream),
+        caller_(std::move(caller)),
+        done_(std::move(done)) {
+    info_.upstream = upstream_;
+  }
 
   ~Call() override {
     if (sender_ != nullptr) sender_->reset(StreamError::kCancelled);
@@ -70,14 +88,10 @@ class Call final : public extension::PendingCall, public http::Receiver {
 
   void on_reset(StreamError error, std::string_view detail) override {
     sender_ = nullptr;
-    if (!ended_) {
-      gateway_.log().warn(
-          "a plugin's call to an upstream failed",
-          {{"upstream", upstream_}, {"error", to_string(error)}, {"detail", detail}});
-    }
-    if (ended_) {
-      finish(std::move(response_));
-    } else if (error == StreamError::kTimeout || error == StreamError::kConnectTimeout) {
+    if (ended_) return finish(std::move(response_));
+    warn(to_string(error), detail);
+    use_.failed();
+    if (error == StreamError::kTimeout || error == StreamError::kConnectTimeout) {
       finish(synthetic(504, kTimedOut));
     } else if (response_.head == nullptr) {
       finish(synthetic(503, kDisconnected));
@@ -101,6 +115,8 @@ class Call final : public extension::PendingCall, public http::Receiver {
     const auto timeout = request.timeout.count() > 0 ? request.timeout : kDefaultTimeout;
     timer_.arm(gateway_.worker().timers(), timeout, [this] {
       const net::Worker::Scope scope(gateway_.worker());
+      warn(to_string(StreamError::kTimeout), "the time-out of the call is over");
+      use_.failed();
       give_up(synthetic(504, kTimedOut));
     });
     http::HeadPtr head = http::make_head();
@@ -123,6 +139,12 @@ class Call final : public extension::PendingCall, public http::Receiver {
     }
   }
 
+  void warn(std::string_view error, std::string_view detail) {
+    gateway_.log().warn(
+        "a plugin's call to an upstream failed",
+        {{"plugin", caller_}, {"upstream", upstream_}, {"error", error}, {"detail", detail}});
+  }
+
   void give_up(Result<CallResponse> result) {
     if (sender_ != nullptr) std::exchange(sender_, nullptr)->reset(StreamError::kCancelled);
     finish(std::move(result));
@@ -131,18 +153,69 @@ class Call final : public extension::PendingCall, public http::Receiver {
   // The callback usually destroys this call, so nothing is touched after it.
   void finish(Result<CallResponse> result) {
     timer_.cancel();
+    if (result && result->head != nullptr) use_.answered(result->head->status());
     if (auto done = std::exchange(done_, nullptr)) done(std::move(result));
   }
 
   GatewayWorker& gateway_;
   std::shared_ptr<BoundSnapshot> bound_;
+  UpstreamUse use_;
   std::string upstream_;
+  std::string caller_;
   std::move_only_function<void(Result<CallResponse>)> done_;
   extension::ExchangeInfo info_;
   CallResponse response_;
   http::Sender* sender_ = nullptr;
   net::Timer timer_;
   bool ended_ = false;
+};
+
+// Passes the events on, and counts what becomes of the stream. The receiver may destroy this in any
+// of its events, so each is passed on last.
+class Stream final : public extension::OpenStream, public http::Receiver {
+ public:
+  Stream(std::shared_ptr<BoundSnapshot> bound, const UpstreamMetrics* metrics,
+         std::string_view upstream, http::Receiver& receiver)
+      : bound_(std::move(bound)), use_(metrics), upstream_(upstream), receiver_(receiver) {
+    info_.upstream = upstream_;
+    info_.http2_upstream = true;
+  }
+
+  extension::ExchangeInfo& info() { return info_; }
+  void set_sender(http::Sender& sender) { sender_ = &sender; }
+  http::Sender& sender() override { return *sender_; }
+
+  void on_informational(http::HeadPtr head) override {
+    receiver_.on_informational(std::move(head));
+  }
+  void on_head(http::HeadPtr head, bool end) override {
+    status_ = head->status();
+    if (end) use_.answered(status_);
+    receiver_.on_head(std::move(head), end);
+  }
+  void on_data(http::Buffer& data, bool end) override {
+    if (end) use_.answered(status_);
+    receiver_.on_data(data, end);
+  }
+  void on_trailers(http::HeadPtr trailers) override {
+    use_.answered(status_);
+    receiver_.on_trailers(std::move(trailers));
+  }
+  void on_reset(StreamError error, std::string_view detail) override {
+    use_.failed();
+    receiver_.on_reset(error, detail);
+  }
+  void on_writable() override { receiver_.on_writable(); }
+  void on_complete() override { receiver_.on_complete(); }
+
+ private:
+  std::shared_ptr<BoundSnapshot> bound_;
+  UpstreamUse use_;
+  std::string upstream_;
+  http::Receiver& receiver_;
+  extension::ExchangeInfo info_;
+  http::Sender* sender_ = nullptr;
+  int status_ = 0;
 };
 
 }  // namespace
@@ -157,28 +230,55 @@ bool CallDirectory::exists(net::Worker& worker, std::string_view upstream) const
          gateway->current()->snapshot->find_upstream(upstream) != RouteMatch::kNone;
 }
 
-Result<std::unique_ptr<extension::PendingCall>> CallDirectory::call(
-    net::Worker& worker, std::string_view upstream, bool permit_address, CallRequest request,
-    std::move_only_function<void(Result<CallResponse>)> done) {
+Result<CallDirectory::Found> CallDirectory::find(net::Worker& worker, std::string_view upstream,
+                                                 bool permit_address) const {
   GatewayWorker* gateway = gateway_of(worker);
   if (gateway == nullptr || gateway->current() == nullptr) {
     return fail(ErrorKind::kUnavailable, "the gateway is not running on this worker");
   }
-  const std::shared_ptr<BoundSnapshot>& bound = gateway->current();
-  const std::size_t index = bound->snapshot->find_upstream(upstream);
-  if (index == RouteMatch::kNone && !permit_address) {
+  Found out{.gateway = gateway, .bound = gateway->current()};
+  const std::size_t index = out.bound->snapshot->find_upstream(upstream);
+  if (index != RouteMatch::kNone) {
+    out.origin = out.bound->origins[index].get();
+    out.metrics = &out.bound->snapshot->upstreams()[index].metrics;
+  } else if (!permit_address) {
     return fail(
         ErrorKind::kNotFound,
         "no upstream is named \"" + std::string(upstream) +
             "\"; name one of the configuration's, or permit the address (permissions.http)");
   }
-  auto call = std::make_unique<Call>(*gateway, bound, upstream, std::move(done));
-  if (index != RouteMatch::kNone) {
-    call->start(*bound->origins[index], request);
+  return out;
+}
+
+Result<std::unique_ptr<extension::PendingCall>> CallDirectory::call(
+    net::Worker& worker, std::string_view upstream, bool permit_address, CallRequest request,
+    std::move_only_function<void(Result<CallResponse>)> done) {
+  auto found = find(worker, upstream, permit_address);
+  if (!found) return std::unexpected(std::move(found.error()));
+  auto call = std::make_unique<Call>(*found->gateway, found->bound, found->metrics, upstream,
+                                     std::move(request.caller), std::move(done));
+  if (found->origin != nullptr) {
+    call->start(*found->origin, request);
   } else {
-    call->start(gateway->pool().open({.endpoint = std::string(upstream)}, http::ClientLimits{}, *call), request);
+    const http::ClientTarget target{.endpoint = std::string(upstream)};
+    call->start(found->gateway->pool().open(target, http::ClientLimits{}, *call), request);
   }
   return call;
+}
+
+Result<std::unique_ptr<extension::OpenStream>> CallDirectory::open_stream(
+    net::Worker& worker, std::string_view upstream, bool permit_address, http::Receiver& receiver) {
+  auto found = find(worker, upstream, permit_address);
+  if (!found) return std::unexpected(std::move(found.error()));
+  auto stream = std::make_unique<Stream>(found->bound, found->metrics, upstream, receiver);
+  if (found->origin != nullptr) {
+    stream->set_sender(found->origin->start(worker, stream->info(), *stream));
+  } else {
+    const http::ClientTarget target{.endpoint = std::string(upstream),
+                                    .protocol = http::ClientProtocol::kHttp2};
+    stream->set_sender(found->gateway->pool().open(target, http::ClientLimits{}, *stream));
+  }
+  return stream;
 }
 
 }  // namespace heddle::gateway

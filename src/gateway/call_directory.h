@@ -1,5 +1,6 @@
-// Calls of plugins to upstreams (UpstreamDirectory): Proxy-Wasm http_call. One for the process;
-// each call runs on the worker that asks, over that worker's client pool.
+// Calls of plugins to upstreams (UpstreamDirectory): Proxy-Wasm http_call, grpc_call and
+// grpc_stream. One for the process; each call runs on the worker that asks, over that worker's
+// client pool, and counts in the upstream's metrics.
 #pragma once
 
 #include <memory>
@@ -24,8 +25,14 @@ class CallDirectory final : public extension::UpstreamDirectory {
       net::Worker& worker, std::string_view upstream, bool permit_address,
       extension::CallRequest request,
       std::move_only_function<void(Result<extension::CallResponse>)> done) override;
+  Result<std::unique_ptr<extension::OpenStream>> open_stream(net::Worker& worker,
+                                                             std::string_view upstream,
+                                                             bool permit_address,
+                                                             http::Receiver& receiver) override;
 
  private:
+  struct Found;
+  Result<Found> find(net::Worker& worker, std::string_view upstream, bool permit_address) const;
   GatewayWorker* gateway_of(net::Worker& worker) const;
 
   std::vector<GatewayWorker*> workers_;

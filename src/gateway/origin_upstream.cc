@@ -16,14 +16,20 @@ UpstreamOrigin::UpstreamOrigin(const config::Upstream& upstream, http::ClientPoo
   if (const net::Worker* worker = net::Worker::current()) next_ = worker->index();
 }
 
-http::ClientStream& UpstreamOrigin::open(http::Receiver& response) {
+http::ClientStream& UpstreamOrigin::open(const extension::ExchangeInfo& info,
+                                         http::Receiver& response) {
   const http::ClientTarget& endpoint = targets_[next_++ % targets_.size()];
-  return pool_.open(endpoint, limits_, response);
+  if (!info.http2_upstream || endpoint.protocol == http::ClientProtocol::kHttp2) {
+    return pool_.open(endpoint, limits_, response);
+  }
+  http::ClientTarget http2 = endpoint;
+  http2.protocol = http::ClientProtocol::kHttp2;
+  return pool_.open(http2, limits_, response);
 }
 
 http::Sender& UpstreamOrigin::start(net::Worker& /*worker*/, extension::ExchangeInfo& info,
                                     http::Receiver& response) {
-  http::ClientStream& stream = open(response);
+  http::ClientStream& stream = open(info, response);
   info.upstream_address = stream.upstream().remote_address;
   return stream;
 }

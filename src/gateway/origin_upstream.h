@@ -21,7 +21,7 @@ class UpstreamOrigin final : public extension::HttpOrigin {
   void describe(http::Sender& sender, extension::ExchangeInfo& info) override;
 
   // Opens a stream to the next endpoint.
-  http::ClientStream& open(http::Receiver& response);
+  http::ClientStream& open(const extension::ExchangeInfo& info, http::Receiver& response);
 
  private:
   http::ClientPool& pool_;

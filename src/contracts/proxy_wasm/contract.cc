@@ -18,10 +18,10 @@ namespace {
 
 using Table = std::span<const sandbox::HostFunction>;
 
-std::array<Table, 10> all_tables() {
-  return {header_functions(),  buffer_functions(),       property_functions(), stream_functions(),
-          call_functions(),    shared_functions(),       metric_functions(),   foreign_functions(),
-          runtime_functions(), sandbox::wasi_functions()};
+std::array<Table, 11> all_tables() {
+  return {header_functions(),  buffer_functions(),  property_functions(),     stream_functions(),
+          call_functions(),    grpc_functions(),    shared_functions(),       metric_functions(),
+          foreign_functions(), runtime_functions(), sandbox::wasi_functions()};
 }
 
 const HostFunction* find_row(Table table, std::string_view module, std::string_view name) {

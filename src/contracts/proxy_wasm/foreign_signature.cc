@@ -79,9 +79,8 @@ const EVP_MD* digest_named(std::string_view name) {
   constexpr std::array kDigests = {Named{"sha1", &EVP_sha1}, Named{"sha224", &EVP_sha224},
                                    Named{"sha256", &EVP_sha256}, Named{"sha384", &EVP_sha384},
                                    Named{"sha512", &EVP_sha512}};
-  const auto found = std::ranges::find_if(kDigests, [&](const Named& each) {
-    return http::equals_ignoring_case(each.name, name);
-  });
+  const auto found = std::ranges::find_if(
+      kDigests, [&](const Named& each) { return http::equals_ignoring_case(each.name, name); });
   return found != kDigests.end() ? found->digest() : nullptr;
 }
 
@@ -97,8 +96,7 @@ Key read_key(const Arguments& arguments, bool is_private) {
   if (arguments.pem.empty()) {
     const unsigned char* at = octets(arguments.der);
     const auto size = static_cast<long>(arguments.der.size());
-    key.reset(is_private ? d2i_AutoPrivateKey(nullptr, &at, size)
-                         : d2i_PUBKEY(nullptr, &at, size));
+    key.reset(is_private ? d2i_AutoPrivateKey(nullptr, &at, size) : d2i_PUBKEY(nullptr, &at, size));
   } else {
     const Bio bio(BIO_new_mem_buf(arguments.pem.data(), static_cast<int>(arguments.pem.size())));
     key.reset(is_private ? PEM_read_bio_PrivateKey(bio.get(), nullptr, &no_password, nullptr)
@@ -110,8 +108,7 @@ Key read_key(const Arguments& arguments, bool is_private) {
 }
 
 Status bad_key(Vm& vm, std::string_view function) {
-  warn_of_function(vm, function,
-                   "needs one key, as DER or as PEM, of at most 8192 bits");
+  warn_of_function(vm, function, "needs one key, as DER or as PEM, of at most 8192 bits");
   return Status::kBadArgument;
 }
 
@@ -156,9 +153,8 @@ Status sign(Vm& vm, std::string_view bytes, std::string& result) {
   std::size_t size = 0;
   std::string signature;
   const auto text = arguments->text;
-  bool done =
-      EVP_DigestSignInit(digest.get(), nullptr, hash, nullptr, key.get()) == 1 &&
-      EVP_DigestSign(digest.get(), nullptr, &size, octets(text), text.size()) == 1;
+  bool done = EVP_DigestSignInit(digest.get(), nullptr, hash, nullptr, key.get()) == 1 &&
+              EVP_DigestSign(digest.get(), nullptr, &size, octets(text), text.size()) == 1;
   if (done) {
     signature.resize(size);
     done = EVP_DigestSign(digest.get(), reinterpret_cast<unsigned char*>(signature.data()), &size,

@@ -32,6 +32,8 @@ std::optional<View> readable(Vm& vm, BufferType type) {
       return vm.network() != nullptr ? view_of(vm.network()->upstream_data()) : std::nullopt;
     case BufferType::kHttpCallResponseBody:
       return vm.call_response() != nullptr ? view_of(&vm.call_response()->body) : std::nullopt;
+    case BufferType::kGrpcMessage:
+      return view_of(vm.grpc().message());
     case BufferType::kForeignArguments:
       if (vm.foreign_arguments() == nullptr) return std::nullopt;
       return View{.body = nullptr, .bytes = *vm.foreign_arguments()};

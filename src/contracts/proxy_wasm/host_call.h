@@ -63,6 +63,7 @@ std::span<const HostFunction> buffer_functions();    // host_buffers.cc
 std::span<const HostFunction> property_functions();  // host_properties.cc
 std::span<const HostFunction> stream_functions();    // host_stream.cc
 std::span<const HostFunction> call_functions();      // host_calls.cc
+std::span<const HostFunction> grpc_functions();      // host_grpc.cc
 std::span<const HostFunction> shared_functions();    // host_shared.cc
 std::span<const HostFunction> metric_functions();    // host_metrics.cc
 std::span<const HostFunction> foreign_functions();   // host_foreign.cc

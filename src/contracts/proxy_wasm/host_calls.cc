@@ -1,4 +1,4 @@
-// Calls to other services (Proxy-Wasm specification 0.2.1, "HTTP calls" and "gRPC calls").
+// HTTP calls to other services (Proxy-Wasm specification 0.2.1, "HTTP calls").
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -75,7 +75,8 @@ Status http_call(Vm& vm, GuestPtr upstream, GuestSize upstream_size, GuestPtr he
       return refuse(vm, "http_call without :method, :path or :authority", *name);
     }
   }
-  extension::CallRequest request{.headers = std::move(*header_list),
+  extension::CallRequest request{.caller = vm.spec().name,
+                                 .headers = std::move(*header_list),
                                  .body = std::string(*body_view),
                                  .trailers = std::move(*trailer_list),
                                  .timeout = std::chrono::milliseconds(timeout_ms)};
@@ -102,35 +103,9 @@ Status get_status(Vm& vm, GuestPtr code_out, GuestPtr data_out, GuestPtr size_ou
   return given;
 }
 
-// gRPC comes with a later version of Heddle. Until then each call fails the way SDKs expect of a
-// call that cannot be sent, and the log says so.
-Status no_grpc(Vm& vm) {
-  vm.warn_once(
-      "the plugin makes gRPC calls, which this version of Heddle does not offer; they fail");
-  return Status::kInternalFailure;
-}
-
-Status grpc_call(Vm& vm, GuestPtr, GuestSize, GuestPtr, GuestSize, GuestPtr, GuestSize, GuestPtr,
-                 GuestSize, GuestPtr, GuestSize, std::uint32_t, GuestPtr) {
-  return no_grpc(vm);
-}
-Status grpc_stream(Vm& vm, GuestPtr, GuestSize, GuestPtr, GuestSize, GuestPtr, GuestSize, GuestPtr,
-                   GuestSize, GuestPtr) {
-  return no_grpc(vm);
-}
-// No token was ever given out.
-Status grpc_send(Vm&, std::uint32_t, GuestPtr, GuestSize, std::uint32_t) {
-  return Status::kNotFound;
-}
-Status grpc_end(Vm&, std::uint32_t) {
-  return Status::kNotFound;
-}
-
 constexpr std::array kTable = {
-    host_call<&http_call>("proxy_http_call"), host_call<&get_status>("proxy_get_status"),
-    host_call<&grpc_call>("proxy_grpc_call"), host_call<&grpc_stream>("proxy_grpc_stream"),
-    host_call<&grpc_send>("proxy_grpc_send"), host_call<&grpc_end>("proxy_grpc_cancel"),
-    host_call<&grpc_end>("proxy_grpc_close"),
+    host_call<&http_call>("proxy_http_call"),
+    host_call<&get_status>("proxy_get_status"),
 };
 
 }  // namespace

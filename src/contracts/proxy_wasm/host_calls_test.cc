@@ -368,22 +368,6 @@ TEST_F(HostCallsTest, HttpCalls) {
   EXPECT_TRUE(upstreams_.calls[0]->cancelled) << "calls end with their VM";
 }
 
-TEST_F(HostCallsTest, Grpc) {
-  const auto unary = call("proxy_grpc_call", {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, kA});
-  const auto stream = call("proxy_grpc_stream", {0, 0, 0, 0, 0, 0, 0, 0, kA});
-  const auto send = call("proxy_grpc_send", {6, 0, 0, 1});
-  const auto cancel = call("proxy_grpc_cancel", {5});
-  const auto close = call("proxy_grpc_close", {5});
-  go();
-  EXPECT_EQ(run(unary), 10);
-  EXPECT_EQ(run(stream), 10);
-  for (const auto index : {send, cancel, close}) EXPECT_EQ(run(index), 1);
-  const auto lines = messages();
-  EXPECT_EQ(
-      std::ranges::count_if(lines, [](const std::string& line) { return line.contains("gRPC"); }),
-      1);
-}
-
 TEST_F(HostCallsTest, SharedDataAcrossVms) {
   spec_.vm_id = "space";
   const auto key = guest_.text("key");

@@ -61,9 +61,9 @@ Result<std::string> run_guarded(const extension::ForeignFunctions::Entry& entry,
 Status call_registered(Vm& vm, std::string_view name,
                        const extension::ForeignFunctions::Entry& entry, std::string_view arguments,
                        std::string& result) {
-  auto answer = run_guarded(entry, {.plugin = vm.spec().name,
-                                    .arguments = arguments,
-                                    .reply = vm.foreign_reply(entry.id)});
+  auto answer = run_guarded(
+      entry,
+      {.plugin = vm.spec().name, .arguments = arguments, .reply = vm.foreign_reply(entry.id)});
   if (!answer) {
     warn_of_function(vm, name, answer.error().message);
     return status_of(answer.error().kind);
@@ -99,9 +99,8 @@ Status call_foreign_function(Vm& vm, GuestPtr name, GuestSize name_size, GuestPt
   if (!is_permitted_function(vm, *text)) return Status::kNotFound;
   std::string& result = vm.scratch();
   result.clear();
-  const Status status = built_in != nullptr
-                            ? built_in->call(vm, *input, result)
-                            : call_registered(vm, *text, *entry, *input, result);
+  const Status status = built_in != nullptr ? built_in->call(vm, *input, result)
+                                            : call_registered(vm, *text, *entry, *input, result);
   if (status != Status::kOk || data_out == 0 || size_out == 0) return status;
   return vm.give(result, data_out, size_out);
 }

@@ -99,10 +99,10 @@ class ForeignTest : public ProxyWasmTest {
   std::optional<std::string> ask(std::string_view name, std::string_view arguments) {
     close();
     Guest guest;
-    const auto index = guest.call("proxy_call_foreign_function",
-                                  {guest.text(name), static_cast<std::int64_t>(name.size()),
-                                   guest.text(arguments),
-                                   static_cast<std::int64_t>(arguments.size()), kA, kB});
+    const auto index =
+        guest.call("proxy_call_foreign_function",
+                   {guest.text(name), static_cast<std::int64_t>(name.size()), guest.text(arguments),
+                    static_cast<std::int64_t>(arguments.size()), kA, kB});
     open(guest);
     status_ = run(index, *context_);
     if (status_ != 0) return std::nullopt;
@@ -171,10 +171,10 @@ TEST_F(ForeignTest, SignAndVerify) {
         const Answer signature = parse(*each);
         ASSERT_TRUE(signature.result) << signature.third;
         const auto check = [&](std::string_view text, std::uint32_t form, const std::string& key) {
-          return parse(ask("verify_signature",
-                           message({{1, hash}, {form, key}, {3, signature.second},
-                                    {4, std::string(text)}}))
-                           .value_or(""));
+          return parse(
+              ask("verify_signature",
+                  message({{1, hash}, {form, key}, {3, signature.second}, {4, std::string(text)}}))
+                  .value_or(""));
         };
         EXPECT_TRUE(check("the text", 2, keys->public_der()).result);
         EXPECT_TRUE(check("the text", 5, keys->public_pem()).result);
@@ -198,7 +198,8 @@ TEST_F(ForeignTest, SignaturesThatCannotBe) {
   EXPECT_FALSE(parse(garbage.value_or("")).result);
   for (const std::string& arguments :
        {message({{1, "sha256"}, {3, "x"}}), message({{1, "sha256"}, {2, "no key"}, {3, "x"}}),
-        message({{1, "sha256"}, {4, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"}}),
+        message(
+            {{1, "sha256"}, {4, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"}}),
         message({{2, keys.private_der()}, {4, keys.private_pem()}}), "\x0a"s, "\x0a\xff\xff"s}) {
     EXPECT_EQ(ask("sign", arguments), std::nullopt);
     EXPECT_EQ(status_, 2);
@@ -314,10 +315,11 @@ TEST_F(ForeignTest, AnAnswerThatComesLater) {
   Guest guest;
   const auto ask =
       guest.call("proxy_call_foreign_function", {guest.text("resolve"), 7, 0, 0, 0, 0});
-  guest.add("(func (export \"proxy_on_foreign_function\") (param $c i32) (param $f i32) (param $n "
-            "i32) (i32.store (i32.const 100) (local.get $f)) (i32.store (i32.const 104) (local.get "
-            "$n)) (drop " +
-            guest.invoke("proxy_get_buffer_bytes", {8, 0, 100, kA, kB}) + "))");
+  guest.add(
+      "(func (export \"proxy_on_foreign_function\") (param $c i32) (param $f i32) (param $n "
+      "i32) (i32.store (i32.const 100) (local.get $f)) (i32.store (i32.const 104) (local.get "
+      "$n)) (drop " +
+      guest.invoke("proxy_get_buffer_bytes", {8, 0, 100, kA, kB}) + "))");
   const auto outside = guest.call("proxy_get_buffer_bytes", {8, 0, 100, kA, kB});
   open(guest);
   EXPECT_EQ(run(ask, *context_), 0);

@@ -39,9 +39,12 @@ const http::HeaderMap* readable(Vm& vm, MapType type) {
       return call != nullptr ? of(call->head) : nullptr;
     case MapType::kHttpCallResponseTrailers:
       return call != nullptr ? of(call->trailers) : nullptr;
-    default:
-      return nullptr;
+    case MapType::kGrpcInitialMetadata:
+      return vm.grpc().initial_metadata();
+    case MapType::kGrpcTrailingMetadata:
+      return vm.grpc().trailing_metadata();
   }
+  return nullptr;
 }
 
 http::HeaderMap* writable(Vm& vm, MapType type) {

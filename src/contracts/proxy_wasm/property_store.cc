@@ -64,7 +64,8 @@ Status declare_property(Vm& vm, std::string_view path, bool read_only) {
   auto& declared = vm.declared_properties();
   if (declared.contains(path)) return Status::kBadArgument;
   if (declared.size() >= kMaxProperties || path.size() > kMaxPropertyBytes / kMaxProperties) {
-    return no_room(vm, "the plugin declared more than 256 properties, or one with a name above 4 KiB");
+    return no_room(vm,
+                   "the plugin declared more than 256 properties, or one with a name above 4 KiB");
   }
   declared.emplace(path, read_only);
   return Status::kOk;

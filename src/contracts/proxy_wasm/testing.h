@@ -30,9 +30,10 @@ namespace heddle::proxy_wasm {
 
 inline std::vector<HostFunction> env_functions() {
   std::vector<HostFunction> out;
-  for (const auto table : {header_functions(), buffer_functions(), property_functions(),
-                           stream_functions(), call_functions(), shared_functions(),
-                           metric_functions(), foreign_functions(), runtime_functions()}) {
+  for (const auto table :
+       {header_functions(), buffer_functions(), property_functions(), stream_functions(),
+        call_functions(), grpc_functions(), shared_functions(), metric_functions(),
+        foreign_functions(), runtime_functions()}) {
     out.insert(out.end(), table.begin(), table.end());
   }
   return out;
@@ -209,6 +210,34 @@ class FakeHost final : public extension::FilterHost {
   http::HeaderMap response_trailer{arena_};
 };
 
+// A stream to an upstream: keeps what is sent, gives the events that the test makes.
+class FakeStream final : public http::Sender {
+ public:
+  explicit FakeStream(http::Receiver& to) : receiver(&to) {}
+
+  void send_informational(const http::HeaderMap& /*headers*/) override {}
+  void send_head(const http::HeaderMap& headers, bool /*end*/) override {
+    for (const auto& [name, value] : headers) head.emplace(name, value);
+  }
+  void send_data(http::Buffer&& data, bool end) override {
+    body += data.to_string();
+    ended |= end;
+  }
+  void send_trailers(const http::HeaderMap& /*trailers*/) override { ended = true; }
+  void reset(http::StreamError /*error*/) override { receiver = nullptr; }
+  void pause_receiving() override {}
+  void resume_receiving() override {}
+  bool above_watermark() const override { return full; }
+  std::uint64_t bytes_sent() const override { return 0; }
+  std::uint64_t bytes_received() const override { return 0; }
+
+  http::Receiver* receiver;  // null: the caller has given up
+  std::map<std::string, std::string> head;
+  std::string body;
+  bool ended = false;
+  bool full = false;
+};
+
 // Upstream "auth" exists; calls wait until the test answers them.
 class FakeUpstreams final : public extension::UpstreamDirectory {
  public:
@@ -234,9 +263,28 @@ class FakeUpstreams final : public extension::UpstreamDirectory {
     return std::make_unique<Pending>(calls.back());
   }
 
+  Result<std::unique_ptr<extension::OpenStream>> open_stream(net::Worker& worker,
+                                                             std::string_view upstream,
+                                                             bool permit_address,
+                                                             http::Receiver& receiver) override {
+    if (!exists(worker, upstream) && !permit_address)
+      return fail(ErrorKind::kNotFound, "no such upstream");
+    streams.push_back(std::make_shared<FakeStream>(receiver));
+    return std::make_unique<Open>(streams.back());
+  }
+
   std::vector<std::shared_ptr<Call>> calls;
+  std::vector<std::shared_ptr<FakeStream>> streams;
 
  private:
+  class Open final : public extension::OpenStream {
+   public:
+    explicit Open(std::shared_ptr<FakeStream> stream) : stream_(std::move(stream)) {}
+    http::Sender& sender() override { return *stream_; }
+
+   private:
+    std::shared_ptr<FakeStream> stream_;
+  };
   class Pending final : public extension::PendingCall {
    public:
     explicit Pending(std::shared_ptr<Call> call) : call_(std::move(call)) {}
@@ -269,15 +317,15 @@ class ProxyWasmTest : public testing::Test {
     engine_ = std::move(*engine);
     worker_ = std::make_unique<net::Worker>(0, *log_);
     host_ = std::make_unique<FakeHost>(*worker_);
-    services_ = std::make_unique<Dependencies>(Dependencies{.engine = *engine_,
-                                                            .log = *log_,
-                                                            .metrics = metrics_,
-                                                            .shared_data = shared_data_,
-                                                            .shared_queues = shared_queues_,
-                                                            .plugin_metrics = plugin_metrics_,
-                                                            .upstreams = &upstreams_,
-                                                            .foreign_functions =
-                                                                &foreign_functions_});
+    services_ =
+        std::make_unique<Dependencies>(Dependencies{.engine = *engine_,
+                                                    .log = *log_,
+                                                    .metrics = metrics_,
+                                                    .shared_data = shared_data_,
+                                                    .shared_queues = shared_queues_,
+                                                    .plugin_metrics = plugin_metrics_,
+                                                    .upstreams = &upstreams_,
+                                                    .foreign_functions = &foreign_functions_});
     contract_ = std::make_unique<Contract>(*services_);
     spec_.name = "tested";
     spec_.memory_limit = std::size_t{16} << 20U;
@@ -287,8 +335,9 @@ class ProxyWasmTest : public testing::Test {
     spec_.log_line_bytes = 4096;
     spec_.host_calls = 10000;
     spec_.outbound_calls = 2;
-    spec_.foreign_functions = {"clear_route_cache", "compress",   "declare_property",
-                               "set_envoy_filter_state", "sign", "uncompress", "verify_signature"};
+    spec_.foreign_functions = {"clear_route_cache",      "compress", "declare_property",
+                               "set_envoy_filter_state", "sign",     "uncompress",
+                               "verify_signature"};
   }
   void TearDown() override {
     vm_.reset();

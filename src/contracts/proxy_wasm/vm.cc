@@ -66,6 +66,7 @@ void Vm::fail(const sandbox::Trap& trap, Context& context) {
   if (!dismantling_) stats().trap(trap, trap_text(trap));
   tick_timer_.cancel();
   calls_.clear();
+  grpc_.clear();
   queue_listener_.reset();
   contexts_.visit([](Context& each) { each.on_vm_failed(); });
   if (owner_ != nullptr) owner_->on_vm_failed(*this);

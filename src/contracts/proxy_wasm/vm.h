@@ -19,6 +19,7 @@
 #include "contracts/proxy_wasm/abi.h"
 #include "contracts/proxy_wasm/callbacks.h"
 #include "contracts/proxy_wasm/context.h"
+#include "contracts/proxy_wasm/grpc_calls.h"
 #include "contracts/proxy_wasm/version.h"
 #include "extension/foreign_functions.h"
 #include "net/timer.h"
@@ -105,6 +106,7 @@ class Vm final : public sandbox::WasiHost, public std::enable_shared_from_this<V
   // ---- For host functions (within a guest call) ----
 
   // The context that host calls act on: the callback's, or the effective one.
+  Context& root() { return root_; }
   Context& context() { return effective_ != nullptr ? *effective_ : *current_; }
   bool has_context() const { return current_ != nullptr; }
   extension::FilterHost* http() { return current_ != nullptr ? context().http : nullptr; }
@@ -141,6 +143,10 @@ class Vm final : public sandbox::WasiHost, public std::enable_shared_from_this<V
     std::string_view message;
   };
   const CallStatus& call_status() const { return call_status_; }
+  void set_call_status(const CallStatus& status) { call_status_ = status; }
+  GrpcCalls& grpc() { return grpc_; }
+  // Whether the current context may start one more call of either kind (outbound_calls).
+  Result<void> admit_call();
 
   std::weak_ptr<services::QueueListener> queue_listener();
   void on_queue_ready(std::uint32_t queue);
@@ -245,6 +251,7 @@ class Vm final : public sandbox::WasiHost, public std::enable_shared_from_this<V
   std::uint32_t next_http_token_ =
       4;  // 4, 8, 12, ...: Envoy keeps the low bits for the kind of call
   std::optional<extension::CallResponse> response_;
+  GrpcCalls grpc_{*this};
   CallStatus call_status_;
   std::shared_ptr<services::QueueListener> queue_listener_;
   std::optional<std::string> foreign_arguments_;

@@ -76,15 +76,20 @@ void Vm::on_tick() {
   arm_tick();
 }
 
+Result<void> Vm::admit_call() {
+  const std::uint32_t caller = context().id;
+  const std::size_t under_way =
+      static_cast<std::size_t>(std::ranges::count(calls_, caller, &HttpCall::context)) +
+      grpc_.under_way(caller);
+  if (under_way < spec().outbound_calls) return {};
+  stats().limit_hit(Limit::kOutboundCalls);
+  return heddle::fail(ErrorKind::kLimit, "outbound_calls: " + std::to_string(under_way) +
+                                             " calls are under way already");
+}
+
 Result<std::uint32_t> Vm::http_call(std::string_view upstream, bool permit_address,
                                     extension::CallRequest request) {
-  const std::uint32_t context = this->context().id;
-  const auto under_way = std::ranges::count(calls_, context, &HttpCall::context);
-  if (static_cast<std::size_t>(under_way) >= spec().outbound_calls) {
-    stats().limit_hit(Limit::kOutboundCalls);
-    return heddle::fail(ErrorKind::kLimit, "outbound_calls: " + std::to_string(under_way) +
-                                               " calls are under way already");
-  }
+  if (auto admitted = admit_call(); !admitted) return std::unexpected(admitted.error());
   const std::uint32_t token = next_http_token_;
   if (worker_ != nullptr) {
     if (version_->services.upstreams == nullptr) {
@@ -96,7 +101,7 @@ Result<std::uint32_t> Vm::http_call(std::string_view upstream, bool permit_addre
                                              on_call_done(token, std::move(result));
                                            });
     if (!handle) return std::unexpected(std::move(handle.error()));
-    calls_.push_back({token, context, std::move(*handle)});
+    calls_.push_back({token, context().id, std::move(*handle)});
   }
   next_http_token_ += kTokenStep;
   return token;

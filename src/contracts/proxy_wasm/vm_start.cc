@@ -190,6 +190,7 @@ void Vm::finish_farewell() {
   if (!failed_ && callbacks_.del) call(Callback::kDelete, root_, callbacks_.del, root_.id);
   tick_timer_.cancel();
   calls_.clear();
+  grpc_.clear();
   queue_listener_.reset();
   failed_ = true;  // nothing is called any more
 }
