@@ -41,7 +41,7 @@ Status set_filter_state(Vm& vm, std::string_view arguments, std::string& /*resul
     if (field->number == 2) value = field->bytes;
   }
   if (!reader.ok() || path.empty()) return Status::kBadArgument;
-  if (vm.http() == nullptr) return Status::kNotFound;
+  if (!vm.has_context() || vm.context().properties() == nullptr) return Status::kNotFound;
   std::string full = "filter_state";
   full += '\0';
   full += path;
