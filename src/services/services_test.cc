@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -28,15 +29,53 @@ TEST(SharedData, SetGetAndCompareAndSwap) {
   EXPECT_FALSE(data.get("a", "k").has_value());
 }
 
-TEST(SharedData, ANamespaceHasALimit) {
-  SharedData data(1000);
-  ASSERT_TRUE(data.set("a", "k", std::string(900, 'x'), 0).has_value());
-  EXPECT_EQ(data.set("a", "l", std::string(200, 'x'), 0).error().kind, ErrorKind::kLimit);
-  EXPECT_TRUE(data.set("b", "l", std::string(200, 'x'), 0).has_value());
-  EXPECT_TRUE(data.set("a", "k", "small", 0).has_value());
-  EXPECT_TRUE(data.set("a", "l", std::string(200, 'x'), 0).has_value());
+TEST(SharedData, AFullNamespaceLosesWhatWasNotUsedForLongest) {
+  constexpr std::size_t kEach = 300 + 2 + SharedData::kEntryBytes;
+  SharedData data(10 * kEach);
+  const std::string value(300, 'x');
+  const auto set = [&](int number) {
+    return data.set("a", fmt::format("{:02}", number), value, 0).value_or(99);
+  };
+  const auto there = [&](int number) {
+    return data.get("a", fmt::format("{:02}", number)).has_value();
+  };
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(set(i), 0U);
+  EXPECT_TRUE(there(0)) << "and now it was used";
+  EXPECT_EQ(set(2), 0U) << "so was this";
+  EXPECT_EQ(set(10), 1U);
+  EXPECT_EQ(set(11), 1U);
+  EXPECT_FALSE(there(1));
+  EXPECT_FALSE(there(3));
+  for (const int number : {0, 2, 4, 5, 6, 7, 8, 9, 10, 11}) EXPECT_TRUE(there(number)) << number;
+  EXPECT_EQ(*data.set("a", "00", std::string(1000, 'x'), 0), 2U) << "700 bytes more";
+  EXPECT_TRUE(there(0));
+  EXPECT_EQ(data.set("a", "large", std::string(10 * kEach, 'x'), 0).error().kind,
+            ErrorKind::kLimit);
+  EXPECT_TRUE(there(0)) << "what cannot be stored evicts nothing";
+  EXPECT_EQ(*data.set("b", "k", value, 0), 0U) << "namespaces are apart";
   data.erase("a");
-  EXPECT_TRUE(data.set("a", "k", std::string(900, 'x'), 0).has_value());
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(set(i), 0U);
+}
+
+TEST(SharedData, ManyThreadsFillANamespace) {
+  SharedData data(100'000);
+  std::vector<std::jthread> threads;
+  for (int thread = 0; thread < 4; ++thread) {
+    threads.emplace_back([&data, thread] {
+      for (int i = 0; i < 2000; ++i) {
+        const std::string key = fmt::format("{}-{}", thread, i);
+        EXPECT_TRUE(data.set("s", key, std::string(100, 'x'), 0).has_value());
+        data.get("s", fmt::format("{}-{}", thread ^ 1, i));
+      }
+    });
+  }
+  threads.clear();
+  int left = 0;
+  for (int thread = 0; thread < 4; ++thread) {
+    for (int i = 0; i < 2000; ++i) left += data.get("s", fmt::format("{}-{}", thread, i)) ? 1 : 0;
+  }
+  EXPECT_LE(left, 100'000 / 260);
+  EXPECT_GE(left, 100'000 / 280);
 }
 
 TEST(SharedData, NoIncrementIsLostBetweenThreads) {

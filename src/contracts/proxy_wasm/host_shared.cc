@@ -34,11 +34,14 @@ Status set_data(Vm& vm, GuestPtr key, GuestSize key_size, GuestPtr data, GuestSi
   if (!name || !value) return Status::kInvalidMemoryAccess;
   if (!permitted(vm)) return Status::kInternalFailure;
   const auto set = vm.version().services.shared_data.set(vm.spec().vm_id, *name, *value, cas);
-  if (set) return Status::kOk;
-  if (set.error().kind == ErrorKind::kConflict) return Status::kCasMismatch;
+  if (set && *set == 0) return Status::kOk;
+  if (!set && set.error().kind == ErrorKind::kConflict) return Status::kCasMismatch;
   vm.stats().limit_hit(Limit::kSharedData);
-  vm.log().write(LogLevel::kWarn, set.error().message, vm.request_id());
-  return Status::kInternalFailure;
+  vm.log().warn_each_minute(
+      set ? "the shared data of the plugin's vm_id are full; keys not used for longest are dropped"
+          : set.error().message,
+      "vm_id", vm.spec().vm_id);
+  return set ? Status::kOk : Status::kInternalFailure;
 }
 
 Status register_queue(Vm& vm, GuestPtr name, GuestSize name_size, GuestPtr id_out) {

@@ -59,6 +59,15 @@ void PluginLog::write(LogLevel level, std::string_view message, std::string_view
   }
 }
 
+void PluginLog::warn_each_minute(std::string_view message, std::string_view key,
+                                 std::string_view value) {
+  constexpr Nanoseconds kMinute = 60'000'000'000;
+  const Nanoseconds now = monotonic_now();
+  Nanoseconds until = quiet_until_.load(std::memory_order_relaxed);
+  if (now < until || !quiet_until_.compare_exchange_strong(until, now + kMinute)) return;
+  write(LogLevel::kWarn, message, {}, key, value);
+}
+
 void PluginLog::trap(LogLevel level, const sandbox::Trap& trap, std::string_view request_id) {
   if (!log_.enabled(level)) return;
   const std::string message = "plugin failed in " + trap.function + ": " + trap.message + " (" +

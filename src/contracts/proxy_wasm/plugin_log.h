@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "contracts/proxy_wasm/plugin_stats.h"
 #include "extension/plugin_contract.h"
@@ -34,6 +35,8 @@ class PluginLog {
   // The same with one more field.
   void write(LogLevel level, std::string_view message, std::string_view request_id,
              std::string_view key, std::string_view value);
+  // A warning that would come with every call; the first of each minute is written.
+  void warn_each_minute(std::string_view message, std::string_view key, std::string_view value);
   void trap(LogLevel level, const sandbox::Trap& trap, std::string_view request_id);
 
   LogLevel level() const { return log_.level(); }
@@ -48,6 +51,7 @@ class PluginLog {
   std::atomic<std::int64_t> second_{0};
   std::atomic<std::uint64_t> lines_{0};    // in this second
   std::atomic<std::uint64_t> dropped_{0};  // not yet reported
+  std::atomic<Nanoseconds> quiet_until_{0};
 };
 
 }  // namespace heddle::proxy_wasm
