@@ -108,6 +108,10 @@ Result<void> Server::start_admin() {
 }
 
 void Server::load_plugins() {
+  // Plugins may call upstreams as soon as they start; nobody listens yet, so no request runs without
+  // its filters.
+  gateway_->publish(std::make_shared<const gateway::Snapshot>(
+      config_, std::vector<gateway::FilterBinding>{}, metrics_));
   report(registry_->load(*config_), nullptr);
   registry_->on_change([this](const auto& /*set*/) { publish(); });
   publish();

@@ -27,6 +27,19 @@ HOST(proxy_send_local_response)(u32 status, const char* details, u32 details_siz
 HOST(proxy_http_call)(const char* upstream, u32 upstream_size, const char* headers,
                       u32 headers_size, const char* body, u32 body_size, const char* trailers,
                       u32 trailers_size, u32 timeout, u32* token);
+HOST(proxy_grpc_call)(const char* upstream, u32 upstream_size, const char* service,
+                      u32 service_size, const char* method, u32 method_size, const char* metadata,
+                      u32 metadata_size, const char* message, u32 message_size, u32 timeout,
+                      u32* token);
+HOST(proxy_grpc_stream)(const char* upstream, u32 upstream_size, const char* service,
+                        u32 service_size, const char* method, u32 method_size, const char* metadata,
+                        u32 metadata_size, u32* token);
+HOST(proxy_grpc_send)(u32 token, const char* message, u32 size, u32 end);
+HOST(proxy_grpc_cancel)(u32 token);
+HOST(proxy_grpc_close)(u32 token);
+HOST(proxy_get_status)(u32* code, char** message, u32* size);
+HOST(proxy_call_foreign_function)(const char* name, u32 name_size, const char* arguments,
+                                  u32 arguments_size, char** result, u32* size);
 HOST(proxy_set_tick_period_milliseconds)(u32 period);
 HOST(proxy_set_effective_context)(u32 context);
 HOST(proxy_define_metric)(u32 type, const char* name, u32 size, u32* id);

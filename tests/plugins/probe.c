@@ -5,8 +5,10 @@
  * CALLBACK is a callback without "proxy_on_" ("*" for every one); `if HEADER` runs the line only when the request has that
  * header. Commands: trace | log TEXT | add MAP NAME VALUE | set MAP NAME VALUE | remove MAP NAME | body TYPE TEXT |
  * prepend TYPE TEXT | append TYPE TEXT | reply STATUS TEXT | call UPSTREAM PATH | resume STREAM | close STREAM | tick MS |
- * property A.B | export A.B TEXT | count NAME | return N | pause | trap | spin | exit CODE | grow. */
+ * foreign FUNCTION ARGUMENTS | property A.B | export A.B TEXT | count NAME | return N | pause | trap | spin | exit CODE |
+ * grow. */
 #include "abi.h"
+#include "text.h"
 
 static char config[16384];
 static u32 config_size;
@@ -21,53 +23,6 @@ EXPORT(proxy_on_memory_allocate) char* allocate(u32 size) {
   arena_used += (size + 15u) & ~15u;
   if (arena_used > sizeof arena) __builtin_trap();
   return arena + at;
-}
-
-typedef struct {
-  const char* at;
-  const char* end;
-} Text;
-
-static u32 length(Text text) { return (u32)(text.end - text.at); }
-
-static Text word(Text* line) {
-  while (line->at < line->end && *line->at == ' ') line->at++;
-  Text out = {line->at, line->at};
-  while (out.end < line->end && *out.end != ' ') out.end++;
-  line->at = out.end < line->end ? out.end + 1 : out.end;
-  return out;
-}
-
-static int is(Text text, const char* name) {
-  const char* at = text.at;
-  while (at < text.end && *name != 0 && *at == *name) at++, name++;
-  return at == text.end && *name == 0;
-}
-
-static u32 number(Text text) {
-  u32 value = 0;
-  for (const char* at = text.at; at < text.end; at++) value = value * 10 + (u32)(*at - '0');
-  return value;
-}
-
-static char* put(char* out, const char* text, u32 size) {
-  for (u32 i = 0; i < size; i++) *out++ = text[i];
-  return out;
-}
-
-static char* put_text(char* out, const char* text) {
-  while (*text != 0) *out++ = *text++;
-  return out;
-}
-
-static char* put_number(char* out, u32 value) {
-  char digits[10];
-  u32 count = 0;
-  do digits[count++] = (char)('0' + value % 10);
-  while ((value /= 10) != 0);
-  *out++ = ' ';
-  while (count > 0) *out++ = digits[--count];
-  return out;
 }
 
 static void trace(const char* callback, const u32* arguments, u32 count) {
@@ -129,6 +84,16 @@ static void show_property(Text name) {
   proxy_log(2, line, (u32)(out - line));
 }
 
+static void call_foreign(Text name, Text arguments) {
+  char line[256];
+  char* data = 0;
+  u32 size = 0;
+  const u32 result = proxy_call_foreign_function(name.at, length(name), arguments.at, length(arguments), &data, &size);
+  char* out = put(put_text(line, "probe foreign "), name.at, length(name));
+  out = put_number(put_number(out, result), size);
+  proxy_log(2, line, (u32)(out - line));
+}
+
 static void count_up(Text name) {
   u32 id = 0;
   proxy_define_metric(0, name.at, length(name), &id);
@@ -187,6 +152,10 @@ static void act(Text command, Text line, const char* callback, const u32* argume
     char path[128];
     const u32 size = path_of(word(&line), path);
     proxy_set_property(path, size, line.at, length(line));
+  }
+  if (is(command, "foreign")) {
+    const Text name = word(&line);
+    call_foreign(name, line);
   }
   if (is(command, "count")) count_up(word(&line));
   if (is(command, "return")) *result = number(word(&line));

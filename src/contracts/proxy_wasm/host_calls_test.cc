@@ -396,6 +396,31 @@ TEST_F(HostCallsTest, SharedDataAcrossVms) {
   EXPECT_EQ(out(Guest::kOut + 8), 0U);
 }
 
+TEST_F(HostCallsTest, SharedDataThatAreFullStillTakeWhatIsNew) {
+  const auto fill = [&](std::string_view key) {
+    for (int i = 0; i < 64; ++i) {
+      shared_data_.set("", std::to_string(i), std::string(1 << 20, 'x'), 0).value();
+    }
+    shared_data_.set("", key, std::string(1'000'000, 'x'), 0).value();
+  };
+  const auto set = call("proxy_set_shared_data", {guest_.text("key"), 3, 0, 60'000, 0});
+  const auto again = call("proxy_set_shared_data", {guest_.text("new"), 3, 0, 60'000, 0});
+  go();
+  fill("filler");
+  EXPECT_EQ(run(set), 0) << "the Rust SDK panics on anything else";
+  EXPECT_TRUE(shared_data_.get("", "key").has_value());
+  fill("another");
+  EXPECT_EQ(run(again), 0);
+  EXPECT_EQ(
+      counter("heddle_plugin_limit_hits_total", {{"plugin", "tested"}, {"limit", "shared_data"}}),
+      2U);
+  const auto lines = messages();
+  EXPECT_EQ(std::ranges::count_if(
+                lines, [](const std::string& line) { return line.contains("vm_id are full"); }),
+            1)
+      << "once a minute";
+}
+
 TEST_F(HostCallsTest, SharedDataDenied) {
   spec_.permit_shared_data = false;
   const auto set = call("proxy_set_shared_data", {guest_.text("key"), 3, 0, 0, 0});
