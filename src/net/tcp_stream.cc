@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "net/event_loop.h"
+#include "net/timer_queue.h"
+#include "net/tls_session.h"
 #include "net/worker.h"
 
 namespace heddle::net {
@@ -17,7 +19,7 @@ constexpr std::uint32_t kStreamEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLE
 
 }  // namespace
 
-struct TcpStream::Impl final : EventLoop::Watcher {
+struct TcpStream::Impl final : EventLoop::Watcher, TlsTransport {
   // Keeps the stream's memory while its observer is called, which may destroy the stream.
   class Hold {
    public:
@@ -41,6 +43,15 @@ struct TcpStream::Impl final : EventLoop::Watcher {
   void connected(int error);
   int watch(int descriptor);
 
+  ssize_t pull(char* to, std::size_t count) override;
+  ssize_t push(const char* from, std::size_t count) override;
+  void start_tls(TlsSession::Contexts contexts);
+  void shake_hands();
+  void end_handshake();
+  void receive_tls();
+  bool flush_tls();
+  void finish_tls();
+
   Worker& worker;
   Observer* observer;  // take_over() changes it
   int references = 1;
@@ -55,6 +66,14 @@ struct TcpStream::Impl final : EventLoop::Watcher {
   bool ending = false;    // the peer finished or broke off: every read finds something
   bool connecting = false;
   int connect_result = -1;  // errno of an attempt that ended at once; -1: none
+  struct Tls {
+    Tls(TlsSession::Contexts contexts, TlsTransport& transport)
+        : session(std::move(contexts), transport) {}
+    TlsSession session;
+    Timer handshake_timer;
+    bool shutting_down = false;  // FIN follows what is sealed
+  };
+  std::unique_ptr<Tls> tls;  // null: plain
 };
 
 void TcpStream::Impl::on_events(std::uint32_t events) {
@@ -75,10 +94,12 @@ void TcpStream::Impl::on_events(std::uint32_t events) {
   if ((events & (EPOLLIN | EPOLLRDHUP | kBroken)) != 0) {
     readable = true;
     if ((events & (EPOLLRDHUP | kBroken)) != 0) ending = true;
+    if (tls != nullptr && tls->session.shaking_hands()) return shake_hands();
     if (reading) receive();
   }
   if (generation == before && (events & (EPOLLOUT | kBroken)) != 0) {
     full = false;
+    if (tls != nullptr && !flush_tls()) return;
     if (std::exchange(waiting, false))
       observer->on_write_ready();  // an error shows in the next send
   }
@@ -91,12 +112,14 @@ void TcpStream::Impl::on_ready() {
     connected(std::exchange(connect_result, -1));
     return;
   }
+  if (tls != nullptr && tls->session.shaking_hands()) return shake_hands();
   const unsigned before = generation;
   if (reading && readable) receive();
   if (generation == before && !full && std::exchange(waiting, false)) observer->on_write_ready();
 }
 
 void TcpStream::Impl::receive() {
+  if (tls != nullptr) return receive_tls();
   ssize_t count = 0;
   do {
     // The raw call: the C library's is a cancellation point, which costs in a process with threads.
@@ -127,6 +150,100 @@ int TcpStream::Impl::watch(int descriptor) {
   fd = descriptor;
   return worker.loop().add(fd, kStreamEvents, *this);
 }
+
+// ---- TLS ----
+
+ssize_t TcpStream::Impl::pull(char* to, std::size_t count) {
+  if (!readable) return -EAGAIN;
+  ssize_t got = 0;
+  do {
+    got = ::syscall(SYS_recvfrom, fd, to, count, MSG_DONTWAIT, nullptr, nullptr);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) {
+    if (errno == EAGAIN) readable = false;
+    return -errno;
+  }
+  if (got > 0 && static_cast<std::size_t>(got) < count && !ending) readable = false;
+  return got;
+}
+
+ssize_t TcpStream::Impl::push(const char* from, std::size_t count) {
+  ssize_t sent = 0;
+  do {
+    sent = ::syscall(SYS_sendto, fd, from, count, MSG_NOSIGNAL | MSG_DONTWAIT, nullptr, 0);
+  } while (sent < 0 && errno == EINTR);
+  full = sent < 0 ? errno == EAGAIN : static_cast<std::size_t>(sent) < count;
+  return sent < 0 ? -errno : sent;
+}
+
+void TcpStream::Impl::start_tls(TlsSession::Contexts contexts) {
+  tls = std::make_unique<Tls>(std::move(contexts), *this);
+  tls->handshake_timer.arm(worker.timers(), tls->session.handshake_timeout(), [this] {
+    tls->session.fail_handshake("the handshake took too long");
+    end_handshake();
+  });
+  readable = true;  // unknown: asking tells
+  worker.loop().run_ready(*this);
+}
+
+void TcpStream::Impl::shake_hands() {
+  if (tls->session.shake_hands() != TlsSession::Status::kWait) end_handshake();
+}
+
+void TcpStream::Impl::end_handshake() {
+  const Hold hold(*this);
+  tls->handshake_timer.cancel();
+  const std::string error = tls->session.error();
+  if (tls->session.has_more()) readable = true;  // the peer's first bytes came with its last ones
+  observer->on_tls(error);
+}
+
+void TcpStream::Impl::receive_tls() {
+  const TlsSession::Read got = tls->session.read(data, size);
+  if (got.status == TlsSession::Status::kWait) return;
+  reading = false;
+  if (got.status != TlsSession::Status::kDone) {
+    observer->on_read_end(got.error);
+    return;
+  }
+  if (tls->session.has_more()) readable = true;  // though the socket may be empty
+  observer->on_read(got.count);
+}
+
+// True when nothing sealed is left. A read that waited for room goes on.
+bool TcpStream::Impl::flush_tls() {
+  if (!tls->session.flush() && full) return false;
+  if (tls->shutting_down) ::shutdown(fd, SHUT_WR);
+  if (reading && readable) {
+    const unsigned before = generation;
+    receive();
+    if (generation != before) return false;
+  }
+  return true;
+}
+
+void TcpStream::Impl::finish_tls() {
+  tls->session.finish();
+  tls->shutting_down = true;
+  if (!full) ::shutdown(fd, SHUT_WR);
+}
+
+void TcpStream::start_tls_server(std::shared_ptr<const TlsServerContext> context) {
+  if (impl_->fd >= 0) impl_->start_tls({.server = std::move(context)});
+}
+
+void TcpStream::start_tls_client(std::shared_ptr<const TlsClientContext> context,
+                                 const std::string& server_name) {
+  if (impl_->fd < 0) return;
+  impl_->start_tls({.client = std::move(context)});
+  impl_->tls->session.set_server_name(server_name, remote_address(impl_->fd).to_string());
+}
+
+std::shared_ptr<const TlsInfo> TcpStream::tls() const {
+  return impl_->tls ? impl_->tls->session.info() : nullptr;
+}
+
+// ---- The stream ----
 
 TcpStream::TcpStream(Worker& worker, Observer& observer) : impl_(new Impl(worker, observer)) {}
 
@@ -183,6 +300,7 @@ void TcpStream::read(char* data, std::size_t size) {
 
 ssize_t TcpStream::send(std::span<const iovec> parts) {
   if (impl_->fd < 0) return -EPIPE;
+  if (impl_->tls != nullptr) return impl_->tls->session.send(parts);
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(parts.data());  // NOLINT: sendmsg does not write to it
   message.msg_iovlen = parts.size();
@@ -209,18 +327,28 @@ void TcpStream::wait_writable() {
 
 bool TcpStream::is_stale() const {
   if (impl_->fd < 0) return true;
+  if (impl_->tls != nullptr) {
+    impl_->readable = true;
+    return !impl_->tls->session.is_quiet();
+  }
   char byte = 0;
   const ssize_t got = ::recv(impl_->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   return got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
 }
 
 void TcpStream::shutdown_send() {
-  if (impl_->fd >= 0) ::shutdown(impl_->fd, SHUT_WR);
+  if (impl_->fd < 0) return;
+  if (impl_->tls != nullptr) return impl_->finish_tls();
+  ::shutdown(impl_->fd, SHUT_WR);
 }
 
 void TcpStream::close() {
   Impl& impl = *impl_;
   ++impl.generation;
+  if (impl.tls != nullptr) {
+    if (impl.fd >= 0) impl.tls->session.finish();
+    impl.tls.reset();
+  }
   impl.connecting = impl.waiting = impl.full = false;
   impl.reading = impl.readable = impl.ending = false;
   impl.connect_result = -1;
@@ -232,6 +360,7 @@ void TcpStream::abort() {
   if (impl_->fd < 0) return;
   const linger reset{.l_onoff = 1, .l_linger = 0};
   setsockopt(impl_->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  impl_->tls.reset();  // without close_notify
   close();
 }
 

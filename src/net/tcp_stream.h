@@ -12,6 +12,8 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
 
 #include "net/address.h"
 #include "net/socket.h"
@@ -19,6 +21,9 @@
 namespace heddle::net {
 
 class Worker;
+class TlsClientContext;
+class TlsServerContext;
+struct TlsInfo;
 
 class TcpStream {
  public:
@@ -28,6 +33,9 @@ class TcpStream {
     virtual void on_read(std::size_t count) = 0;
     virtual void on_read_end(int error) = 0;  // 0: the peer finished sending (FIN); else errno
     virtual void on_write_ready() = 0;
+    // The handshake of start_tls_*() is over; `error` says why it failed and is empty when it did
+    // not. After a failure the stream should be closed.
+    virtual void on_tls(std::string_view /*error*/) {}
 
    protected:
     ~Observer() = default;
@@ -45,6 +53,17 @@ class TcpStream {
   // Starts connecting; on_connect tells the result. An earlier attempt is given up.
   void connect(const SocketAddress& address);
 
+  // Speaks TLS from now on; on_tls tells the result, never from within this call. Until then
+  // nothing may be read or sent. Afterwards every call means the plaintext: the end of reading is
+  // the peer's close_notify, and its absence an error (ECONNRESET); what breaks TLS is EPROTO.
+  // shutdown_send() and close() send close_notify, abort() does not.
+  void start_tls_server(std::shared_ptr<const TlsServerContext> context);
+  // `server_name`: a host name, or an IP address (no SNI then); the certificate must be of it.
+  void start_tls_client(std::shared_ptr<const TlsClientContext> context,
+                        const std::string& server_name);
+  // What was agreed on, from on_tls until close; null: plain.
+  std::shared_ptr<const TlsInfo> tls() const;
+
   int fd() const;  // -1 when closed
   bool is_open() const { return fd() >= 0; }
 
@@ -53,8 +72,10 @@ class TcpStream {
   void read(char* data, std::size_t size);
   bool reading() const;
 
-  ssize_t send(std::span<const iovec> parts);  // bytes taken, or -errno (-EAGAIN: wait_writable())
-  void wait_writable();                        // after a send() that took less than it was given
+  // Bytes taken, or -errno (-EAGAIN: wait_writable()). What was not taken comes first in the next
+  // send: TLS may have sealed it already.
+  ssize_t send(std::span<const iovec> parts);
+  void wait_writable();  // after a send() that took less than it was given
 
   // Whether the peer closed or sent something that nobody expects (MSG_PEEK): such a connection is
   // not used again.
