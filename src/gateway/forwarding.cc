@@ -56,10 +56,10 @@ void strip_hop_by_hop(http::HeaderMap& headers, bool keep_upgrade) {
     const bool switches = keep_upgrade && http::equals_ignoring_case(name, "upgrade");
     if (!name.empty() && name.front() != ':' && !switches) headers.remove(name);
   }
-  for (const std::string_view name : kHopByHop) {
-    if (keep_upgrade && (name == "connection" || name == "upgrade")) continue;
-    headers.remove(name);
-  }
+  headers.remove_if([keep_upgrade](const http::HeaderMap::Entry& entry) {
+    if (keep_upgrade && (entry.name == "connection" || entry.name == "upgrade")) return false;
+    return is_hop_by_hop(entry.name);
+  });
   if (keep_upgrade) headers.set("connection", "upgrade");
 }
 

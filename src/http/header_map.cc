@@ -28,20 +28,20 @@ std::string_view trim(std::string_view text) {
   return text;
 }
 
-// Compares entries, whose names are in lower case, with a name of any case; looks at its case only
-// once.
+// Compares entries, whose names are in lower case, with a name of any case. Few entries are as long
+// as the name, and nearly all names that are asked for are in lower case: only when such an entry
+// differs is the case looked at.
 class NameMatch {
  public:
-  explicit NameMatch(std::string_view name) : name_(name), exact_(!has_upper(name)) {}
+  explicit NameMatch(std::string_view name) : name_(name) {}
   bool operator()(const HeaderMap::Entry& entry) const {
     if (entry.name.size() != name_.size()) return false;
-    return exact_ ? std::memcmp(entry.name.data(), name_.data(), name_.size()) == 0
-                  : equals_ignoring_case(entry.name, name_);
+    if (std::memcmp(entry.name.data(), name_.data(), name_.size()) == 0) return true;
+    return has_upper(name_) && equals_ignoring_case(entry.name, name_);
   }
 
  private:
   std::string_view name_;
-  bool exact_;
 };
 
 }  // namespace

@@ -52,7 +52,7 @@ bool EventLoop::on_loop_thread() const {
 void EventLoop::run() {
   t_loop = this;
   while (!stopped_.load(std::memory_order_acquire)) {
-    wait();
+    wait(run_timer());
     while (event_next_ < event_count_) {
       const epoll_event& event = events_[event_next_++];
       if (event.data.ptr != nullptr) static_cast<Watcher*>(event.data.ptr)->on_events(event.events);
@@ -60,17 +60,13 @@ void EventLoop::run() {
     }
     run_ready_list();
     run_tasks();
-    if (timer_ != 0 && monotonic_now() >= timer_) {
-      timer_ = 0;
-      host_.on_timer();
-    }
   }
   t_loop = nullptr;
 }
 
-void EventLoop::wait() {
+void EventLoop::wait(int timeout_ms) {
   const int count =
-      epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout());
+      epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout_ms);
   event_next_ = 0;
   event_count_ = count > 0 ? static_cast<std::size_t>(count) : 0;
   for (std::size_t i = 0; i < event_count_; ++i) {
@@ -81,11 +77,14 @@ void EventLoop::wait() {
   }
 }
 
-int EventLoop::timeout() const {
+int EventLoop::run_timer() {
+  Nanoseconds left = 0;
+  while (timer_ != 0 && (left = timer_ - monotonic_now()) <= 0) {
+    timer_ = 0;
+    host_.on_timer();
+  }
   if (!ready_.empty() || !local_tasks_.empty()) return 0;
   if (timer_ == 0) return -1;
-  const Nanoseconds left = timer_ - monotonic_now();
-  if (left <= 0) return 0;
   return static_cast<int>(
       std::min<Nanoseconds>((left + kMillisecond - 1) / kMillisecond, kMaxTimeoutMs));
 }

@@ -71,8 +71,8 @@ class EventLoop {
  private:
   static constexpr std::size_t kBatch = 128;
 
-  void wait();
-  int timeout() const;  // milliseconds for epoll_wait
+  int run_timer();  // when it is due; returns the milliseconds to wait for events
+  void wait(int timeout_ms);
   void run_tasks();
   void run_ready_list();
   bool on_loop_thread() const;

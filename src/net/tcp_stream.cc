@@ -16,6 +16,30 @@ namespace heddle::net {
 namespace {
 
 constexpr std::uint32_t kStreamEvents = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+constexpr int kSendFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
+
+// Raw system calls: the C library's are cancellation points, which cost in a process with threads.
+
+ssize_t receive_now(int fd, char* data, std::size_t size) {
+  for (;;) {
+    const ssize_t count = ::syscall(SYS_recvfrom, fd, data, size, MSG_DONTWAIT, nullptr, nullptr);
+    if (count >= 0) return count;
+    if (errno != EINTR) return -errno;
+  }
+}
+
+ssize_t send_now(int fd, std::span<const iovec> parts) {
+  msghdr message{};
+  message.msg_iov = const_cast<iovec*>(parts.data());  // NOLINT: sendmsg does not write to it
+  message.msg_iovlen = parts.size();
+  for (;;) {
+    const ssize_t sent = parts.size() == 1 ? ::syscall(SYS_sendto, fd, parts[0].iov_base,
+                                                       parts[0].iov_len, kSendFlags, nullptr, 0)
+                                           : ::syscall(SYS_sendmsg, fd, &message, kSendFlags);
+    if (sent >= 0) return sent;
+    if (errno != EINTR) return -errno;
+  }
+}
 
 }  // namespace
 
@@ -120,19 +144,14 @@ void TcpStream::Impl::on_ready() {
 
 void TcpStream::Impl::receive() {
   if (tls != nullptr) return receive_tls();
-  ssize_t count = 0;
-  do {
-    // The raw call: the C library's is a cancellation point, which costs in a process with threads.
-    count = ::syscall(SYS_recvfrom, fd, data, size, MSG_DONTWAIT, nullptr, nullptr);
-  } while (count < 0 && errno == EINTR);
-  if (count < 0 && errno == EAGAIN) {
+  const ssize_t count = receive_now(fd, data, size);
+  if (count == -EAGAIN) {
     readable = false;
     return;
   }
-  const int error = count < 0 ? errno : 0;
   reading = false;
   if (count <= 0) {
-    observer->on_read_end(error);
+    observer->on_read_end(static_cast<int>(-count));
     return;
   }
   // A short read emptied the socket; whatever comes from now on is an event. The end of the stream
@@ -299,23 +318,15 @@ void TcpStream::read(char* data, std::size_t size) {
 }
 
 ssize_t TcpStream::send(std::span<const iovec> parts) {
-  if (impl_->fd < 0) return -EPIPE;
-  if (impl_->tls != nullptr) return impl_->tls->session.send(parts);
-  msghdr message{};
-  message.msg_iov = const_cast<iovec*>(parts.data());  // NOLINT: sendmsg does not write to it
-  message.msg_iovlen = parts.size();
-  for (;;) {
-    // The raw call, as for reading.
-    const ssize_t sent = ::syscall(SYS_sendmsg, impl_->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent >= 0) {
-      std::size_t wanted = 0;
-      for (const iovec& part : parts) wanted += part.iov_len;
-      impl_->full = static_cast<std::size_t>(sent) < wanted;
-      return sent;
-    }
-    if (errno == EAGAIN) impl_->full = true;
-    if (errno != EINTR) return -errno;
-  }
+  Impl& impl = *impl_;
+  if (impl.fd < 0) return -EPIPE;
+  if (impl.tls != nullptr) return impl.tls->session.send(parts);
+  std::size_t wanted = 0;
+  for (const iovec& part : parts) wanted += part.iov_len;
+  const ssize_t sent = send_now(impl.fd, parts);
+  if (sent >= 0) impl.full = static_cast<std::size_t>(sent) < wanted;
+  if (sent == -EAGAIN) impl.full = true;
+  return sent;
 }
 
 void TcpStream::wait_writable() {
