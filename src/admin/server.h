@@ -34,7 +34,7 @@ class AdminServer final : public http::ServerHandler {
   static constexpr std::size_t kMaxBody = std::size_t{1} << 20U;
 
   // Checks the configuration (password hashes). `address` is a concrete one, as
-  // http::probe_address() gives it.
+  // http::reserve_address() gives it.
   static Result<std::unique_ptr<AdminServer>> create(const config::Admin& config,
                                                      const std::string& address, Api& api,
                                                      ServerDependencies dependencies);

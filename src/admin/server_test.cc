@@ -36,7 +36,7 @@ class AdminServerTest : public ::testing::Test {
   void TearDown() override { stop(); }
 
   void start() {
-    const auto address = http::probe_address("127.0.0.1:0");
+    const auto address = http::reserve_address("127.0.0.1:0");
     ASSERT_TRUE(address) << address.error().message;
     const auto post = [this](std::move_only_function<void()> task) {
       pool_->submit(std::move(task));
@@ -49,7 +49,7 @@ class AdminServerTest : public ::testing::Test {
                                                  .reload_config = {},
                                                  .log = *log_});
     auto made = AdminServer::create(
-        admin_, *address, *api_,
+        admin_, address->address, *api_,
         {.worker = worker_, .metrics = metrics_, .log = *log_, .run_blocking = post});
     ASSERT_TRUE(made) << made.error().message;
     server_ = std::move(*made);

@@ -73,8 +73,8 @@ Result<void> Server::start() {
 
 Result<void> Server::start_admin() {
   if (!config_->admin.enabled) return {};
-  auto address = http::probe_address(config_->admin.address);
-  if (!address) return std::unexpected(std::move(address.error()).within("admin: "));
+  auto reserved = http::reserve_address(config_->admin.address);
+  if (!reserved) return std::unexpected(std::move(reserved.error()).within("admin: "));
   admin_worker_ = std::make_unique<net::Worker>(kAdminWorker, log_);
   const auto on_control = [this](std::move_only_function<void()> task) {
     control_.post(std::move(task));
@@ -90,7 +90,7 @@ Result<void> Server::start_admin() {
       .started_at = started_,
   });
   auto admin = admin::AdminServer::create(
-      config_->admin, *address, *api_,
+      config_->admin, reserved->address, *api_,
       admin::ServerDependencies{.worker = *admin_worker_,
                                 .metrics = metrics_,
                                 .log = log_,
@@ -103,13 +103,13 @@ Result<void> Server::start_admin() {
     return std::unexpected(std::move(listening.error()).within("admin: "));
   }
   admin_worker_->start();
-  log_.info("admin listening", {{"address", *address}});
+  log_.info("admin listening", {{"address", reserved->address}});
   return {};
 }
 
 void Server::load_plugins() {
-  // Plugins may call upstreams as soon as they start; nobody listens yet, so no request runs without
-  // its filters.
+  // Plugins may call upstreams as soon as they start; nobody listens yet, so no request runs
+  // without its filters.
   gateway_->publish(std::make_shared<const gateway::Snapshot>(
       config_, std::vector<gateway::FilterBinding>{}, metrics_));
   report(registry_->load(*config_), nullptr);

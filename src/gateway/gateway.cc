@@ -21,24 +21,26 @@ Gateway::~Gateway() = default;
 
 Result<void> Gateway::probe(const std::vector<config::Listener>& listeners) {
   for (const config::Listener& listener : listeners) {
-    auto address = http::probe_address(listener.address);
+    auto address = http::reserve_address(listener.address);
     if (!address) {
       return std::unexpected(std::move(address.error()).within("listener " + listener.name + ": "));
     }
-    listeners_.push_back({listener, *address});
+    listeners_.push_back({listener, std::move(*address)});
   }
   return {};
 }
 
 Result<void> Gateway::listen() {
   for (const BoundListener& bound : listeners_) {
-    auto listening = each_worker(
-        [&](GatewayWorker& worker) { return worker.listen(bound.listener, bound.address); });
+    auto listening = each_worker([&](GatewayWorker& worker) {
+      return worker.listen(bound.listener, bound.reserved.address);
+    });
     if (!listening) {
       return std::unexpected(
           std::move(listening.error()).within("listener " + bound.listener.name + ": "));
     }
-    log_.info("listening", {{"listener", bound.listener.name}, {"address", bound.address}});
+    log_.info("listening",
+              {{"listener", bound.listener.name}, {"address", bound.reserved.address}});
   }
   return {};
 }

@@ -58,7 +58,7 @@ class Gateway {
  private:
   struct BoundListener {
     config::Listener listener;
-    std::string address;
+    http::ReservedAddress reserved;
   };
 
   // Runs `task` on every worker and waits for all.

@@ -1,9 +1,13 @@
 // The server side over loopback, against a peer that speaks bytes.
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
+#include <set>
 #include <string>
+#include <vector>
 
 #include "http/test_support.h"
+#include "net/socket.h"
 
 namespace heddle::http {
 namespace {
@@ -407,11 +411,25 @@ TEST_F(H1Server, ConnectionsAboveTheCapAreClosed) {
   EXPECT_EQ(count("heddle_http_limit_hits_total", "max_connections"), 1U);
 }
 
-TEST(ProbeAddress, NamesAFreePort) {
-  const auto address = probe_address("127.0.0.1:0");
-  ASSERT_TRUE(address);
-  EXPECT_NE(*address, "127.0.0.1:0");
-  EXPECT_FALSE(probe_address("nonsense"));
+TEST(ReserveAddress, NoOtherReservationGetsAFreePortThatIsHeld) {
+  std::vector<ReservedAddress> held;
+  std::set<std::string> addresses;
+  for (int round = 0; round < 200; ++round) {
+    auto reserved = reserve_address("127.0.0.1:0");
+    ASSERT_TRUE(reserved);
+    addresses.insert(reserved->address);
+    held.push_back(std::move(*reserved));
+  }
+  EXPECT_EQ(addresses.size(), held.size());
+  EXPECT_FALSE(addresses.contains("127.0.0.1:0"));
+}
+
+TEST(ReserveAddress, RefusesWhatIsTakenOrNoAddress) {
+  const auto listening = net::bind_socket("127.0.0.1:0", net::Sharing::kShared);
+  ASSERT_TRUE(listening);
+  ASSERT_EQ(listen(listening->get(), 1), 0);
+  EXPECT_FALSE(reserve_address(net::local_address(listening->get()).to_string()));
+  EXPECT_FALSE(reserve_address("nonsense"));
 }
 
 }  // namespace

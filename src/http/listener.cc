@@ -69,14 +69,20 @@ Result<std::unique_ptr<Listener>> Listener::create(net::Worker& worker, const st
   return std::make_unique<ListenerImpl>(worker, std::move(*fd), limits, handler, metrics);
 }
 
-Result<std::string> probe_address(const std::string& address) {
-  const auto fd = net::bind_socket(address, net::Sharing::kExclusive);
-  if (!fd) return std::unexpected(fd.error());
+Result<ReservedAddress> reserve_address(const std::string& address) {
   const auto parsed = net::parse_host_port(address);
   if (!parsed) return std::unexpected(parsed.error());
-  const std::uint16_t port = net::local_address(fd->get()).port();
-  if (parsed->host.empty()) return ":" + std::to_string(port);
-  return net::local_address(fd->get()).to_string();
+  if (parsed->port != 0) {
+    // SO_REUSEPORT would share the port with whoever holds it in that way.
+    const auto probe = net::bind_socket(address, net::Sharing::kExclusive);
+    if (!probe) return std::unexpected(probe.error());
+  }
+  auto hold = net::bind_socket(address, net::Sharing::kShared);
+  if (!hold) return std::unexpected(std::move(hold).error());
+  const net::SocketAddress local = net::local_address(hold->get());
+  return ReservedAddress{
+      parsed->host.empty() ? ":" + std::to_string(local.port()) : local.to_string(),
+      std::move(*hold)};
 }
 
 }  // namespace heddle::http

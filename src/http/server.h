@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "http/message.h"
 #include "http/stream.h"
+#include "net/socket.h"
 
 namespace heddle::net {
 class Worker;
@@ -67,7 +68,7 @@ class ServerHandler {
 };
 
 // A listening socket of one worker (SO_REUSEPORT). The address was probed without it by
-// probe_address() before.
+// reserve_address() before.
 class Listener {
  public:
   // `address`: "127.0.0.1:8080", ":8080" (all addresses), "[::1]:8080"; port 0 picks one, see
@@ -88,9 +89,15 @@ class Listener {
   virtual std::size_t connections() const = 0;
 };
 
+// An address that this process may listen on: nobody else gets it while this lives, not even by
+// asking for any free port. Listeners share it (SO_REUSEPORT).
+struct ReservedAddress {
+  std::string address;  // concrete: port 0 was replaced by a free port
+  net::Fd hold;         // bound, never listens
+};
+
 // Fails with a clear text ("address 127.0.0.1:8080 is in use …") when another process holds the
-// address. Returns the concrete address: port 0 is replaced by a free port, so that all workers
-// share it.
-Result<std::string> probe_address(const std::string& address);
+// address.
+Result<ReservedAddress> reserve_address(const std::string& address);
 
 }  // namespace heddle::http
