@@ -18,3 +18,10 @@ target_link_libraries(heddle_wasmtime INTERFACE
 # Boost.JSON is compiled once, in src/base/boost_json.cc.
 add_library(heddle_boost INTERFACE)
 target_link_libraries(heddle_boost INTERFACE Boost::boost Threads::Threads)
+
+# Debian's package has no CMake files.
+find_path(HEDDLE_NGHTTP2_INCLUDE nghttp2/nghttp2.h REQUIRED)
+find_library(HEDDLE_NGHTTP2_LIBRARY nghttp2 REQUIRED)
+add_library(heddle_nghttp2 INTERFACE)
+target_include_directories(heddle_nghttp2 SYSTEM INTERFACE "${HEDDLE_NGHTTP2_INCLUDE}")
+target_link_libraries(heddle_nghttp2 INTERFACE "${HEDDLE_NGHTTP2_LIBRARY}")

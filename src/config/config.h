@@ -42,11 +42,23 @@ struct ListenerLimits {
   friend bool operator==(const ListenerLimits&, const ListenerLimits&) = default;
 };
 
+struct ListenerHttp2 {
+  bool enabled = true;
+  std::uint32_t max_concurrent_streams = 100;
+  std::size_t stream_window = std::size_t{256} << 10U;
+  std::size_t connection_window = std::size_t{1} << 20U;
+  std::size_t max_frame_size = std::size_t{16} << 10U;
+  std::uint32_t max_resets_per_second = 100;
+  std::uint32_t max_control_frames_per_second = 500;
+  friend bool operator==(const ListenerHttp2&, const ListenerHttp2&) = default;
+};
+
 struct Listener {
   std::string name = "public";
   std::string address = "127.0.0.1:8080";
   std::string protocol = "http";
   ListenerLimits limits;
+  ListenerHttp2 http2;
   Location location;
   friend bool operator==(const Listener&, const Listener&) = default;
 };

@@ -17,9 +17,9 @@ constexpr std::int64_t kGiB = 1 << 30;
 constexpr std::int64_t kDay = 86'400'000;
 constexpr std::int64_t kMillion = 1'000'000;
 
-constexpr std::array<std::string_view, 1> kProtocols = {"http"};
-constexpr std::array<std::string_view, 7> kLaterProtocols = {"https", "h2c", "http3", "grpc",
-                                                             "grpcs", "tcp", "tls"};
+constexpr std::array<std::string_view, 2> kProtocols = {"http", "h2c"};
+constexpr std::array<std::string_view, 6> kLaterProtocols = {"https", "http3", "grpc",
+                                                             "grpcs", "tcp",   "tls"};
 constexpr std::array<std::string_view, 1> kBalancers = {"round_robin"};
 constexpr std::array<std::string_view, 4> kLaterBalancers = {"weighted", "least_conn", "random",
                                                              "consistent_hash"};
@@ -73,6 +73,28 @@ constexpr Setting kListenerLimits[] = {
      .help = "Most open connections, per worker."},
 };
 
+constexpr Setting kListenerHttp2[] = {
+    {.key = "enabled", .type = kBoolean, .member = value<&ListenerHttp2::enabled>(),
+     .help = "Whether clients may speak HTTP/2 (by ALPN, or by prior knowledge)."},
+    {.key = "max_concurrent_streams", .type = kInteger,
+     .member = value<&ListenerHttp2::max_concurrent_streams>(), .min = 1, .max = 10'000,
+     .help = "Most requests at once on one connection; more are refused for the client to repeat."},
+    {.key = "stream_window", .type = kSize, .member = value<&ListenerHttp2::stream_window>(),
+     .min = kKiB, .max = kGiB, .help = "Bytes of one request body that may wait to be taken."},
+    {.key = "connection_window", .type = kSize,
+     .member = value<&ListenerHttp2::connection_window>(), .min = 64 * kKiB, .max = kGiB,
+     .help = "The same for all request bodies of a connection together."},
+    {.key = "max_frame_size", .type = kSize, .member = value<&ListenerHttp2::max_frame_size>(),
+     .min = 16 * kKiB, .max = 16 * kMiB - 1, .help = "Longest frame that a client may send."},
+    {.key = "max_resets_per_second", .type = kInteger,
+     .member = value<&ListenerHttp2::max_resets_per_second>(), .min = 0, .max = kMillion,
+     .help = "Streams that a client may reset; five times as many at once. 0 for no limit."},
+    {.key = "max_control_frames_per_second", .type = kInteger,
+     .member = value<&ListenerHttp2::max_control_frames_per_second>(), .min = 0, .max = kMillion,
+     .help = "Frames without a part of a message, beyond one for each that has one; five times as "
+             "many at once. 0 for no limit."},
+};
+
 constexpr Setting kListener[] = {
     {.key = "name", .member = value<&Listener::name>(), .check = check_name,
      .shown_default = "public, then listener-2, …", .example = "public",
@@ -82,9 +104,13 @@ constexpr Setting kListener[] = {
      .help = "Host and port to listen on; without host: every interface."},
     {.key = "protocol", .type = kChoice, .member = value<&Listener::protocol>(),
      .choices = kProtocols, .later_choices = kLaterProtocols,
-     .help = "What clients speak: http is HTTP/1.1.", .severity = kError},
+     .help = "What clients speak: http is HTTP/1.1, and HTTP/2 by prior knowledge; h2c is HTTP/2 "
+             "alone.",
+     .severity = kError},
     {.key = "limits", .type = kObject, .member = object<&Listener::limits>(),
      .rows = kListenerLimits, .help = "What one client may ask for."},
+    {.key = "http2", .type = kObject, .member = object<&Listener::http2>(),
+     .rows = kListenerHttp2, .help = "HTTP/2 and its limits."},
     {.key = "tls", .type = kLater, .help = "Certificate and key of a TLS listener.",
      .severity = kError, .later = "TLS"},
 };

@@ -56,10 +56,13 @@ void strip_hop_by_hop(http::HeaderMap& headers, bool keep_upgrade) {
     const bool switches = keep_upgrade && http::equals_ignoring_case(name, "upgrade");
     if (!name.empty() && name.front() != ':' && !switches) headers.remove(name);
   }
+  // gRPC asks for it hop by hop; the HTTP/2 codec sends it on, the HTTP/1 codec does not.
+  const bool trailers = headers.has_token("te", "trailers");
   headers.remove_if([keep_upgrade](const http::HeaderMap::Entry& entry) {
     if (keep_upgrade && (entry.name == "connection" || entry.name == "upgrade")) return false;
     return is_hop_by_hop(entry.name);
   });
+  if (trailers) headers.add_view("te", "trailers");
   if (keep_upgrade) headers.set("connection", "upgrade");
 }
 

@@ -61,6 +61,22 @@ void GatewayWorker::use(std::shared_ptr<const Snapshot> snapshot) {
   current_ = std::move(bound);
 }
 
+namespace {
+
+http::Http2Limits http2_limits(const config::Listener& listener) {
+  const config::ListenerHttp2& http2 = listener.http2;
+  return {.enabled = http2.enabled,
+          .only = listener.protocol == "h2c",
+          .max_concurrent_streams = http2.max_concurrent_streams,
+          .stream_window = static_cast<std::uint32_t>(http2.stream_window),
+          .connection_window = static_cast<std::uint32_t>(http2.connection_window),
+          .max_frame_size = static_cast<std::uint32_t>(http2.max_frame_size),
+          .max_resets_per_second = http2.max_resets_per_second,
+          .max_control_frames_per_second = http2.max_control_frames_per_second};
+}
+
+}  // namespace
+
 Result<void> GatewayWorker::listen(const config::Listener& listener, const std::string& address) {
   http::ServerLimits limits;
   limits.max_head_bytes = listener.limits.max_head_bytes;
@@ -72,6 +88,7 @@ Result<void> GatewayWorker::listen(const config::Listener& listener, const std::
   limits.body_timeout = listener.limits.body_timeout;
   limits.send_timeout = listener.limits.send_timeout;
   limits.max_connections = listener.limits.max_connections;
+  limits.http2 = http2_limits(listener);
   auto created = http::Listener::create(worker_, address, limits, *this, registry_);
   if (!created) return std::unexpected(std::move(created.error()));
   listeners_.push_back(std::move(*created));

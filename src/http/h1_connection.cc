@@ -183,6 +183,15 @@ void H1Connection::on_timer() {
   if (wait_deadline_ != 0) arm(wait_deadline_);
 }
 
+void H1Connection::take_over(H1Connection& other) {
+  stream_.take_over(other.stream_);
+  block_ = std::move(other.block_);
+  read_ = std::exchange(other.read_, 0);
+  filled_ = std::exchange(other.filled_, 0);
+  input_ended_ = other.input_ended_;
+  input_error_ = other.input_error_;
+}
+
 void H1Connection::close_stream() {
   closed_ = true;
   timer_.cancel();

@@ -77,6 +77,9 @@ class H1Connection : public net::TcpStream::Observer, public net::Worker::Flusha
   }
   Wait waiting_for() const { return wait_; }
 
+  // The socket of `other` with the bytes that it read and did not consume; `other` is closed after
+  // it. No read may be under way.
+  void take_over(H1Connection& other);
   void close_stream();  // nothing comes any more; the object still stands
 
   net::Worker& worker_;

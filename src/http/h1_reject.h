@@ -37,6 +37,7 @@ enum class Reject : std::uint8_t {
   kConnect,
   kInvalidChunkSize,
   kInvalidChunkEnd,
+  kMalformedHttp2,
   // Limits from here on.
   kHeadTooLarge,
   kTooManyHeaders,

@@ -1,6 +1,10 @@
 #include "http/h1_server.h"
 
+#include <algorithm>
+#include <memory>
 #include <utility>
+
+#include "http/h2_server.h"
 
 namespace heddle::http {
 namespace {
@@ -91,7 +95,31 @@ void H1ServerConnection::on_input_moved() {
   head_.reset();
 }
 
+// Prior knowledge (RFC 9113 section 3.3). False: what follows is a request of HTTP/1, or more of
+// the preface must come.
+bool H1ServerConnection::read_h2_preface() {
+  const std::size_t size = std::min(unread(), kH2Preface.size());
+  if (std::string_view(unread_data(), size) != kH2Preface.substr(0, size)) {
+    fresh_ = false;
+    return true;
+  }
+  if (size < kH2Preface.size()) {
+    if (waiting_for() != Wait::kHead) expect(Wait::kHead, context_.limits.head_timeout);
+    return false;
+  }
+  auto connection = std::make_unique<H2ServerConnection>(context_, std::move(info_));
+  H2ServerConnection& next = *connection;
+  next.start(*this);
+  close_stream();
+  context_.replace(*this, std::move(connection));
+  return false;
+}
+
 bool H1ServerConnection::read_head() {
+  // No method is named PRI, and few begin with a P.
+  if (fresh_ && *unread_data() == 'P' && context_.limits.http2.enabled) {
+    if (!read_h2_preface()) return false;
+  }
   if (!head_) head_ = make_head();
   switch (parser_.parse(unread_data(), unread(), context_.head_limits, *head_)) {
     case H1Parser::Verdict::kIncomplete:
@@ -113,6 +141,7 @@ void H1ServerConnection::start_exchange() {
   consume(parser_.consumed());
   HeadPtr head = std::move(head_);
   head->block = block_;
+  fresh_ = false;
   const Framing framing = parser_.request_framing();
   head_request_ = head->method() == "HEAD";
   http10_ = head->protocol == Protocol::kHttp10;

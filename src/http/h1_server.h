@@ -60,6 +60,7 @@ class H1ServerConnection final : public H1Connection, public ServerConnection, p
 
   bool step();  // one step of process(); false when nothing more can be done now
   bool read_head();
+  bool read_h2_preface();
   void start_exchange();
   bool read_body();
   void deliver_body_end();
@@ -90,6 +91,7 @@ class H1ServerConnection final : public H1Connection, public ServerConnection, p
   int paused_ = 0;
   In in_ = In::kHead;
   Out out_state_ = Out::kNone;
+  bool fresh_ = true;  // nothing was read: it may begin with HTTP/2's preface
   bool head_request_ = false;
   bool http10_ = false;
   bool drop_body_ = false;  // the answer has none whatever is sent

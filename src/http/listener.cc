@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "http/h1_server.h"
+#include "http/h2_server.h"
 #include "http/server.h"
 #include "net/acceptor.h"
 #include "net/socket.h"
@@ -38,6 +39,10 @@ class ListenerImpl final : public Listener, net::Acceptor::Observer {
       context_.connection_limit_hits->add();
       return;
     }
+    if (context_.limits.http2.only) {
+      start_h2(std::move(fd), remote);
+      return;
+    }
     auto connection = std::make_unique<H1ServerConnection>(context_, std::move(fd), remote);
     H1ServerConnection& added = *connection;
     context_.add(std::move(connection));
@@ -45,6 +50,16 @@ class ListenerImpl final : public Listener, net::Acceptor::Observer {
   }
 
  private:
+  void start_h2(net::Fd fd, const net::SocketAddress& remote) {
+    auto connection =
+        std::make_unique<H2ServerConnection>(context_, describe_connection(fd, remote));
+    H2ServerConnection& added = *connection;
+    context_.add(std::move(connection));
+    context_.connections_total->add();
+    context_.connections_active->add(1);
+    added.start(std::move(fd));
+  }
+
   // Backwards, since a visit may remove the visited one.
   template <typename Visit>
   void for_each(Visit visit) {

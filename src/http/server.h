@@ -11,6 +11,7 @@
 
 #include "base/metrics.h"
 #include "base/result.h"
+#include "http/http2_limits.h"
 #include "http/message.h"
 #include "http/stream.h"
 #include "net/socket.h"
@@ -49,6 +50,7 @@ struct ServerLimits {
   std::size_t high_watermark =
       std::size_t{256} * 1024;          // unsent bytes above which Sender::above_watermark is true
   std::size_t max_connections = 10000;  // per worker; above it connections are closed on accept
+  Http2Limits http2;
 };
 
 // Gets the requests of all connections of one listener on one worker. Implemented by the gateway

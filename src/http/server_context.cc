@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "http/h2_server.h"
 #include "net/worker.h"
 
 namespace heddle::http {
@@ -41,6 +42,28 @@ ServerContext::ServerContext(net::Worker& worker_in, const ServerLimits& limits_
                           : registry.counter("heddle_http_bad_requests_total", "Requests refused",
                                              {{"reason", name}}));
   }
+  for (const std::string_view name : kHttp2LimitNames) {
+    http2_limit_hits.push_back(
+        registry.counter(kLimitHits, kLimitHitsHelp, {{"limit", std::string(name)}}));
+  }
+}
+
+ServerContext::~ServerContext() = default;
+
+void ServerContext::replace(ServerConnection& old, std::unique_ptr<ServerConnection> connection) {
+  connection->slot = old.slot;
+  std::swap(connections[old.slot], connection);
+  worker.defer([gone = std::move(connection)] {});
+}
+
+H2ServerStream& ServerContext::take_h2_stream() {
+  if (free_h2_streams.empty()) {
+    h2_streams_.push_back(std::make_unique<H2ServerStream>());
+    free_h2_streams.push_back(h2_streams_.back().get());
+  }
+  H2ServerStream& stream = *free_h2_streams.back();
+  free_h2_streams.pop_back();
+  return stream;
 }
 
 void ServerContext::add(std::unique_ptr<ServerConnection> connection) {

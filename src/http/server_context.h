@@ -27,13 +27,22 @@ class ServerConnection {
   ServerConnection() = default;
 };
 
+class H2ServerStream;
+
 struct ServerContext {
   ServerContext(net::Worker& worker_in, const ServerLimits& limits_in, ServerHandler& handler_in,
                 metrics::Registry& registry);
+  ~ServerContext();
+  ServerContext(const ServerContext&) = delete;
+  ServerContext& operator=(const ServerContext&) = delete;
 
   void add(std::unique_ptr<ServerConnection> connection);
   void remove(ServerConnection& connection);  // destroys it at the end of the scope
+  // In the place of `old`, which goes at the end of the scope: the connection speaks something
+  // else.
+  void replace(ServerConnection& old, std::unique_ptr<ServerConnection> connection);
   void count(Reject reject);
+  H2ServerStream& take_h2_stream();  // given back by free_h2_streams
 
   net::Worker& worker;
   ServerLimits limits;
@@ -45,7 +54,12 @@ struct ServerContext {
   std::shared_ptr<metrics::Gauge> connections_active;
   std::shared_ptr<metrics::Counter> connection_limit_hits;
   std::shared_ptr<metrics::Counter> send_timeout_hits;
-  std::vector<std::shared_ptr<metrics::Counter>> rejects;  // by Reject
+  std::vector<std::shared_ptr<metrics::Counter>> rejects;           // by Reject
+  std::vector<std::shared_ptr<metrics::Counter>> http2_limit_hits;  // by Http2Limit
+  std::vector<H2ServerStream*> free_h2_streams;
+
+ private:
+  std::vector<std::unique_ptr<H2ServerStream>> h2_streams_;
 };
 
 // The facts of an accepted socket, with a new id.

@@ -1,0 +1,64 @@
+// Follows the frames of a server's input beside nghttp2, which ignores DATA of streams that it has
+// forgotten; a client that sends on a stream that it closed is told so (RFC 9113 section 5.1).
+// Private to this folder.
+#pragma once
+
+#include <nghttp2/nghttp2.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace heddle::http {
+
+class H2FrameScanner {
+ public:
+  explicit H2FrameScanner(std::size_t preface) : payload_left_(preface) {}
+
+  // How many of these bytes can go to nghttp2 before the caller looks at the stream of a DATA frame
+  // whose head ends behind them: then `id` is that stream, else 0. `known` says which need no look.
+  template <typename Known>
+  std::size_t next(const unsigned char* data, std::size_t size, std::int32_t& id, Known known) {
+    std::size_t at = 0;
+    while (at < size) {
+      if (payload_left_ > 0) {
+        const std::size_t skipped = payload_left_ < size - at ? payload_left_ : size - at;
+        payload_left_ -= skipped;
+        at += skipped;
+        continue;
+      }
+      if (head_size_ < kHeadSize - 1) {
+        head_[head_size_++] = data[at++];
+        continue;
+      }
+      const std::int32_t stream = stream_id(data[at]);
+      if (!told_ && head_[3] == NGHTTP2_DATA && !known(stream)) {
+        told_ = true;
+        id = stream;
+        return at;
+      }
+      finish_head();
+      ++at;
+    }
+    return at;
+  }
+
+ private:
+  static constexpr std::size_t kHeadSize = 9;
+
+  std::int32_t stream_id(unsigned char last) const {
+    return static_cast<std::int32_t>((head_[5] & 0x7FU) << 24U | head_[6] << 16U | head_[7] << 8U |
+                                     last);
+  }
+  void finish_head() {
+    payload_left_ = static_cast<std::size_t>(head_[0] << 16U | head_[1] << 8U | head_[2]);
+    head_size_ = 0;
+    told_ = false;
+  }
+
+  std::size_t payload_left_;
+  std::size_t head_size_ = 0;
+  unsigned char head_[kHeadSize - 1] = {};  // all but its last byte
+  bool told_ = false;
+};
+
+}  // namespace heddle::http
