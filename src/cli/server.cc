@@ -29,6 +29,17 @@ sandbox::EngineOptions engine_options(const config::Engine& engine) {
   return out;
 }
 
+// Of listeners, what takes effect only when sockets are bound anew; where TCP connections are
+// passed on to is the snapshot's.
+std::vector<config::Listener> bound_part(std::vector<config::Listener> listeners) {
+  for (config::Listener& listener : listeners) {
+    listener.upstream.clear();
+    listener.plugins.clear();
+    listener.limits.tcp_idle_timeout = {};
+  }
+  return listeners;
+}
+
 }  // namespace
 
 Server::Server(ServeOptions options, std::shared_ptr<const config::Config> config, Log& log)
@@ -143,6 +154,7 @@ void Server::publish() {
     binding.fail_open = active.on_failure == config::OnFailure::kOpen;
     if (active.plugin) {
       binding.factory = active.plugin->http_filter();
+      binding.network = active.plugin->network_filter();
       const bool started = std::ranges::any_of(
           started_plugins_, [&](const auto& known) { return known.lock() == active.plugin; });
       if (!started) {
@@ -152,14 +164,28 @@ void Server::publish() {
         }
         started_plugins_.emplace_back(active.plugin);
       }
-      if (!binding.factory) continue;  // fills another extension point
+      if (!binding.factory && !binding.network) continue;  // fills another extension point
     }
     filters.push_back(std::move(binding));
   }
   std::erase_if(started_plugins_, [](const auto& known) { return known.expired(); });
+  warn_of_idle_filters(filters);
   auto snapshot = std::make_shared<const gateway::Snapshot>(config_, filters, metrics_);
   view_.publish(snapshot, config_);
   gateway_->publish(std::move(snapshot));
+}
+
+// A filter of requests on a TCP listener loads and never runs, which is not what anybody wants.
+void Server::warn_of_idle_filters(const std::vector<gateway::FilterBinding>& filters) const {
+  for (const config::Listener& listener : config_->listeners) {
+    for (const std::string& name : listener.plugins) {
+      const auto found = std::ranges::find(filters, name, &gateway::FilterBinding::name);
+      if (found == filters.end() || found->network || !found->factory) continue;
+      log_.warn(
+          "a plugin of a TCP listener has no callback of TCP connections and does nothing there",
+          {{"plugin", name}, {"listener", listener.name}});
+    }
+  }
 }
 
 void Server::report(const plugins::ChangeReport& report, std::vector<std::string>* notes) const {
@@ -171,7 +197,7 @@ void Server::report(const plugins::ChangeReport& report, std::vector<std::string
 void Server::note_what_needs_a_restart(const config::Config& next,
                                        std::vector<std::string>& notes) const {
   const std::array<std::pair<bool, std::string_view>, 5> changes = {{
-      {next.listeners != config_->listeners, "listeners"},
+      {bound_part(next.listeners) != bound_part(config_->listeners), "listeners"},
       {next.admin != config_->admin, "admin"},
       {next.engine != config_->engine, "engine"},
       {next.workers != config_->workers, "workers"},

@@ -44,6 +44,7 @@ class Server {
   void load_plugins();
   void watch_directories();
   void publish();
+  void warn_of_idle_filters(const std::vector<gateway::FilterBinding>& filters) const;
   admin::ConfigReload reload_config();
   void note_what_needs_a_restart(const config::Config& next, std::vector<std::string>& notes) const;
   void report(const plugins::ChangeReport& report, std::vector<std::string>* notes) const;

@@ -20,6 +20,7 @@ class Checker {
     listeners();
     admin();
     upstreams();
+    for (std::size_t i = 0; i < config_.listeners.size(); ++i) tcp_listener(i);
     for (std::size_t i = 0; i < config_.routes.size(); ++i) route(i);
     if (!problems_.has_errors()) same_routes();
   }
@@ -76,6 +77,43 @@ class Checker {
     }
   }
 
+  void tcp_listener(std::size_t index) {
+    const Listener& listener = config_.listeners[index];
+    const std::string path = item_path("listeners", index);
+    if (!listener.is_tcp()) {
+      http_listener(listener, path);
+      return;
+    }
+    const std::string own = child_path(path, "upstream");
+    if (listener.upstream.empty()) {
+      problems_.error(places_.of(path), own,
+                      concat("a listener of the protocol ", listener.protocol,
+                             " passes its connections on to an upstream, and this names none"),
+                      "for example upstream: database");
+    } else {
+      upstream_exists(listener.upstream, own);
+      const auto found = std::ranges::find(config_.upstreams, listener.upstream, &Upstream::name);
+      if (found != config_.upstreams.end() && !found->builtin.empty()) {
+        problems_.error(
+            places_.of(own), own,
+            concat("the upstream ", quote(listener.upstream), " is built in and speaks HTTP only"),
+            "name one that has endpoints");
+      }
+    }
+    plugins_exist(listener.plugins, child_path(path, "plugins"));
+  }
+
+  void http_listener(const Listener& listener, const std::string& path) {
+    for (const auto& [given, key, where] :
+         {std::tuple(!listener.upstream.empty(), "upstream", "routes name the upstreams of HTTP"),
+          std::tuple(!listener.plugins.empty(), "plugins", "routes name the plugins of HTTP")}) {
+      if (!given) continue;
+      const std::string own = child_path(path, key);
+      problems_.error(places_.of(own), own, concat("is for TCP listeners; ", where),
+                      "move it to routes:, or set protocol: tcp");
+    }
+  }
+
   static bool is_loopback(std::string_view address) {
     return address.starts_with("127.") || address.starts_with("[::1]") ||
            address.starts_with("localhost:");
@@ -112,7 +150,8 @@ class Checker {
                         "for example endpoints: [\"127.0.0.1:9000\"]");
       }
     }
-    if (config_.routes.empty() && !problems_.has_errors()) {
+    if (config_.routes.empty() && !problems_.has_errors() &&
+        !std::ranges::all_of(config_.listeners, &Listener::is_tcp)) {
       problems_.warning({}, "routes", "there are no routes; every request is answered with 404",
                         "for example routes: [{path: /*, upstream: api}]");
     }
@@ -135,14 +174,8 @@ class Checker {
   void route(std::size_t index) {
     const Route& route = config_.routes[index];
     const std::string path = item_path("routes", index);
-    const auto upstreams = names(config_.upstreams);
-    if (!route.upstream.empty() &&
-        std::ranges::find(upstreams, route.upstream) == upstreams.end()) {
-      const std::string own = child_path(path, "upstream");
-      problems_.error(places_.of(own), own, concat("there is no upstream ", quote(route.upstream)),
-                      suggestion(route.upstream, upstreams));
-    }
-    route_plugins(route, child_path(path, "plugins"));
+    if (!route.upstream.empty()) upstream_exists(route.upstream, child_path(path, "upstream"));
+    plugins_exist(route.plugins, child_path(path, "plugins"));
     route_methods(route, child_path(path, "methods"));
     if (!route.strip_prefix.empty() && !route.strip_prefix.starts_with('/')) {
       const std::string own = child_path(path, "strip_prefix");
@@ -152,10 +185,17 @@ class Checker {
     }
   }
 
-  void route_plugins(const Route& route, const std::string& path) {
+  void upstream_exists(const std::string& name, const std::string& path) {
+    const auto upstreams = names(config_.upstreams);
+    if (std::ranges::find(upstreams, name) != upstreams.end()) return;
+    problems_.error(places_.of(path), path, concat("there is no upstream ", quote(name)),
+                    suggestion(name, upstreams));
+  }
+
+  void plugins_exist(const std::vector<std::string>& named, const std::string& path) {
     const auto plugins = names(config_.plugins);
-    for (std::size_t i = 0; i < route.plugins.size(); ++i) {
-      const std::string& name = route.plugins[i];
+    for (std::size_t i = 0; i < named.size(); ++i) {
+      const std::string& name = named[i];
       if (std::ranges::find(plugins, name) != plugins.end()) continue;
       const std::string own = item_path(path, i);
       if (config_.plugin_directories.empty()) {

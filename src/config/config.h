@@ -38,6 +38,7 @@ struct ListenerLimits {
   Milliseconds head_timeout{10'000};
   Milliseconds body_timeout{30'000};
   Milliseconds send_timeout{30'000};
+  Milliseconds tcp_idle_timeout{600'000};
   std::size_t max_connections = 10'000;  // per worker
   friend bool operator==(const ListenerLimits&, const ListenerLimits&) = default;
 };
@@ -57,10 +58,15 @@ struct Listener {
   std::string name = "public";
   std::string address = "127.0.0.1:8080";
   std::string protocol = "http";
+  std::string upstream;              // of a TCP or TLS listener
+  std::vector<std::string> plugins;  // on the connections of a TCP or TLS listener
   ListenerLimits limits;
   ListenerHttp2 http2;
   Location location;
   friend bool operator==(const Listener&, const Listener&) = default;
+
+  // Whether it passes bytes on without reading them as HTTP.
+  bool is_tcp() const { return protocol == "tcp" || protocol == "tls"; }
 };
 
 struct Admin {
@@ -133,8 +139,8 @@ struct Permissions {
   std::vector<std::string> environment;  // names passed from Heddle's environment
   // By default those that touch nothing but the plugin's own exchange and arguments.
   std::vector<std::string> foreign_functions = {
-      "clear_route_cache", "compress", "declare_property", "set_envoy_filter_state",
-      "sign",              "uncompress", "verify_signature"};
+      "clear_route_cache", "compress",        "declare_property", "set_envoy_filter_state", "sign",
+      "uncompress",        "verify_signature"};
 };
 
 struct Plugin {

@@ -17,9 +17,9 @@ constexpr std::int64_t kGiB = 1 << 30;
 constexpr std::int64_t kDay = 86'400'000;
 constexpr std::int64_t kMillion = 1'000'000;
 
-constexpr std::array<std::string_view, 2> kProtocols = {"http", "h2c"};
-constexpr std::array<std::string_view, 6> kLaterProtocols = {"https", "http3", "grpc",
-                                                             "grpcs", "tcp",   "tls"};
+constexpr std::array<std::string_view, 3> kProtocols = {"http", "h2c", "tcp"};
+constexpr std::array<std::string_view, 5> kLaterProtocols = {"https", "http3", "grpc", "grpcs",
+                                                             "tls"};
 constexpr std::array<std::string_view, 1> kBalancers = {"round_robin"};
 constexpr std::array<std::string_view, 4> kLaterBalancers = {"weighted", "least_conn", "random",
                                                              "consistent_hash"};
@@ -68,6 +68,9 @@ constexpr Setting kListenerLimits[] = {
      .min = 1, .max = kDay, .help = "How long a client may pause within a request body."},
     {.key = "send_timeout", .type = kDuration, .member = value<&ListenerLimits::send_timeout>(),
      .min = 1, .max = kDay, .help = "How long a client may take no bytes of a response."},
+    {.key = "tcp_idle_timeout", .type = kDuration,
+     .member = value<&ListenerLimits::tcp_idle_timeout>(), .min = 1, .max = kDay,
+     .help = "How long a connection of a TCP listener may pass no bytes either way."},
     {.key = "max_connections", .type = kInteger,
      .member = value<&ListenerLimits::max_connections>(), .min = 1, .max = kMillion,
      .help = "Most open connections, per worker."},
@@ -105,8 +108,14 @@ constexpr Setting kListener[] = {
     {.key = "protocol", .type = kChoice, .member = value<&Listener::protocol>(),
      .choices = kProtocols, .later_choices = kLaterProtocols,
      .help = "What clients speak: http is HTTP/1.1, and HTTP/2 by prior knowledge; h2c is HTTP/2 "
-             "alone.",
+             "alone; tcp is anything, passed on to upstream.",
      .severity = kError},
+    {.key = "upstream", .member = value<&Listener::upstream>(), .example = "database",
+     .help = "Where a tcp listener passes its connections on to."},
+    {.key = "plugins", .type = kTexts, .member = value<&Listener::plugins>(), .check = check_name,
+     .example = "[audit]",
+     .help = "Plugins on the connections of a tcp listener; they run there and on no route that "
+             "does not name them."},
     {.key = "limits", .type = kObject, .member = object<&Listener::limits>(),
      .rows = kListenerLimits, .help = "What one client may ask for."},
     {.key = "http2", .type = kObject, .member = object<&Listener::http2>(),
@@ -204,7 +213,8 @@ constexpr Setting kRoute[] = {
      .example = "api", .help = "Name of the upstream that answers.", .required = true},
     {.key = "plugins", .type = kTexts, .member = value<&Route::plugins>(), .check = check_name,
      .example = "[auth]",
-     .help = "Plugins that run here; a plugin that no route names runs on every route."},
+     .help = "Plugins that run here; one that neither a route nor a TCP listener names runs on "
+             "every route."},
     {.key = "strip_prefix", .member = value<&Route::strip_prefix>(), .example = "/api",
      .help = "Taken off the beginning of the path before it goes upstream."},
     {.key = "timeout", .type = kDuration, .member = value<&Route::timeout>(), .min = 1,
@@ -374,7 +384,7 @@ constexpr Setting kConfig[] = {
      .shown_default = "/* to echo, when there are no upstreams either",
      .help = "Which requests go to which upstream."},
     {.key = "plugins", .type = kList, .member = list<&Config::plugins>(), .rows = kPlugin,
-     .help = "The plugins; one that no route names runs on every route."},
+     .help = "The plugins; one that neither a route nor a TCP listener names runs on every route."},
     {.key = "plugin_directories", .type = kList, .member = list<&Config::plugin_directories>(),
      .rows = kPluginDirectory, .shorthand = "path", .example = "[{path: plugins, watch: true}]",
      .help = "Folders whose modules are all loaded."},

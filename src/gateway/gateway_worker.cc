@@ -6,6 +6,7 @@
 #include "gateway/forwarding.h"
 #include "gateway/origin_echo.h"
 #include "gateway/origin_upstream.h"
+#include "gateway/tcp_listener.h"
 
 namespace heddle::gateway {
 
@@ -27,6 +28,7 @@ GatewayWorker::GatewayWorker(net::Worker& worker, net::BlockingPool& blocking, L
       registry_(metrics),
       metrics_(metrics),
       pool_(http::ClientPool::create(worker, blocking, metrics)),
+      resolver_(worker, blocking),
       access_log_(log) {}
 
 GatewayWorker::~GatewayWorker() = default;
@@ -59,6 +61,7 @@ void GatewayWorker::use(std::shared_ptr<const Snapshot> snapshot) {
   }
   bound->snapshot = std::move(snapshot);
   current_ = std::move(bound);
+  for (const auto& listener : tcp_listeners_) listener->follow();
 }
 
 namespace {
@@ -78,6 +81,13 @@ http::Http2Limits http2_limits(const config::Listener& listener) {
 }  // namespace
 
 Result<void> GatewayWorker::listen(const config::Listener& listener, const std::string& address) {
+  if (listener.is_tcp()) {
+    auto fd = net::listen_socket(address);
+    if (!fd) return std::unexpected(std::move(fd.error()));
+    tcp_listeners_.push_back(
+        std::make_unique<TcpListener>(*this, resolver_, listener, std::move(*fd), registry_));
+    return {};
+  }
   http::ServerLimits limits;
   limits.max_head_bytes = listener.limits.max_head_bytes;
   limits.max_headers = listener.limits.max_headers;
@@ -97,6 +107,7 @@ Result<void> GatewayWorker::listen(const config::Listener& listener, const std::
 
 void GatewayWorker::stop_accepting() {
   for (const auto& listener : listeners_) listener->stop_accepting();
+  for (const auto& listener : tcp_listeners_) listener->stop_accepting();
 }
 
 void GatewayWorker::drain() {
@@ -105,11 +116,19 @@ void GatewayWorker::drain() {
 
 void GatewayWorker::abort() {
   for (const auto& listener : listeners_) listener->abort();
+  for (const auto& listener : tcp_listeners_) listener->abort();
   pool_->close_idle();
+}
+
+std::size_t GatewayWorker::exchanges() const {
+  std::size_t sum = active_;
+  for (const auto& listener : tcp_listeners_) sum += listener->connections();
+  return sum;
 }
 
 std::size_t GatewayWorker::connections() const {
   std::size_t sum = 0;
+  for (const auto& listener : tcp_listeners_) sum += listener->connections();
   for (const auto& listener : listeners_) sum += listener->connections();
   return sum;
 }
@@ -141,6 +160,11 @@ void GatewayWorker::ended(Exchange& exchange) {
   --active_;
   metrics_.active->add(-1);
   late_.push_back(&exchange);
+  schedule_late();
+}
+
+void GatewayWorker::write_access(const telemetry::ConnectionRecord& record) {
+  access_log_.write(record);
   schedule_late();
 }
 

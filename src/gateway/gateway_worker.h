@@ -15,12 +15,14 @@
 #include "http/client.h"
 #include "http/server.h"
 #include "net/blocking_pool.h"
+#include "net/resolver.h"
 #include "net/worker.h"
 #include "telemetry/access_log.h"
 
 namespace heddle::gateway {
 
 class Exchange;
+class TcpListener;
 
 // A snapshot as one worker uses it: with origins that hold this worker's state. Exchanges share it;
 // when the last one of an old snapshot ends, it goes.
@@ -51,8 +53,8 @@ class GatewayWorker final : public http::ServerHandler {
   void stop_accepting();
   void drain();
   void abort();
-  // Exchanges that have not ended, connections that are open.
-  std::size_t exchanges() const { return active_; }
+  // Exchanges and TCP connections that have not ended; connections that are open.
+  std::size_t exchanges() const;
   std::size_t connections() const;
   // Runs what is queued for later at once; before the worker goes.
   void finish_late_work();
@@ -81,6 +83,8 @@ class GatewayWorker final : public http::ServerHandler {
   // has time; one is free to be used again.
   void ended(Exchange& exchange);
   void recycle(Exchange& exchange);
+  // For TCP connections: the line of one that ended.
+  void write_access(const telemetry::ConnectionRecord& record);
 
  private:
   static constexpr std::size_t kLateLimit = 8192;  // ended exchanges that may wait for on_log
@@ -95,6 +99,8 @@ class GatewayWorker final : public http::ServerHandler {
   std::unique_ptr<http::ClientPool> pool_;
   std::shared_ptr<BoundSnapshot> current_;
   std::vector<std::unique_ptr<http::Listener>> listeners_;
+  net::Resolver resolver_;  // of TCP connections
+  std::vector<std::unique_ptr<TcpListener>> tcp_listeners_;
   std::vector<std::unique_ptr<Exchange>> all_;
   std::vector<Exchange*> free_;
   std::vector<Exchange*> late_;

@@ -145,7 +145,8 @@ Result<void> run_smoke(const std::shared_ptr<extension::LoadedPlugin>& loaded,
   connection->local_address = "127.0.0.1:2";
   auto gateway = std::make_unique<GatewayWorker>(worker, blocking, log, metrics);
   const auto snapshot = std::make_shared<const Snapshot>(
-      smoke_config(), std::vector<FilterBinding>{{plugin.name, filter, "", false}}, metrics);
+      smoke_config(), std::vector<FilterBinding>{{.name = plugin.name, .factory = filter}},
+      metrics);
   worker.start();
   Result<void> result;
   for (const config::Smoke& smoke : plugin.smoke) {

@@ -34,10 +34,13 @@ UpstreamMetrics upstream_metrics(metrics::Registry& registry, const std::string&
   return out;
 }
 
-bool named_by_some_route(const config::Config& config, const std::string& plugin) {
-  return std::ranges::any_of(config.routes, [&](const config::Route& route) {
-    return std::ranges::find(route.plugins, plugin) != route.plugins.end();
-  });
+// Such a plugin runs only where it is named, others on every route.
+bool named_somewhere(const config::Config& config, const std::string& plugin) {
+  const auto names_it = [&](const auto& each) {
+    return std::ranges::find(each.plugins, plugin) != each.plugins.end();
+  };
+  return std::ranges::any_of(config.routes, names_it) ||
+         std::ranges::any_of(config.listeners, names_it);
 }
 
 }  // namespace
@@ -57,6 +60,14 @@ Snapshot::Snapshot(std::shared_ptr<const config::Config> config,
     bind(entry, filters);
     routes_.push_back(std::move(entry));
   }
+  for (const config::Listener& listener : config_->listeners) {
+    if (!listener.is_tcp()) continue;
+    TcpEntry entry;
+    entry.listener = &listener;
+    entry.upstream = find_upstream(listener.upstream);
+    bind(entry, filters);
+    tcp_.push_back(std::move(entry));
+  }
   unrouted_.metrics = route_metrics(metrics, "");
   bind(unrouted_, filters);
   live_ = metrics.gauge("heddle_snapshots_live",
@@ -75,14 +86,32 @@ void Snapshot::bind(RouteEntry& entry, const std::vector<FilterBinding>& filters
     const bool named =
         entry.route != nullptr &&
         std::ranges::find(entry.route->plugins, filter.name) != entry.route->plugins.end();
-    if (!named && named_by_some_route(*config_, filter.name)) continue;
+    if (!named && named_somewhere(*config_, filter.name)) continue;
     if (filter.factory) {
       entry.chain.push_back(
           {filter.factory, filter.factory->interest(), filter.factory->buffer_limit()});
-    } else if (!filter.fail_open && entry.unavailable.empty()) {
+    } else if (!filter.network && !filter.fail_open && entry.unavailable.empty()) {
       entry.unavailable = filter.error;
     }
   }
+}
+
+void Snapshot::bind(TcpEntry& entry, const std::vector<FilterBinding>& filters) const {
+  for (const FilterBinding& filter : filters) {
+    const std::vector<std::string>& named = entry.listener->plugins;
+    if (std::ranges::find(named, filter.name) == named.end()) continue;
+    if (filter.network) {
+      entry.filters.push_back(filter.network);
+    } else if (!filter.factory && !filter.fail_open && entry.unavailable.empty()) {
+      entry.unavailable = filter.error;
+    }
+  }
+}
+
+const TcpEntry* Snapshot::find_tcp(std::string_view listener) const {
+  const auto found = std::ranges::find_if(
+      tcp_, [&](const TcpEntry& entry) { return entry.listener->name == listener; });
+  return found != tcp_.end() ? &*found : nullptr;
 }
 
 std::size_t Snapshot::find_upstream(std::string_view name) const {

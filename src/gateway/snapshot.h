@@ -14,17 +14,20 @@
 #include "base/metrics.h"
 #include "config/config.h"
 #include "extension/http_filter.h"
+#include "extension/network_filter.h"
 #include "gateway/filter_chain.h"
 #include "gateway/router.h"
 
 namespace heddle::gateway {
 
-// A plugin of the configuration that sits on the request path, in order of priority. Given by
-// whoever runs the registry.
+// A plugin of the configuration that sits on requests or connections, in order of priority. Given
+// by whoever runs the registry.
 struct FilterBinding {
   std::string name;
-  std::shared_ptr<extension::HttpFilterFactory> factory;  // null: cannot be loaded, see `error`
-  std::string error;       // one line that begins with the plugin's name
+  // Both null: cannot be loaded, see `error`.
+  std::shared_ptr<extension::HttpFilterFactory> factory;
+  std::shared_ptr<extension::NetworkFilterFactory> network = nullptr;
+  std::string error = {};  // one line that begins with the plugin's name
   bool fail_open = false;  // an unloadable plugin is left out instead of answering 503
 };
 
@@ -53,6 +56,14 @@ struct UpstreamEntry {
   UpstreamMetrics metrics;
 };
 
+// A TCP listener with what runs on its connections.
+struct TcpEntry {
+  const config::Listener* listener = nullptr;
+  std::size_t upstream = 0;
+  std::vector<std::shared_ptr<extension::NetworkFilterFactory>> filters;
+  std::string unavailable;  // why connections are closed, naming the plugin; empty: it serves
+};
+
 class Snapshot {
  public:
   Snapshot(std::shared_ptr<const config::Config> config, const std::vector<FilterBinding>& filters,
@@ -67,16 +78,20 @@ class Snapshot {
   const RouteEntry& unrouted() const { return unrouted_; }
   const std::vector<RouteEntry>& routes() const { return routes_; }
   const std::vector<UpstreamEntry>& upstreams() const { return upstreams_; }
+  // Null when the configuration has no TCP listener of this name.
+  const TcpEntry* find_tcp(std::string_view listener) const;
   // Index of an upstream by name; RouteMatch::kNone when there is none.
   std::size_t find_upstream(std::string_view name) const;
 
  private:
   void bind(RouteEntry& entry, const std::vector<FilterBinding>& filters) const;
+  void bind(TcpEntry& entry, const std::vector<FilterBinding>& filters) const;
 
   std::shared_ptr<const config::Config> config_;
   Router router_;
   std::vector<RouteEntry> routes_;
   RouteEntry unrouted_;
+  std::vector<TcpEntry> tcp_;
   std::vector<UpstreamEntry> upstreams_;
   std::unordered_map<std::string_view, std::size_t> upstream_names_;
   std::shared_ptr<metrics::Gauge> live_;

@@ -17,8 +17,10 @@
 #include "net/socket.h"
 
 namespace heddle::net {
+class Fd;
+class SocketAddress;
 class Worker;
-}
+}  // namespace heddle::net
 
 namespace heddle::http {
 
@@ -32,6 +34,8 @@ struct ConnectionInfo {
   std::uint16_t local_port = 0;
   bool tls = false;
 };
+// Of an accepted socket, with a new id.
+ConnectionInfo describe_connection(const net::Fd& fd, const net::SocketAddress& remote);
 
 // Limits and time-outs of server connections; every one is a setting (config `listeners[].limits`).
 struct ServerLimits {

@@ -62,7 +62,4 @@ struct ServerContext {
   std::vector<std::unique_ptr<H2ServerStream>> h2_streams_;
 };
 
-// The facts of an accepted socket, with a new id.
-ConnectionInfo describe_connection(const net::Fd& fd, const net::SocketAddress& remote);
-
 }  // namespace heddle::http

@@ -119,7 +119,11 @@ void TcpStream::Impl::on_events(std::uint32_t events) {
     readable = true;
     if ((events & (EPOLLRDHUP | kBroken)) != 0) ending = true;
     if (tls != nullptr && tls->session.shaking_hands()) return shake_hands();
-    if (reading) receive();
+    if (reading) {
+      receive();
+    } else if ((events & EPOLLERR) != 0) {
+      observer->on_broken();
+    }
   }
   if (generation == before && (events & (EPOLLOUT | kBroken)) != 0) {
     full = false;

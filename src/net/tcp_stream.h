@@ -36,6 +36,8 @@ class TcpStream {
     // The handshake of start_tls_*() is over; `error` says why it failed and is empty when it did
     // not. After a failure the stream should be closed.
     virtual void on_tls(std::string_view /*error*/) {}
+    // The peer broke the connection off while nothing was being read; reads and sends say so too.
+    virtual void on_broken() {}
 
    protected:
     ~Observer() = default;

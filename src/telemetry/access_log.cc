@@ -64,10 +64,26 @@ void append_access_line(std::string& out, const AccessRecord& record) {
   out += '}';
 }
 
-void AccessLog::write(const AccessRecord& record) {
-  if (!lines_.empty()) lines_ += '\n';
-  append_access_line(lines_, record);
-  if (lines_.size() >= kBatch) flush();
+void append_access_line(std::string& out, const ConnectionRecord& record) {
+  out += R"({"time":")";
+  append_timestamp(out, record.time);
+  out += '"';
+  append_text(out, R"(,"request_id":)", record.request_id);
+  append_text(out, R"(,"protocol":)", record.protocol);
+  append_text(out, R"(,"listener":)", record.listener);
+  append_text(out, R"(,"details":)", record.details);
+  append_text(out, R"(,"flags":)", record.flags);
+  append_text(out, R"(,"plugin":)", record.plugin);
+  append_text(out, R"(,"upstream":)", record.upstream);
+  append_text(out, R"(,"upstream_address":)", record.upstream_address);
+  out += R"(,"bytes_in":)";
+  append_number(out, record.bytes_in);
+  out += R"(,"bytes_out":)";
+  append_number(out, record.bytes_out);
+  out += R"(,"duration_ms":)";
+  append_milliseconds(out, record.duration);
+  append_text(out, R"(,"remote":)", record.remote);
+  out += '}';
 }
 
 void AccessLog::flush() {

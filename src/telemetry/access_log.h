@@ -1,5 +1,5 @@
-// The access log: one JSON object a line for every exchange, formatted on its worker and written by
-// the log's thread.
+// The access log: one JSON object a line for every exchange and TCP connection, formatted on its
+// worker and written by the log's thread.
 #pragma once
 
 #include <cstdint>
@@ -33,8 +33,26 @@ struct AccessRecord {
   std::string_view trace_id;
 };
 
+// The line of a TCP connection.
+struct ConnectionRecord {
+  Nanoseconds time = 0;  // realtime, when the client had connected
+  std::string_view request_id;
+  std::string_view protocol;  // "TCP", "TLS"
+  std::string_view listener;
+  std::string_view details;  // why it ended; empty when both sides were done
+  std::string_view flags;    // Envoy's short flags: UF, UC, DC
+  std::string_view plugin;   // that closed it
+  std::string_view upstream;
+  std::string_view upstream_address;
+  std::uint64_t bytes_in = 0;  // from the client
+  std::uint64_t bytes_out = 0;
+  Nanoseconds duration = 0;
+  std::string_view remote;
+};
+
 // {"time":…,"method":…,…,"duration_ms":1.234,…}. Appends; allocates only when `out` must grow.
 void append_access_line(std::string& out, const AccessRecord& record);
+void append_access_line(std::string& out, const ConnectionRecord& record);
 
 // One for each worker: it gathers lines and hands them to the log together, since handing over
 // costs more than formatting. Not thread-safe.
@@ -42,11 +60,20 @@ class AccessLog {
  public:
   explicit AccessLog(Log& log) : log_(log) {}
   // Formats a line; it leaves with flush(), or when kBatch bytes are waiting.
-  void write(const AccessRecord& record);
+  void write(const AccessRecord& record) { add(record); }
+  void write(const ConnectionRecord& record) { add(record); }
   void flush();
 
  private:
   static constexpr std::size_t kBatch = std::size_t{16} * 1024;
+
+  template <typename Record>
+  void add(const Record& record) {
+    if (!lines_.empty()) lines_ += '\n';
+    append_access_line(lines_, record);
+    if (lines_.size() >= kBatch) flush();
+  }
+
   Log& log_;
   std::string lines_;
 };

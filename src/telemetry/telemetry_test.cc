@@ -162,7 +162,7 @@ TEST(AccessLog, SecondLineIsNotMixedWithTheFirst) {
   const auto log = Log::null();
   AccessLog access(*log);
   access.write(full_record());
-  access.write({});
+  access.write(AccessRecord{});
 }
 
 TEST(TraceParent, KeepsWhatCameIn) {

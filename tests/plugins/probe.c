@@ -3,18 +3,19 @@
  *   CALLBACK [if HEADER] COMMAND [ARGUMENTS]
  *
  * CALLBACK is a callback without "proxy_on_" ("*" for every one); `if HEADER` runs the line only when the request has that
- * header. Commands: trace | log TEXT | add MAP NAME VALUE | set MAP NAME VALUE | remove MAP NAME | body TYPE TEXT |
- * prepend TYPE TEXT | append TYPE TEXT | reply STATUS TEXT | call UPSTREAM PATH | resume STREAM | close STREAM | tick MS |
- * foreign FUNCTION ARGUMENTS | property A.B | export A.B TEXT | count NAME | return N | pause | trap | spin | exit CODE |
- * grow. */
+ * header, `when TYPE TEXT` only when that buffer begins with the text. Commands: trace | log TEXT | add MAP NAME VALUE |
+ * set MAP NAME VALUE | remove MAP NAME | body TYPE TEXT | prepend TYPE TEXT | append TYPE TEXT | reply STATUS TEXT |
+ * call UPSTREAM PATH | remember | resume STREAM | close STREAM | tick MS | foreign FUNCTION ARGUMENTS | property A.B |
+ * export A.B TEXT | count NAME | upper TYPE | hold N (pause until the callback has N bytes, or the end) | show TYPE |
+ * return N | pause | trap | spin | exit CODE | grow. */
 #include "abi.h"
 #include "text.h"
 
 static char config[16384];
 static u32 config_size;
-static char arena[65536];
+static char arena[262144];
 static u32 arena_used;
-static u32 called_from; /* the stream that made the last http_call */
+static u32 called_from; /* the stream that made the last http_call, or remembered itself: resume is for it */
 
 EXPORT(proxy_abi_version_0_2_1) void abi_version(void) {}
 
@@ -115,6 +116,34 @@ static void change_header(Text command, Text line) {
   if (is(command, "remove")) proxy_remove_header_map_value(map, name.at, length(name));
 }
 
+static int begins_with(u32 type, Text text) {
+  char* data = 0;
+  u32 size = 0;
+  if (proxy_get_buffer_bytes(type, 0, length(text), &data, &size) != 0 || size != length(text)) return 0;
+  for (u32 i = 0; i < size; i++) {
+    if (data[i] != text.at[i]) return 0;
+  }
+  return 1;
+}
+
+static void upper(u32 type) {
+  char* data = 0;
+  u32 size = 0;
+  if (proxy_get_buffer_bytes(type, 0, 0x7fffffff, &data, &size) != 0) return;
+  for (u32 i = 0; i < size; i++) {
+    if (data[i] >= 'a' && data[i] <= 'z') data[i] = (char)(data[i] - 'a' + 'A');
+  }
+  proxy_set_buffer_bytes(type, 0, size, data, size);
+}
+
+static void show(u32 type) {
+  char* data = 0;
+  u32 size = 0;
+  const u32 result = proxy_get_buffer_bytes(type, 0, 512, &data, &size);
+  if (result == 0) proxy_log(2, data, size);
+  else trace("show", &result, 1);
+}
+
 static volatile u32 never;
 
 static void misbehave(Text command, Text line) {
@@ -141,6 +170,7 @@ static void act(Text command, Text line, const char* callback, const u32* argume
     called_from = arguments[0];
     call(upstream, word(&line));
   }
+  if (is(command, "remember")) called_from = arguments[0];
   if (is(command, "resume")) {
     if (called_from != 0) proxy_set_effective_context(called_from);
     proxy_continue_stream(number(word(&line)));
@@ -160,6 +190,9 @@ static void act(Text command, Text line, const char* callback, const u32* argume
   if (is(command, "count")) count_up(word(&line));
   if (is(command, "return")) *result = number(word(&line));
   if (is(command, "pause")) *result = 1;
+  if (is(command, "upper")) upper(number(word(&line)));
+  if (is(command, "show")) show(number(word(&line)));
+  if (is(command, "hold")) *result = arguments[1] < number(word(&line)) && arguments[2] == 0;
   misbehave(command, line);
 }
 
@@ -175,6 +208,11 @@ static u32 run(const char* callback, const u32* arguments, u32 count, u32 result
     Text command = word(&line);
     if (is(command, "if")) {
       if (!has_request_header(word(&line))) continue;
+      command = word(&line);
+    }
+    if (is(command, "when")) {
+      const u32 type = number(word(&line));
+      if (!begins_with(type, word(&line))) continue;
       command = word(&line);
     }
     act(command, line, callback, arguments, count, &result);

@@ -140,8 +140,8 @@ TEST_F(NetworkContextTest, PhasesDecideWhichCallbacksRun) {
 
 TEST_F(NetworkContextTest, APluginWithoutThoseCallbacksIsNotAsked) {
   trace("request_headers", 3, kZero);
-  open();
-  EXPECT_EQ(filter_, nullptr);
+  start(guest_);
+  EXPECT_EQ(plugin_->network_filter(), nullptr);
 }
 
 TEST_F(NetworkContextTest, PausesAndContinuesBothDirections) {

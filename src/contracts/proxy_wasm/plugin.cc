@@ -167,12 +167,11 @@ std::unique_ptr<extension::HttpFilter> Plugin::create(extension::FilterHost& hos
 }
 
 std::shared_ptr<extension::NetworkFilterFactory> Plugin::network_filter() {
-  return shared_from_this();
+  return network_interest_.any() ? shared_from_this() : nullptr;
 }
 
 std::unique_ptr<extension::NetworkFilter> Plugin::create_network(
     extension::NetworkFilterHost& host) {
-  if (!network_interest_.any()) return nullptr;
   auto vm = at(host.worker()).acquire();
   if (vm == nullptr && version_->spec.on_failure == FailurePolicy::kOpen) return nullptr;
   return std::make_unique<NetworkContext>(*version_, std::move(vm), host, network_interest_);

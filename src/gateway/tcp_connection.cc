@@ -1,0 +1,358 @@
+#include "gateway/tcp_connection.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "gateway/tcp_listener.h"
+#include "net/timer_queue.h"
+#include "telemetry/access_log.h"
+#include "telemetry/trace_context.h"
+
+namespace heddle::gateway {
+
+using extension::Peer;
+
+TcpConnection::TcpConnection(TcpListener& listener, const net::SocketAddress& remote)
+    : listener_(listener),
+      remote_(remote),
+      client_(listener.gateway().worker(), *this),
+      upstream_(listener.gateway().worker(), *this) {}
+
+TcpConnection::~TcpConnection() = default;
+
+net::Worker& TcpConnection::worker() {
+  return listener_.gateway().worker();
+}
+
+void TcpConnection::start(net::Fd client, std::shared_ptr<const BoundSnapshot> snapshot) {
+  connection_ = http::describe_connection(client, remote_);
+  const auto id = telemetry::random_uuid();
+  info_.connection = &connection_;
+  info_.request_id.assign(id.data(), id.size());
+  info_.start = worker().now();
+  info_.start_wall = info_.start + listener_.gateway().wall_offset();
+  client_.adopt(std::move(client));
+  use(std::move(snapshot));
+  if (entry_ == nullptr) {
+    refuse("the listener is no longer in the configuration");
+  } else if (!entry_->unavailable.empty()) {
+    refuse(entry_->unavailable);
+  } else {
+    arm_idle();
+    chain_.open(entry_->filters);
+  }
+}
+
+void TcpConnection::use(std::shared_ptr<const BoundSnapshot> snapshot) {
+  snapshot_ = std::move(snapshot);
+  entry_ = snapshot_->snapshot->find_tcp(listener_.name());
+  if (entry_ != nullptr) info_.upstream = upstream_config().name;
+}
+
+const config::Upstream& TcpConnection::upstream_config() const {
+  return *snapshot_->snapshot->upstreams()[entry_->upstream].upstream;
+}
+
+void TcpConnection::follow(const std::shared_ptr<const BoundSnapshot>& current) {
+  if (state_ == State::kClosing || state_ == State::kDone || current == snapshot_) return;
+  const TcpEntry* next = current->snapshot->find_tcp(listener_.name());
+  if (next != nullptr && state_ == State::kOpen && next->filters == entry_->filters) {
+    const config::Upstream& upstream = *current->snapshot->upstreams()[next->upstream].upstream;
+    const bool kept = upstream.name == info_.upstream &&
+                      std::ranges::find(upstream.endpoints, endpoint_,
+                                        &config::Endpoint::address) != upstream.endpoints.end();
+    if (kept) {
+      drain_timer_.cancel();
+      use(current);
+      return;
+    }
+  }
+  if (drain_timer_.armed()) return;
+  drain_timer_.arm(worker().timers(), current->snapshot->config().drain_timeout, [this] {
+    listener_.gateway().log().info(
+        "a TCP connection is closed, since what it began with has left the configuration",
+        {{"listener", listener_.name()},
+         {"request_id", info_.request_id},
+         {"limit", "drain_timeout"}});
+    close_softly("drain_timeout", {});
+  });
+}
+
+// ---- Connecting ----
+
+void TcpConnection::refuse(std::string_view reason) {
+  listener_.gateway().log().warn("a TCP connection is refused",
+                                 {{"listener", listener_.name()},
+                                  {"reason", reason},
+                                  {"remote", connection_.remote_address},
+                                  {"request_id", info_.request_id}});
+  listener_.metrics().refused->add();
+  close_softly("refused", {});
+}
+
+void TcpConnection::on_filters_opened() {
+  state_ = State::kConnecting;
+  first_endpoint_ = listener_.next_endpoint(upstream_config().endpoints.size());
+  try_next_endpoint();
+}
+
+void TcpConnection::try_next_endpoint() {
+  const config::Upstream& upstream = upstream_config();
+  if (attempts_ == upstream.endpoints.size()) return give_up_on_upstream();
+  endpoint_ =
+      upstream.endpoints[(first_endpoint_ + attempts_++) % upstream.endpoints.size()].address;
+  const auto target = net::parse_host_port(endpoint_);
+  if (!target) return attempt_failed(target.error().message);
+  const auto timeout = upstream.limits.connect_timeout;
+  connect_timer_.arm(worker().timers(), timeout, [this, timeout] {
+    attempt_failed(fmt::format("no connection within {} ms (connect_timeout)", timeout.count()));
+  });
+  listener_.resolver().resolve(
+      target->host, target->port,
+      [this, attempt = attempts_, alive = std::weak_ptr(alive_)](const auto& addresses) {
+        if (alive.expired() || state_ != State::kConnecting || attempt != attempts_) return;
+        if (!addresses) return attempt_failed(addresses.error().message);
+        addresses_ = *addresses;
+        next_address_ = 0;
+        try_next_address();
+      });
+}
+
+void TcpConnection::try_next_address() {
+  const net::SocketAddress& address = addresses_[next_address_++];
+  info_.upstream_address = address.to_string();
+  upstream_.connect(address);
+}
+
+void TcpConnection::on_end_connected(int error) {
+  if (state_ != State::kConnecting) return;
+  if (error != 0) {
+    if (next_address_ < addresses_.size()) return try_next_address();
+    return attempt_failed(std::strerror(error));  // NOLINT(concurrency-mt-unsafe): glibc's is safe
+  }
+  connect_timer_.cancel();
+  connected_ = true;
+  state_ = State::kOpen;
+  info_.upstream_local_address = net::local_address(upstream_.fd()).to_string();
+  arm_idle();
+  client_.look_again();
+  upstream_.look_again();
+  if (const auto& current = listener_.gateway().current()) follow(current);
+}
+
+void TcpConnection::attempt_failed(std::string_view reason) {
+  info_.upstream_failure = fmt::format("{}: {}", endpoint_, reason);
+  upstream_.close();
+  try_next_endpoint();
+}
+
+void TcpConnection::give_up_on_upstream() {
+  connect_timer_.cancel();
+  listener_.gateway().log().warn("a TCP connection cannot be passed on",
+                                 {{"listener", listener_.name()},
+                                  {"upstream", info_.upstream},
+                                  {"reason", info_.upstream_failure},
+                                  {"request_id", info_.request_id}});
+  listener_.metrics().unreachable->add();
+  close_softly("upstream_unreachable", "UF");
+}
+
+// ---- Both ways ----
+
+bool TcpConnection::wants_bytes(const TcpEnd& end) const {
+  if (state_ == State::kClosing) return true;  // to be thrown away
+  if (state_ != State::kOpen) return false;
+  if (end.refused_bytes()) return true;  // what it still sent, and then its end
+  const bool from_client = &end == &client_;
+  const TcpEnd& other = from_client ? upstream_ : client_;
+  return other.unsent() <= kHighWatermark &&
+         !chain_.full(from_client ? Flow::kDownstream : Flow::kUpstream);
+}
+
+void TcpConnection::on_end_bytes(TcpEnd& end, http::Buffer&& bytes) {
+  if (state_ != State::kOpen) return;
+  active_at_ = worker().now();
+  if (&end == &client_) count_bytes();
+  chain_.feed(&end == &client_ ? Flow::kDownstream : Flow::kUpstream, std::move(bytes), false);
+}
+
+void TcpConnection::on_end_finished(TcpEnd& end) {
+  if (state_ == State::kOpen) {
+    active_at_ = worker().now();
+    chain_.feed(&end == &client_ ? Flow::kDownstream : Flow::kUpstream, {}, true);
+  } else {
+    finish_if_said_farewell();
+  }
+}
+
+void TcpConnection::on_filtered(Flow flow, http::Buffer&& data, bool end) {
+  TcpEnd& to = flow == Flow::kDownstream ? upstream_ : client_;
+  if (!data.empty()) to.write(std::move(data));
+  if (end) to.finish();
+}
+
+void TcpConnection::on_filters_room(Flow flow) {
+  (flow == Flow::kDownstream ? client_ : upstream_).look_again();
+}
+
+void TcpConnection::on_end_sent(TcpEnd& end) {
+  active_at_ = worker().now();
+  if (&end == &client_) count_bytes();
+  if (state_ == State::kClosing) {
+    farewell_timer_.rearm(worker().timers(), kFarewell);
+    finish_if_said_farewell();
+    return;
+  }
+  TcpEnd& other = &end == &client_ ? upstream_ : client_;
+  if (end.unsent() <= kHighWatermark / 2) other.look_again();
+  if (!client_.sent_all() || !upstream_.sent_all()) return;
+  // Both directions ended. Whose end was passed on last is who stayed longer.
+  chain_.end(&end == &client_ ? Peer::kLocal : Peer::kRemote, Peer::kUnknown, connected_);
+  finish();
+}
+
+// An upstream may answer early, without reading the rest of what the client sends.
+void TcpConnection::on_end_refused(TcpEnd& end, int error) {
+  if (&end == &client_ || end.finished()) on_end_broken(end, error);
+}
+
+void TcpConnection::on_end_broken(TcpEnd& end, int error) {
+  if (state_ == State::kClosing) return finish();
+  const bool client_broke = &end == &client_;
+  listener_.gateway().log().debug("a TCP connection broke",
+                                  {{"side", client_broke ? "client" : "upstream"},
+                                   {"reason", std::strerror(error)},  // NOLINT: glibc's is safe
+                                   {"request_id", info_.request_id}});
+  end.close();
+  if (client_broke) {
+    chain_.end(Peer::kRemote, Peer::kLocal, connected_);
+    upstream_.abort();  // it must not take what it got for the whole
+    ended("client_reset", "DC");
+    finish();
+    return;
+  }
+  chain_.end(Peer::kLocal, Peer::kRemote, connected_);
+  if (!end.refused_bytes()) client_.finish_with_reset();
+  close_softly("upstream_reset", "UC");
+}
+
+// ---- The end ----
+
+void TcpConnection::on_filter_close(const std::string& plugin) {
+  plugin_ = plugin;
+  close_softly("closed_by_plugin", {});
+}
+
+void TcpConnection::on_filter_full(const std::string& plugin, std::size_t bytes) {
+  listener_.gateway().log().warn(
+      "a plugin holds as much of a TCP connection as its buffer_limit allows; nothing more is read "
+      "until it continues",
+      {{"plugin", plugin},
+       {"bytes", bytes},
+       {"listener", listener_.name()},
+       {"request_id", info_.request_id}});
+}
+
+void TcpConnection::ended(std::string_view details, std::string_view flags) {
+  details_ = details;
+  info_.response_flags = flags;
+}
+
+// Sends what has left the filters, then FIN to both; what still comes is thrown away, since closing
+// a socket with unread bytes resets it and may take from the peer what was sent last.
+void TcpConnection::close_softly(std::string_view details, std::string_view flags) {
+  if (state_ == State::kClosing || state_ == State::kDone) return;
+  state_ = State::kClosing;
+  ended(details, flags);
+  chain_.end(Peer::kLocal, Peer::kLocal, connected_);
+  idle_timer_.cancel();
+  connect_timer_.cancel();
+  drain_timer_.cancel();
+  if (upstream_.is_open()) {
+    upstream_.finish();
+  } else {
+    upstream_.close();
+  }
+  client_.finish();
+  farewell_timer_.arm(worker().timers(), kFarewell, [this] { finish(); });
+}
+
+void TcpConnection::finish_if_said_farewell() {
+  if (state_ != State::kClosing) return;
+  const auto done = [](const TcpEnd& end) {
+    return !end.is_open() || (end.sent_all() && end.finished());
+  };
+  if (done(client_) && done(upstream_)) finish();
+}
+
+void TcpConnection::abort(std::string_view details) {
+  if (state_ == State::kDone) return;
+  if (state_ != State::kClosing) ended(details, {});
+  chain_.end(Peer::kLocal, Peer::kLocal, connected_);
+  client_.abort();
+  upstream_.abort();
+  finish();
+}
+
+void TcpConnection::finish() {
+  if (state_ == State::kDone) return;
+  state_ = State::kDone;
+  idle_timer_.cancel();
+  connect_timer_.cancel();
+  drain_timer_.cancel();
+  farewell_timer_.cancel();
+  client_.close();
+  upstream_.close();
+  count_bytes();
+  write_access_line();
+  listener_.remove(*this);
+}
+
+// Of connections that stay open for days, too, the metrics show what passes.
+void TcpConnection::count_bytes() {
+  TcpMetrics& metrics = listener_.metrics();
+  metrics.bytes_in->add(client_.received() - std::exchange(counted_in_, client_.received()));
+  metrics.bytes_out->add(client_.sent() - std::exchange(counted_out_, client_.sent()));
+}
+
+void TcpConnection::write_access_line() {
+  if (!snapshot_->snapshot->config().logging.access_log) return;
+  telemetry::ConnectionRecord record;
+  record.time = info_.start_wall;
+  record.request_id = info_.request_id;
+  record.protocol = "TCP";
+  record.listener = listener_.name();
+  record.details = details_;
+  record.flags = info_.response_flags;
+  record.plugin = plugin_;
+  record.upstream = info_.upstream;
+  record.upstream_address = info_.upstream_address;
+  record.bytes_in = client_.received();
+  record.bytes_out = client_.sent();
+  record.duration = worker().now() - info_.start;
+  record.remote = connection_.remote_address;
+  listener_.gateway().write_access(record);
+}
+
+void TcpConnection::arm_idle() {
+  active_at_ = worker().now();
+  idle_timer_.arm(worker().timers(), entry_->listener->limits.tcp_idle_timeout,
+                  [this] { on_idle(); });
+}
+
+// The time of the last bytes is a store; the timer looks at it when it fires.
+void TcpConnection::on_idle() {
+  const std::chrono::nanoseconds limit = entry_->listener->limits.tcp_idle_timeout;
+  const Nanoseconds left = active_at_ + limit.count() - worker().now();
+  if (left > 0) {
+    idle_timer_.arm(worker().timers(), std::chrono::nanoseconds(left), [this] { on_idle(); });
+    return;
+  }
+  close_softly("idle_timeout", {});
+}
+
+}  // namespace heddle::gateway

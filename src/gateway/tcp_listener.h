@@ -1,0 +1,72 @@
+// A TCP listener on one worker: accepts connections and hands them to the upstream that the
+// snapshot in force names for it.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/metrics.h"
+#include "base/result.h"
+#include "gateway/gateway_worker.h"
+#include "gateway/tcp_connection.h"
+#include "net/acceptor.h"
+#include "net/resolver.h"
+
+namespace heddle::gateway {
+
+struct TcpMetrics {
+  TcpMetrics(metrics::Registry& registry, const std::string& listener);
+  std::shared_ptr<metrics::Counter> accepted;  // of all listeners, as those of HTTP
+  std::shared_ptr<metrics::Gauge> open;
+  std::shared_ptr<metrics::Counter> connections;
+  std::shared_ptr<metrics::Gauge> active;
+  std::shared_ptr<metrics::Counter> bytes_in;   // from clients
+  std::shared_ptr<metrics::Counter> bytes_out;  // to clients
+  std::shared_ptr<metrics::Counter> unreachable;
+  std::shared_ptr<metrics::Counter> refused;
+  std::shared_ptr<metrics::Counter> connection_limit_hits;
+};
+
+// Worker thread only.
+class TcpListener final : net::Acceptor::Observer {
+ public:
+  TcpListener(GatewayWorker& gateway, net::Resolver& resolver, const config::Listener& listener,
+              net::Fd fd, metrics::Registry& registry);
+  ~TcpListener();
+  TcpListener(const TcpListener&) = delete;
+  TcpListener& operator=(const TcpListener&) = delete;
+
+  // There is a new snapshot in force.
+  void follow();
+  void stop_accepting() { acceptor_.stop(); }
+  void abort();
+  std::size_t connections() const { return connections_.size(); }
+
+  // For connections.
+  void remove(TcpConnection& connection);
+  GatewayWorker& gateway() { return gateway_; }
+  net::Resolver& resolver() { return resolver_; }
+  const std::string& name() const { return name_; }
+  TcpMetrics& metrics() { return metrics_; }
+  // Whose turn it is among `count` endpoints.
+  std::size_t next_endpoint(std::size_t count) { return next_endpoint_++ % count; }
+
+ private:
+  template <typename Visit>
+  void for_each(Visit visit);
+  void on_accept(net::Fd fd, const net::SocketAddress& remote) override;
+
+  GatewayWorker& gateway_;
+  net::Resolver& resolver_;
+  std::string name_;
+  std::size_t max_connections_;
+  TcpMetrics metrics_;
+  std::vector<std::unique_ptr<TcpConnection>> connections_;
+  std::size_t next_endpoint_;
+  bool full_ = false;  // at its most connections, and the log says so
+  net::Acceptor acceptor_;
+};
+
+}  // namespace heddle::gateway
