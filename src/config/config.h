@@ -119,6 +119,7 @@ struct Route {
   Milliseconds timeout{30'000};
   int priority = 0;
   bool reroute = true;  // choose the route anew after a filter changed request headers
+  std::map<std::string, std::string> metadata;  // for plugins, by dotted name
   Location location;
 };
 
@@ -163,7 +164,7 @@ struct Plugin {
   std::size_t log_lines_per_second = 1'000;
   std::size_t log_line_bytes = 4'096;
   std::uint64_t host_calls = 10'000;
-  std::size_t outbound_calls = 8;  // at a time and exchange
+  std::size_t outbound_calls = 32;  // at a time and exchange
   OnFailure on_failure = OnFailure::kClosed;
   int failure_status = 500;
   bool allow_on_headers_stop_iteration = false;

@@ -223,6 +223,9 @@ constexpr Setting kRoute[] = {
      .max = kMillion, .help = "Routes with a higher priority are tried first."},
     {.key = "reroute", .type = kBoolean, .member = value<&Route::reroute>(),
      .help = "Choose the route anew after a plugin changed the request's headers."},
+    {.key = "metadata", .type = kPairs, .member = value<&Route::metadata>(),
+     .example = "{envoy.filters.http.wasm.auth: cookie}",
+     .help = "Values that plugins read below the property xds.route_metadata.filter_metadata, by dotted name."},
 };
 
 constexpr Setting kPermissions[] = {

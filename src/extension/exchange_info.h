@@ -24,6 +24,8 @@ struct ExchangeInfo {
   bool http2_upstream = false;  // asked of the origin: HTTP/2, whatever is configured (gRPC calls)
 
   std::string_view route;              // id; lives as long as the exchange
+  // The route's metadata by dotted name; lives as long as the exchange. Null: none.
+  const std::map<std::string, std::string>* route_metadata = nullptr;
   std::string_view upstream;           // name
   std::string upstream_address;        // "127.0.0.1:9000", once connected
   std::string upstream_local_address;  // once connected

@@ -102,10 +102,12 @@ void Exchange::choose_route(http::HeaderMap& headers) {
     route_ = &bound_->snapshot->unrouted();
     allow_ = std::move(match.allow);
     info_.route = {};
+    info_.route_metadata = nullptr;
     return;
   }
   route_ = &bound_->snapshot->route(match.route);
   info_.route = route_->route->id;
+  info_.route_metadata = &route_->route->metadata;
   for (const auto& [name, value] : match.parameters) {
     std::string path = "path";
     path += '\0';
@@ -366,6 +368,7 @@ void Exchange::reset() {
   upstream_paused_ = client_paused_ = finished_ = logged_ = false;
   // The strings keep their memory.
   info_.route = info_.upstream = {};
+  info_.route_metadata = nullptr;
   info_.upstream_address.clear();
   info_.upstream_local_address.clear();
   info_.upstream_failure.clear();

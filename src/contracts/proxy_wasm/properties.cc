@@ -293,6 +293,20 @@ void read_node(Value& out, std::string_view field) {
   if (field == "id" || field == "cluster") out.text(kNodeName);
 }
 
+// `filter_metadata` and what stands behind it; the segments' own dots are part of the name.
+void read_route_metadata(Value& out, const PropertyPath& path, std::size_t at) {
+  const auto* metadata = out.info().route_metadata;
+  if (metadata == nullptr || metadata->empty()) return;
+  if (path.count > at && path.segment(at) != "filter_metadata") return;
+  if (path.count <= at + 1) return out.message();
+  std::string name;
+  for (std::size_t i = at + 1; i < path.count; i++) {
+    if (!name.empty()) name += '.';
+    name += path.segment(i);
+  }
+  if (const auto found = metadata->find(name); found != metadata->end()) out.text(found->second);
+}
+
 void read(const PropertySource& source, const PropertyPath& path, Value& out) {
   const std::string_view first = path.segment(0);
   if (first == "node") return read_node(out, path.segment(1));
@@ -301,6 +315,9 @@ void read(const PropertySource& source, const PropertyPath& path, Value& out) {
     if (const Attribute* found = find(kPluginAttributes, first)) return found->read(out);
   }
   if (source.info == nullptr) return;
+  if (first == "route_metadata") return read_route_metadata(out, path, 1);
+  if (first == "xds" && path.segment(1) == "route_metadata")
+    return read_route_metadata(out, path, 2);
   if (path.count == 1) {
     if (const Attribute* found = find(kStreamAttributes, first)) return found->read(out);
     if (std::ranges::find(kGroups, first, &Group::name) != kGroups.end()) out.message();

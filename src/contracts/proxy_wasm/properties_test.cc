@@ -42,10 +42,13 @@ class PropertiesTest : public ProxyWasmTest {
     extension::ExchangeInfo& info = host_->mutable_info();
     info.route = "a-route";
     info.upstream = "an-upstream";
+    info.route_metadata = &metadata_;
     info.upstream_address = "10.1.1.1:9000";
     info.request_body_bytes = 12;
     info.request_total_bytes = 112;
   }
+  std::map<std::string, std::string> metadata_ = {{"a.filter.auth", "cookie"}};
+
   void check(const std::vector<Row>& rows) {
     for (const bool strings : {false, true}) {
       spec_.string_properties = strings;
@@ -98,6 +101,11 @@ TEST_F(PropertiesTest, OfTheRest) {
          {"upstream.local_address", Status::kNotFound, ""},
          {"xds.cluster_name", Status::kOk, "an-upstream"},
          {"xds.route_name", Status::kOk, "a-route"},
+         {"xds.route_metadata.filter_metadata.a.filter.auth", Status::kOk, "cookie"},
+         {"route_metadata.filter_metadata.a.filter.auth", Status::kOk, "cookie"},
+         {"xds.route_metadata.filter_metadata.a.filter", Status::kNotFound, ""},
+         {"xds.route_metadata.other", Status::kNotFound, ""},
+         {"xds.route_metadata", Status::kSerializationFailure, ""},
          {"cluster_name", Status::kOk, "an-upstream"},
          {"route_name", Status::kOk, "a-route"},
          {"listener_direction", Status::kOk, number(1), "1"},
