@@ -11,7 +11,9 @@ import pytest
 from support import wire
 from support.echo import seen
 from support.paths import BUILT_EXAMPLES, EXAMPLES
+from support.prometheus import parse
 from support.server import Server
+from support.tcp import Client, TcpServer, echo
 from support.upstreams import Peer, Upstream, answering, ok
 from support.waiting import until
 
@@ -253,3 +255,21 @@ def test_go_vm_plugin_configuration(example) -> None:
     server.wait_log("vm config: hello from the VM")
     server.wait_log('plugin config: {"name":"plugin configuration"}')
     assert server.fetch("/").status == 200
+
+
+def test_go_network(example) -> None:
+    with TcpServer(echo) as backend:
+        server = example("go/sdk/network", replaced={"127.0.0.1:9000": "{}:{}".format(*backend.address)})
+        with Client(server.listeners["passage"]) as client:
+            own = "{}:{}".format(*client.socket.getsockname())
+            assert client.send(b"hello").read(5) == b"hello"
+            assert client.end().read_all() == b""
+        peer = "upstream {}:{}".format(*backend.address)
+        server.wait_log("connection complete", plugin="go_network")
+        expected = [f"new connection from {own}", '5 bytes from downstream: "hello"', f'5 bytes from {peer}: "hello"',
+                    '0 bytes from downstream, the last of it: ""', f'0 bytes from {peer}, the last of it: ""',
+                    "upstream connection closed by its end of data", "downstream connection closed by the gateway",
+                    "connection complete"]
+        assert [line for line in server.messages() if line in expected] == expected
+        counters = parse(server.metrics())["heddle_plugin_custom_proxy_wasm_go_connection_counter"]
+        assert counters.value(plugin="go_network") == 1
