@@ -1,89 +1,116 @@
-"""Measuring: wrk against one proxy, CPU time of the proxy's process tree by completed request."""
+"""Measuring: one load against one proxy, CPU time of the proxy's process tree by completed request."""
 
 from __future__ import annotations
 
 import re
-import shutil
 import statistics
 import subprocess
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from processes import LOAD_CORE, Process
+from processes import LOAD_CORE, Process, program
 
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is asked of a proxy. `rate` is requests a second in all; 0 is as many as there can be."""
+
+    path: str = "/20"
+    connections: int = 32
+    streams: int = 1  # a connection; HTTP/2 only
+    headers: tuple[tuple[str, str], ...] = ()
+    body: Path | None = None
+    rate: int = 0
 
 
 @dataclass
 class Round:
     cpu_us: float
     rps: float
+    p50_ms: float
     p99_ms: float
+    p999_ms: float
 
 
 @dataclass
 class Row:
-    """All rounds of one proxy with one reply size. Failed requests make it void."""
+    """All rounds of one proxy with one load. Failed requests make it void."""
 
     rounds: list[Round] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
+    def median(self, figure: str) -> float:
+        return statistics.median(getattr(each, figure) for each in self.rounds)
+
     @property
     def cpu_us(self) -> float:
-        return statistics.median(each.cpu_us for each in self.rounds)
+        return self.median("cpu_us")
 
     @property
     def least_cpu_us(self) -> float:
         return min(each.cpu_us for each in self.rounds)
 
-    @property
-    def rps(self) -> float:
-        return statistics.median(each.rps for each in self.rounds)
 
-    @property
-    def p99_ms(self) -> float:
-        return statistics.median(each.p99_ms for each in self.rounds)
+@dataclass
+class Outcome:
+    requests: int
+    rps: float
+    latencies_ms: tuple[float, float, float]  # p50, p99, p99.9
+    failures: list[str]
 
 
-def wrk(port: int, path: str, seconds: float, connections: int) -> str:
-    tool = shutil.which("wrk")
-    if not tool:
-        raise SystemExit("bench: wrk is missing: apt-get install wrk")
-    command = ["taskset", "-c", LOAD_CORE, tool, "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency",
-               f"http://127.0.0.1:{port}{path}"]
+def run_wrk(proxy: Process, load: Load, seconds: int) -> Outcome:
+    """HTTP/1.1 as fast as it goes, without a body."""
+    headers = [item for name, value in load.headers for item in ("-H", f"{name}: {value}")]
+    command = ["taskset", "-c", LOAD_CORE, program("wrk", "wrk"), "-t1", f"-c{load.connections}", f"-d{seconds}s",
+               "--latency", *headers, proxy.url(load.path)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
+    out = result.stdout
+    failures = [line.strip() for line in out.splitlines() if "Non-2xx" in line or "Socket errors" in line]
     if result.returncode != 0:
-        return f"Socket errors: wrk ended with {result.returncode}: {result.stdout} {result.stderr}"
-    return result.stdout
+        failures.append(f"wrk ended with {result.returncode}: {out} {result.stderr}")
+    completed = re.search(r"(\d+) requests in", out)
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", out)
+    found = [re.search(rf"{share}%\s+([\d.]+)(us|ms|s|m)", out) for share in (50, 99)]
+    latencies = [float(each[1]) * UNITS[each[2]] * 1e3 if each else 0.0 for each in found]
+    return Outcome(int(completed[1]) if completed else 0, float(rate[1]) if rate else 0.0, (*latencies, 0.0), failures)
 
 
-def failures(output: str) -> list[str]:
-    """What wrk says of requests that failed."""
-    return [line.strip() for line in output.splitlines() if "Non-2xx" in line or "Socket errors" in line]
+def run_h2load(proxy: Process, load: Load, seconds: int) -> Outcome:
+    """HTTP/2, bodies, and fixed rates. Latencies are those of all requests, from h2load's log."""
+    log = proxy.folder / "h2load.log"
+    log.unlink(missing_ok=True)
+    command = ["taskset", "-c", LOAD_CORE, program("h2load", "nghttp2-client"), f"-c{load.connections}", f"-m{load.streams}",
+               f"-D{seconds}", f"--log-file={log}"]
+    command += [] if proxy.entry in ("h2c", "h2") else ["--h1"]
+    command += [f"--rps={load.rate / load.connections:g}"] if load.rate else []
+    command += ["-d", str(load.body)] if load.body else []
+    command += [item for name, value in load.headers for item in ("-H", f"{name}: {value}")]
+    result = subprocess.run([*command, proxy.url(load.path)], capture_output=True, text=True, check=False)
+    times, bad = [], 0
+    for line in log.read_text().splitlines() if log.exists() else []:
+        _, status, micros = line.split("\t")
+        bad += status[0] != "2"
+        times.append(int(micros) / 1e3)
+    failures = [f"{bad} of {len(times)} answers were not 2xx"] if bad else []
+    # In a timed run h2load counts what was under way at the end as neither failed nor done.
+    errors = re.search(r"(\d+) failed, (\d+) errored, (\d+) timeout", result.stdout)
+    if result.returncode != 0 or errors is None or any(int(each) for each in errors.groups()):
+        failures.append(f"h2load ended with {result.returncode}: {result.stdout[-300:]} {result.stderr[-300:]}")
+    times.sort()
+    shares = tuple(times[min(len(times) - 1, int(len(times) * share))] if times else 0.0 for share in (0.5, 0.99, 0.999))
+    return Outcome(len(times), len(times) / seconds, shares, failures)
 
 
-def one_round(proxy: Process, path: str, seconds: float, connections: int, row: Row) -> None:
+def one_round(proxy: Process, load: Load, seconds: int, row: Row) -> None:
+    run = run_h2load if load.body or load.rate or proxy.entry in ("h2c", "h2") else run_wrk
     before = proxy.cpu_seconds()
-    output = wrk(proxy.port, path, seconds, connections)
+    outcome = run(proxy, load, seconds)
     spent = proxy.cpu_seconds() - before
-    row.failures += failures(output)
-    completed = re.search(r"(\d+) requests in", output)
-    requests = int(completed[1]) if completed else 0
-    if requests == 0:
+    row.failures += outcome.failures
+    if outcome.requests == 0:
         row.failures.append("no request completed")
         return
-    latency = re.search(r"99%\s+([\d.]+)(us|ms|s|m)", output)
-    rps = float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1])
-    row.rounds.append(Round(spent / requests * 1e6, rps, float(latency[1]) * UNITS[latency[2]] * 1e3))
-
-
-def interleaved(proxies: list[Process], paths: list[str], rounds: int, seconds: float,
-                connections: int) -> dict[tuple[str, str], Row]:
-    """Every proxy with every path in turn, again and again, so that a noisy minute hits them all."""
-    rows = {(proxy.name, path): Row() for proxy in proxies for path in paths}
-    for proxy in proxies:  # warm up: connections, caches, tiers of compilers
-        wrk(proxy.port, paths[0], min(seconds, 1), connections)
-    for _ in range(rounds):
-        for path in paths:
-            for proxy in proxies:
-                one_round(proxy, path, seconds, connections, rows[proxy.name, path])
-    return rows
+    row.rounds.append(Round(spent / outcome.requests * 1e6, outcome.rps, *outcome.latencies_ms))

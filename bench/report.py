@@ -9,18 +9,9 @@ from datetime import date
 from pathlib import Path
 
 from measure import Row
+from rows import Case
 
-Rows = dict[tuple[str, str], Row]
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
-
-LABELS = {
-    "nginx": "nginx", "heddle": "Heddle", "envoy": "Envoy, no filter",
-    "heddle-empty": "Heddle + empty filter", "envoy-empty": "Envoy + empty filter",
-    "heddle-header-c": "Heddle + filter adding one header, C", "envoy-header-c": "Envoy + the same",
-    "heddle-header-rust": "Heddle + filter adding one header, Rust SDK", "envoy-header-rust": "Envoy + the same .wasm",
-    "heddle-reads50": "Heddle + filter with 50 header reads, C", "envoy-reads50": "Envoy + the same",
-}
-ORDER = list(LABELS)
 NEW_PAGE = f"""# Performance
 
 What Heddle costs, next to its peers. How it is measured: [bench/README.md](../bench/README.md).
@@ -30,58 +21,85 @@ What Heddle costs, next to its peers. How it is measured: [bench/README.md](../b
 """
 
 
-def cpu(rows: Rows, name: str, path: str = "/20") -> float:
-    return rows[name, path].cpu_us
+class Results:
+    """Every case with its rounds."""
+
+    def __init__(self, rows: list[tuple[Case, Row]], resident: dict[str, int], extra: dict, rounds: int) -> None:
+        self.rows, self.resident, self.extra, self.rounds = rows, resident, extra, rounds
+        self._by_key = {(case.group, case.key): row for case, row in rows}
+
+    def cpu(self, group: str, key: str) -> float | None:
+        row = self._by_key.get((group, key))
+        return row.cpu_us if row else None
+
+    def ratio(self, group: str, key: str, other: str) -> str | None:
+        mine, theirs = self.cpu(group, key), self.cpu(group, other)
+        return f"{mine / theirs:.2f}" if mine and theirs else None
+
+    def difference(self, group: str, key: str, other: str, parts: int = 1) -> str | None:
+        mine, theirs = self.cpu(group, key), self.cpu(group, other)
+        return f"{(mine - theirs) / parts:.{3 if parts > 1 else 2}f} us" if mine and theirs else None
 
 
-def figure(row: Row) -> str:
-    return f"{row.cpu_us:.1f} ({row.least_cpu_us:.1f})"
-
-
-def tables(rows: Rows, resident: dict[str, int], extra: dict, rounds: int) -> str:
-    names = [name for name in ORDER if (name, "/20") in rows]
-    lines = [f"CPU us per request, median of {rounds} interleaved rounds (least in brackets); one worker each, wrk with 32",
-             f"connections, keep-alive on both sides. {date.today()}, {os.cpu_count()} cores, Linux {platform.release()}.", "",
-             "| | 20-byte reply | 10 KB | 100 KB | requests/s | p99 ms | resident MB |", "|---|---|---|---|---|---|---|"]
-    for name in names:
-        small = rows[name, "/20"]
-        cells = [figure(rows[name, path]) for path in ("/20", "/10k", "/100k")]
-        lines.append(f"| {LABELS[name]} | {' | '.join(cells)} | {small.rps:,.0f} | {small.p99_ms:.1f} "
-                     f"| {resident[name] / 1e6:.0f} |")
+def tables(results: Results) -> str:
+    lines = [f"CPU us per request, median of {results.rounds} interleaved rounds (least in brackets); one worker each, 32",
+             "connections if the title says nothing else, keep-alive on both sides. "
+             f"{date.today()}, {os.cpu_count()} cores, Linux {platform.release()}."]
+    groups = list(dict.fromkeys(case.group for case, _ in results.rows))
+    for group in groups:
+        lines += ["", f"**{group[0].upper()}{group[1:]}**", "", "| | CPU us | requests/s | p50 ms | p99 ms | p99.9 ms | resident MB |",
+                  "|---|---|---|---|---|---|---|"]
+        lines += [_line(case, row, results.resident) for case, row in results.rows if case.group == group]
     lines += ["", "| what | measured | must | aim |", "|---|---|---|---|"]
-    lines += [f"| {what} | {measured} | {must} | {aim} |" for what, measured, must, aim in targets(rows, extra)]
+    lines += [f"| {what} | {measured} | {must} | {aim} |" for what, measured, must, aim in targets(results) if measured]
     lines += ["", "Made by `make bench` (`bench/run.py --write-docs`)."]
     return "\n".join(lines)
 
 
-def targets(rows: Rows, extra: dict) -> list[tuple[str, str, str, str]]:
-    base = cpu(rows, "heddle")
-    out = [("gateway, no plugin, against nginx", f"{base / cpu(rows, 'nginx'):.2f}", "<= 0.85", "0.70")]
-    if ("envoy", "/20") in rows:
-        ratio = cpu(rows, "heddle-header-rust") / cpu(rows, "envoy-header-rust")
-        out.append(("gateway, one Rust-SDK filter, against Envoy with the same .wasm", f"{ratio:.2f}", "<= 0.40", "0.20"))
-    read = (cpu(rows, "heddle-reads50") - cpu(rows, "heddle-empty")) / 50
-    out += [
-        ("an empty filter adds", f"{cpu(rows, 'heddle-empty') - base:.2f} us", "<= 0.8 us", "0.3"),
-        ("a filter adding one header (Rust SDK) adds", f"{cpu(rows, 'heddle-header-rust') - base:.2f} us", "<= 2 us", "0.7"),
-        ("the same in C adds", f"{cpu(rows, 'heddle-header-c') - base:.2f} us", "-", "-"),
-        ("one header read adds", f"{read:.3f} us", "<= 0.2 us", "0.06"),
-        ("memory, idle server", f"{extra['memory']['idle'] / 1e6:.0f} MB", "<= 40 MB", "20"),
-        ("memory, one more idle instance (its touched pages included)",
-         f"{extra['memory']['per_instance'] / 1024:.0f} KB", "<= 64 KB", "16"),
+def _line(case: Case, row: Row, resident: dict[str, int]) -> str:
+    tail = row.median("p999_ms")
+    cells = [case.label, f"{row.cpu_us:.1f} ({row.least_cpu_us:.1f})", f"{row.median('rps'):,.0f}", f"{row.median('p50_ms'):.2f}",
+             f"{row.median('p99_ms'):.2f}", f"{tail:.2f}" if tail else "-", f"{resident[case.process.name] / 1e6:.0f}"]
+    return f"| {' | '.join(cells)} |"
+
+
+def targets(results: Results) -> list[tuple[str, str | None, str, str]]:
+    """The rows of the design's table that this benchmark measures; None where the run left the group out."""
+    small, browser = "reply of 20", "a browser's head (12 headers, 1 KB)"
+    h2c, large = "HTTP/2 by prior knowledge, 8 connections with 8 streams", "reply of 100KB through filters"
+    tls_h2 = "HTTP/2 over TLS 1.3, 8 connections with 8 streams"
+    out = [
+        ("gateway, no plugin, against nginx", results.ratio(small, "heddle", "nginx"), "<= 0.85", "0.70"),
+        ("the same with a browser's head", results.ratio(browser, "heddle", "nginx"), "<= 0.85", "0.70"),
+        ("the same against nginx that sends no forwarding headers", results.ratio(small, "heddle", "nginx-bare"), "-", "-"),
+        ("gateway, one Rust-SDK filter, against Envoy with the same .wasm",
+         results.ratio(small, "heddle-minimal", "envoy-minimal"), "<= 0.40", "0.20"),
+        ("an empty filter adds", results.difference(small, "heddle-empty", "heddle"), "<= 0.8 us", "0.3"),
+        ("a filter adding one header (Rust SDK) adds", results.difference(small, "heddle-minimal", "heddle"), "<= 2 us", "0.7"),
+        ("the same in C adds", results.difference(small, "heddle-one_header", "heddle"), "-", "-"),
+        ("one header read adds", results.difference(small, "heddle-reads50", "heddle-empty", 50), "<= 0.2 us", "0.06"),
+        ("HTTP/2 downstream, against nginx", results.ratio(h2c, "heddle", "nginx"), "<= 0.75", "0.6"),
+        ("HTTP/2 over TLS downstream, against nginx", results.ratio(tls_h2, "heddle", "nginx"), "-", "-"),
+        ("100 KB body through a filter that does not look at it, against HAProxy",
+         results.ratio(large, "heddle-empty", "haproxy"), "<= 1.1", "0.9"),
     ]
-    for name, seconds in extra["loading"].items():
-        out.append((f"reload of `{name}.wasm` from the cache, whole request to the admin API", f"{seconds * 1e3:.1f} ms",
-                    "<= 5 ms to load", "1"))
+    if memory := results.extra.get("memory"):
+        out += [("memory, idle server", f"{memory['idle'] / 1e6:.0f} MB", "<= 40 MB", "20"),
+                ("memory, one more idle instance beyond the guest's own pages", f"{memory['per_instance'] / 1024:.0f} KB",
+                 "<= 64 KB", "16"),
+                ("the guest's own touched pages of such an instance", f"{memory['guest'] / 1024:.0f} KB", "-", "-")]
+    out += [(f"reload of `{name}.wasm` from the cache, whole request to the admin API", f"{seconds * 1e3:.1f} ms",
+             "<= 5 ms to load", "1") for name, seconds in results.extra.get("loading", {}).items()]
     return out
 
 
-def as_json(rows: Rows, resident: dict[str, int], extra: dict, void: dict[str, list[str]]) -> dict:
+def as_json(results: Results, void: dict[str, list[str]]) -> dict:
     return {
         "date": str(date.today()), "cores": os.cpu_count(), "kernel": platform.release(), "void": void,
-        "rows": [{"proxy": name, "path": path, "cpu_us": row.cpu_us if row.rounds else None,
-                  "rounds": [asdict(each) for each in row.rounds]} for (name, path), row in rows.items()],
-        "resident_bytes": resident, **extra,
+        "rows": [{"group": case.group, "case": case.key, "proxy": case.process.name,
+                  "cpu_us": row.cpu_us if row.rounds else None, "rounds": [asdict(each) for each in row.rounds]}
+                 for case, row in results.rows],
+        "resident_bytes": results.resident, **results.extra,
     }
 
 

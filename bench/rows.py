@@ -1,0 +1,133 @@
+"""What is measured: groups of cases, each one proxy under one load. A group's cases are compared with each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import proxies
+from measure import Load
+from processes import Process
+
+BROWSER = (
+    ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36"),
+    ("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"),
+    ("Accept-Language", "en-GB,en;q=0.9,de;q=0.8"), ("Accept-Encoding", "gzip, deflate, br"),
+    ("Cache-Control", "no-cache"), ("Cookie", "session=" + "a" * 64 + "; theme=dark; consent=" + "b" * 120),
+    ("Referer", "http://127.0.0.1/some/page?with=a&query=string"), ("Upgrade-Insecure-Requests", "1"),
+    ("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Site", "same-origin"),
+)
+FIXED_RATE = 8000
+
+
+@dataclass(frozen=True)
+class Case:
+    group: str
+    label: str
+    key: str  # within the group
+    process: Process
+    load: Load
+
+
+class Bench:
+    """Makes processes, each once however many cases use it."""
+
+    def __init__(self, folder: Path, heddle: Path, envoy: Path | None, origin: int, filters: dict[str, Path]) -> None:
+        self._folder, self._heddle, self._envoy, self._origin, self._filters = folder, heddle, envoy, origin, filters
+        self._made: dict[str, Process] = {}
+        self.cases: list[Case] = []
+
+    @property
+    def processes(self) -> list[Process]:
+        return list(self._made.values())
+
+    def _once(self, name: str, make: Callable[[str], Process]) -> Process:
+        if name not in self._made:
+            self._made[name] = make(name)
+        return self._made[name]
+
+    def heddle(self, *filters: str, entry: str = "http") -> Process:
+        paths = [self._filters[each] for each in filters]
+        name = "-".join(["heddle", entry, *filters])
+        return self._once(name, lambda n: proxies.heddle(n, self._heddle, self._folder, self._origin, paths, entry))
+
+    def envoy(self, *filters: str, entry: str = "http") -> Process | None:
+        if self._envoy is None:
+            return None
+        paths = [self._filters[each] for each in filters]
+        name = "-".join(["envoy", entry, *filters])
+        return self._once(name, lambda n: proxies.envoy(n, self._envoy, self._folder, self._origin, paths, entry))
+
+    def nginx(self, entry: str = "http", forwarding: bool = True) -> Process:
+        name = f"nginx-{entry}" + ("" if forwarding else "-bare")
+        return self._once(name, lambda n: proxies.nginx(n, self._folder, self._origin, entry, forwarding))
+
+    def haproxy(self) -> Process:
+        return self._once("haproxy", lambda n: proxies.haproxy(n, self._folder, self._origin))
+
+    def add(self, group: str, load: Load, *cases: tuple[str, str, Process | None]) -> None:
+        """Cases as (key, label, process); those without a process (no Envoy) are left out."""
+        self.cases += [Case(group, label, key, process, load) for key, label, process in cases if process is not None]
+
+
+def plain(bench: Bench) -> None:
+    filters = (("empty", "empty filter"), ("one_header", "filter adding one header, C"),
+               ("minimal", "filter adding one header, Rust SDK"), ("reads50", "filter with 50 header reads, C"))
+    for size in ("20", "10k", "100k"):
+        bench.add(f"reply of {size}", Load(f"/{size}"), ("nginx", "nginx", bench.nginx()),
+                  ("nginx-bare", "nginx without forwarding headers", bench.nginx(forwarding=False)),
+                  ("haproxy", "HAProxy", bench.haproxy()), ("heddle", "Heddle", bench.heddle()),
+                  ("envoy", "Envoy", bench.envoy()))
+        for key, label in filters:
+            bench.add(f"reply of {size}", Load(f"/{size}"), (f"heddle-{key}", f"Heddle + {label}", bench.heddle(key)),
+                      (f"envoy-{key}", "Envoy + the same", bench.envoy(key)))
+
+
+def heads(bench: Bench) -> None:
+    bench.add("a browser's head (12 headers, 1 KB)", Load(headers=BROWSER), ("nginx", "nginx", bench.nginx()),
+              ("haproxy", "HAProxy", bench.haproxy()), ("heddle", "Heddle", bench.heddle()), ("envoy", "Envoy", bench.envoy()))
+
+
+def entries(bench: Bench) -> None:
+    """TLS and HTTP/2 downstream."""
+    for entry, title, load in (
+            ("https", "HTTP/1.1 over TLS 1.3, kept alive", Load()),
+            ("h2c", "HTTP/2 by prior knowledge, 8 connections with 8 streams", Load(connections=8, streams=8)),
+            ("h2", "HTTP/2 over TLS 1.3, 8 connections with 8 streams", Load(connections=8, streams=8))):
+        bench.add(title, load, ("nginx", "nginx", bench.nginx(entry)), ("heddle", "Heddle", bench.heddle(entry=entry)),
+                  ("heddle-minimal", "Heddle + filter adding one header, Rust SDK", bench.heddle("minimal", entry=entry)),
+                  ("envoy", "Envoy", bench.envoy(entry=entry)),
+                  ("envoy-minimal", "Envoy + the same", bench.envoy("minimal", entry=entry)))
+
+
+def bodies(bench: Bench) -> None:
+    folder = bench.nginx().folder
+    loads = [(f"reply of {size.upper()}B through filters", Load(f"/{size}", connections=8)) for size in ("100k", "1m")]
+    loads += [(f"POST of {size.upper()}B through filters", Load("/20", connections=8, body=folder / f"body-{size}"))
+              for size in ("100k", "1m")]
+    for title, load in loads:
+        bench.add(title, load, ("nginx", "nginx", bench.nginx()), ("haproxy", "HAProxy", bench.haproxy()),
+                  ("heddle", "Heddle", bench.heddle()), ("envoy", "Envoy", bench.envoy()),
+                  ("heddle-empty", "Heddle + filter that does not look at bodies", bench.heddle("empty")),
+                  ("envoy-empty", "Envoy + the same", bench.envoy("empty")),
+                  ("heddle-body", "Heddle + filter that reads bodies", bench.heddle("reads_body")),
+                  ("envoy-body", "Envoy + the same", bench.envoy("reads_body")))
+
+
+def chains(bench: Bench) -> None:
+    for count in (1, 5, 10):
+        chain = ["minimal"] * count
+        bench.add("filters in the chain, each adds one header, Rust SDK", Load(),
+                  (f"heddle-{count}", f"Heddle + {count}", bench.heddle(*chain)),
+                  (f"envoy-{count}", f"Envoy + {count}", bench.envoy(*chain)))
+
+
+def latencies(bench: Bench) -> None:
+    bench.add(f"latency at {FIXED_RATE:,} requests a second", Load(rate=FIXED_RATE), ("nginx", "nginx", bench.nginx()),
+              ("heddle", "Heddle", bench.heddle()), ("envoy", "Envoy", bench.envoy()),
+              ("heddle-minimal", "Heddle + filter adding one header, Rust SDK", bench.heddle("minimal")),
+              ("envoy-minimal", "Envoy + the same", bench.envoy("minimal")))
+
+
+GROUPS = {"plain": plain, "heads": heads, "entries": entries, "bodies": bodies, "chains": chains, "latencies": latencies}
