@@ -1,11 +1,10 @@
 #include "base/metrics.h"
 
 #include <algorithm>
+#include <array>
 
 namespace heddle::metrics {
 namespace {
-
-constexpr std::size_t kSlotsPerLine = 64 / sizeof(std::uint64_t);
 
 constexpr std::array<std::uint64_t, 14> kGuestCallBounds = {
     100,    250,     500,     1'000,     2'500,      5'000,       10'000,
@@ -17,52 +16,26 @@ constexpr std::array<std::uint64_t, 14> kRequestBounds = {
 
 }  // namespace
 
-namespace internal {
-thread_local constinit std::size_t t_shard = 0;
-}
-
-void set_thread_shard(std::size_t shard) {
-  internal::t_shard = shard < kShards ? shard : 0;
-}
-
-std::int64_t Gauge::value() const {
-  std::int64_t sum = base_.load(std::memory_order_relaxed);
-  for (const Slot& slot : slots_) sum += slot.value.load(std::memory_order_relaxed);
-  return sum;
-}
-
-std::uint64_t Counter::value() const {
-  std::uint64_t sum = 0;
-  for (const Slot& slot : slots_) sum += slot.value.load(std::memory_order_relaxed);
-  return sum;
-}
-
 Histogram::Histogram(std::span<const std::uint64_t> upper_bounds, double scale)
-    : bounds_(upper_bounds.begin(), upper_bounds.end()), scale_(scale) {
-  const std::size_t used = bounds_.size() + 2;  // buckets, the one above all, the sum
-  stride_ = (used + kSlotsPerLine - 1) / kSlotsPerLine * kSlotsPerLine;
-  slots_ = std::make_unique<std::atomic<std::uint64_t>[]>(stride_ * kShards);
-}
+    : bounds_(upper_bounds.begin(), upper_bounds.end()),
+      scale_(scale),
+      cells_(upper_bounds.size() + 2) {}
 
 void Histogram::observe(std::uint64_t value) {
   const auto bucket = static_cast<std::size_t>(
       std::lower_bound(bounds_.begin(), bounds_.end(), value) - bounds_.begin());
-  std::atomic<std::uint64_t>* shard = &slots_[internal::t_shard * stride_];
-  internal::add_to_slot<std::uint64_t>(shard[bucket], 1);
-  internal::add_to_slot<std::uint64_t>(shard[bounds_.size() + 1], value);
+  cells_.add(bucket, 1);
+  cells_.add(bounds_.size() + 1, value);
 }
 
 Histogram::Snapshot Histogram::snapshot() const {
   Snapshot out;
   out.counts.resize(bounds_.size() + 1);
-  for (std::size_t shard = 0; shard < kShards; ++shard) {
-    const std::atomic<std::uint64_t>* slots = &slots_[shard * stride_];
-    for (std::size_t i = 0; i < out.counts.size(); ++i) {
-      out.counts[i] += slots[i].load(std::memory_order_relaxed);
-    }
-    out.sum += slots[out.counts.size()].load(std::memory_order_relaxed);
+  for (std::size_t i = 0; i < out.counts.size(); ++i) {
+    out.counts[i] = cells_.sum(i);
+    out.count += out.counts[i];
   }
-  for (const std::uint64_t count : out.counts) out.count += count;
+  out.sum = cells_.sum(bounds_.size() + 1);
   return out;
 }
 

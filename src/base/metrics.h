@@ -1,12 +1,10 @@
 // Counters, gauges and histograms that any worker may change without a lock or a shared cache line.
 //
-// Each metric holds one slot per worker thread; a reader sums them. Handles are shared_ptr: a
-// metric lives as long as its registry entry or a handle. The registry is read by telemetry
-// (Prometheus text); folders below telemetry only see this header.
+// Each metric holds one cell per worker thread (metric_cells.h); a reader sums them. Handles are
+// shared_ptr: a metric lives as long as its registry entry or a handle. The registry is read by
+// telemetry (Prometheus text); folders below telemetry only see this header.
 #pragma once
 
-#include <array>
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -18,27 +16,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/metric_cells.h"
+
 namespace heddle::metrics {
-
-// Slot of the calling thread. Slots 1 to kShards - 1 belong to one thread each, which need not lock
-// the bus to add to them; every other thread shares slot 0.
-inline constexpr std::size_t kShards = 32;
-void set_thread_shard(std::size_t shard);  // beyond the last slot: 0
-
-namespace internal {
-
-extern thread_local constinit std::size_t t_shard;
-
-template <typename T>
-void add_to_slot(std::atomic<T>& slot, T delta) {
-  if (t_shard == 0) {
-    slot.fetch_add(delta, std::memory_order_relaxed);
-  } else {
-    slot.store(slot.load(std::memory_order_relaxed) + delta, std::memory_order_relaxed);
-  }
-}
-
-}  // namespace internal
 
 inline std::size_t thread_shard() {
   return internal::t_shard;
@@ -49,34 +29,23 @@ using Labels = std::vector<std::pair<std::string, std::string>>;
 // A number that only grows. Any thread.
 class Counter {
  public:
-  void add(std::uint64_t delta = 1) {
-    internal::add_to_slot(slots_[internal::t_shard].value, delta);
-  }
-  std::uint64_t value() const;
+  void add(std::uint64_t delta = 1) { cell_.add(0, delta); }
+  std::uint64_t value() const { return cell_.sum(0); }
 
  private:
-  struct alignas(64) Slot {
-    std::atomic<std::uint64_t> value{0};
-  };
-  std::array<Slot, kShards> slots_;
+  internal::Cells cell_{1};
 };
 
 // A number that goes up and down. Any thread.
 class Gauge {
  public:
   // One gauge is either set or added to: a set() while others add may lose their additions.
-  void set(std::int64_t value) {
-    base_.fetch_add(value - this->value(), std::memory_order_relaxed);
-  }
-  void add(std::int64_t delta) { internal::add_to_slot(slots_[internal::t_shard].value, delta); }
-  std::int64_t value() const;
+  void set(std::int64_t value) { add(value - this->value()); }
+  void add(std::int64_t delta) { cell_.add(0, static_cast<std::uint64_t>(delta)); }
+  std::int64_t value() const { return static_cast<std::int64_t>(cell_.sum(0)); }
 
  private:
-  struct alignas(64) Slot {
-    std::atomic<std::int64_t> value{0};
-  };
-  std::atomic<std::int64_t> base_{0};
-  std::array<Slot, kShards> slots_;
+  internal::Cells cell_{1};
 };
 
 // Counts observations in buckets with fixed upper bounds. Any thread. `scale` turns the recorded
@@ -99,8 +68,7 @@ class Histogram {
  private:
   std::vector<std::uint64_t> bounds_;
   double scale_;
-  std::size_t stride_;  // slots per shard: buckets + sum, rounded up to a cache line
-  std::unique_ptr<std::atomic<std::uint64_t>[]> slots_;
+  internal::Cells cells_;  // one per bound, the one above all, the sum
 };
 
 // Bounds in nanoseconds for guest calls: 100 ns to 1 s; for requests: 100 us to 30 s.

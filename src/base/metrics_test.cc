@@ -1,0 +1,76 @@
+// Metrics counted by many threads, and what becomes of the cells of those that are gone.
+#include "base/metrics.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+namespace heddle::metrics {
+namespace {
+
+// Runs `work` on `count` threads; the first ones have slots of their own, the rest share slot 0.
+void on_threads(std::size_t count, const std::function<void()>& work) {
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < count; ++i) {
+    threads.emplace_back([&work, i] {
+      set_thread_shard(i + 1);
+      work();
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST(Counter, SumsWhatAllThreadsAdded) {
+  Counter counter;
+  on_threads(kShards + 4, [&] {
+    for (int i = 0; i < 1000; ++i) counter.add(3);
+  });
+  EXPECT_EQ(counter.value(), (kShards + 4) * 3000);
+}
+
+TEST(Gauge, FallsBelowZeroOnOneThreadAndIsRightInTotal) {
+  Gauge gauge;
+  gauge.add(5);
+  on_threads(1, [&] { gauge.add(-7); });
+  EXPECT_EQ(gauge.value(), -2);
+  gauge.set(40);
+  EXPECT_EQ(gauge.value(), 40);
+}
+
+TEST(Histogram, CountsInTheBucketWhoseBoundIsNotBelow) {
+  Histogram histogram(guest_call_bounds(), 1e-9);
+  on_threads(2, [&] {
+    histogram.observe(100);
+    histogram.observe(101);
+    histogram.observe(2'000'000'000);
+  });
+  const Histogram::Snapshot got = histogram.snapshot();
+  EXPECT_EQ(got.counts.at(0), 2U);
+  EXPECT_EQ(got.counts.at(1), 2U);
+  EXPECT_EQ(got.counts.back(), 2U);
+  EXPECT_EQ(got.count, 6U);
+  EXPECT_EQ(got.sum, 2 * (201 + 2'000'000'000ULL));
+}
+
+TEST(Metrics, CellsOfMetricsThatAreGoneStartAtZero) {
+  for (int round = 0; round < 3; ++round) {
+    std::vector<std::unique_ptr<Counter>> counters;
+    std::vector<std::unique_ptr<Histogram>> histograms;
+    for (int i = 0; i < 700; ++i) {  // more than a page
+      counters.push_back(std::make_unique<Counter>());
+      histograms.push_back(std::make_unique<Histogram>(request_bounds(), 1e-9));
+      ASSERT_EQ(counters.back()->value(), 0U);
+      ASSERT_EQ(histograms.back()->snapshot().sum, 0U);
+      counters.back()->add(static_cast<std::uint64_t>(i) + 1);
+      histograms.back()->observe(static_cast<std::uint64_t>(i));
+    }
+    for (std::size_t i = 0; i < counters.size(); ++i) {
+      ASSERT_EQ(counters[i]->value(), i + 1);
+      ASSERT_EQ(histograms[i]->snapshot().sum, i);
+      ASSERT_EQ(histograms[i]->snapshot().count, 1U);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace heddle::metrics
