@@ -29,10 +29,11 @@ sandbox::EngineOptions engine_options(const config::Engine& engine) {
   return out;
 }
 
-// Of listeners, what takes effect only when sockets are bound anew; where TCP connections are
-// passed on to is the snapshot's.
+// Of listeners, what takes effect only when sockets are bound anew; certificates and where TCP
+// connections are passed on to are the snapshot's.
 std::vector<config::Listener> bound_part(std::vector<config::Listener> listeners) {
   for (config::Listener& listener : listeners) {
+    listener.tls = {};
     listener.upstream.clear();
     listener.plugins.clear();
     listener.limits.tcp_idle_timeout = {};
@@ -56,6 +57,12 @@ Result<void> Server::start() {
   for (std::size_t i = 0; i < workers_of(*config_); ++i) {
     workers_.push_back(std::make_unique<net::Worker>(i, log_));
   }
+  std::vector<config::Problem> problems;
+  if (!certificates_.load(config_, problems)) {
+    const auto first =
+        std::ranges::find(problems, config::Problem::Severity::kError, &config::Problem::severity);
+    return fail(ErrorKind::kInvalidArgument, to_string(*first));
+  }
   gateway_ = std::make_unique<gateway::Gateway>(workers_, *blocking_, log_, metrics_);
   if (auto probed = gateway_->probe(config_->listeners); !probed) return probed;
   auto engine = sandbox::Engine::create(engine_options(config_->engine), log_, metrics_);
@@ -72,6 +79,7 @@ Result<void> Server::start() {
   load_plugins();
   if (auto listening = gateway_->listen(); !listening) return listening;
   watch_directories();
+  certificates_.watch();
   view_.set_phase(admin::Phase::kServing);
   log_.info("ready", {{"version", HEDDLE_VERSION},
                       {"pid", static_cast<std::int64_t>(getpid())},
@@ -122,7 +130,8 @@ void Server::load_plugins() {
   // Plugins may call upstreams as soon as they start; nobody listens yet, so no request runs
   // without its filters.
   gateway_->publish(std::make_shared<const gateway::Snapshot>(
-      config_, std::vector<gateway::FilterBinding>{}, metrics_));
+      config_, std::vector<gateway::FilterBinding>{}, metrics_,
+      certificates_.contexts()));
   report(registry_->load(*config_), nullptr);
   registry_->on_change([this](const auto& /*set*/) { publish(); });
   publish();
@@ -170,7 +179,8 @@ void Server::publish() {
   }
   std::erase_if(started_plugins_, [](const auto& known) { return known.expired(); });
   warn_of_idle_filters(filters);
-  auto snapshot = std::make_shared<const gateway::Snapshot>(config_, filters, metrics_);
+  auto snapshot = std::make_shared<const gateway::Snapshot>(config_, filters, metrics_,
+                                                              certificates_.contexts());
   view_.publish(snapshot, config_);
   gateway_->publish(std::move(snapshot));
 }
@@ -226,12 +236,17 @@ admin::ConfigReload Server::reload_config() {
     out.notes.push_back(std::move(config.error().message));
     return out;
   }
+  if (!certificates_.load(*config, out.problems)) {
+    log_.error("configuration not reloaded; the one in force stays", {{"file", options_.config}});
+    return out;
+  }
   note_what_needs_a_restart(**config, out.notes);
   config_ = std::move(*config);
   log_.set_level(config_->logging.level);
   report(registry_->apply(*config_), &out.notes);
   publish();
   watch_directories();
+  certificates_.watch();
   out.applied = true;
   log_.info("configuration reloaded", {{"file", options_.config},
                                        {"routes", config_->routes.size()},
@@ -249,12 +264,14 @@ void Server::drain() {
   log_.info("draining", {{"timeout_ms", config_->drain_timeout.count()}});
   view_.set_phase(admin::Phase::kDraining);
   watcher_.reset();
+  certificates_.stop_watching();
   const bool clean = gateway_->drain(config_->drain_timeout, [this] { return control_.hurry(); });
   log_.info("stopped", {{"clean", clean}});
 }
 
 void Server::take_down() {
   watcher_.reset();
+  certificates_.stop_watching();
   if (admin_worker_) {
     admin_worker_->stop();
     admin_worker_->join();

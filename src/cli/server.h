@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/result.h"
+#include "cli/certificates.h"
 #include "cli/commands.h"
 #include "cli/contracts.h"
 #include "cli/control_loop.h"
@@ -70,6 +71,7 @@ class Server {
   std::unique_ptr<admin::Api> api_;
   std::unique_ptr<admin::AdminServer> admin_;
   std::unique_ptr<plugins::Watcher> watcher_;
+  Certificates certificates_{control_, log_, [this] { publish(); }};
   std::vector<std::weak_ptr<extension::LoadedPlugin>> started_plugins_;
 };
 

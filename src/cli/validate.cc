@@ -2,14 +2,31 @@
 #include <fmt/core.h>
 
 #include <boost/json.hpp>
+#include <utility>
 
 #include "cli/commands.h"
 #include "config/reader.h"
+#include "gateway/tls_contexts.h"
 
 namespace heddle::cli {
 
+namespace {
+
+// A certificate out of its time would be refused by every peer, so that here it is an error.
+void check_certificates(config::ReadResult& result) {
+  gateway::TlsStore::Loaded loaded = gateway::TlsStore().load(*result.config);
+  for (config::Problem& problem : loaded.problems) {
+    problem.severity = config::Problem::Severity::kError;
+    result.problems.push_back(std::move(problem));
+  }
+  if (!loaded.problems.empty()) result.config = nullptr;
+}
+
+}  // namespace
+
 int validate(const ValidateOptions& options) {
-  const config::ReadResult result = config::read(options.config, {.lenient = options.lenient});
+  config::ReadResult result = config::read(options.config, {.lenient = options.lenient});
+  if (result.ok()) check_certificates(result);
   std::size_t errors = 0;
   boost::json::array list;
   for (const config::Problem& problem : result.problems) {

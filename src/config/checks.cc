@@ -18,6 +18,8 @@ class Checker {
   void run() {
     unique_names();
     listeners();
+    for (std::size_t i = 0; i < config_.listeners.size(); ++i) listener_tls(i);
+    for (std::size_t i = 0; i < config_.upstreams.size(); ++i) upstream_tls(i);
     admin();
     upstreams();
     for (std::size_t i = 0; i < config_.listeners.size(); ++i) tcp_listener(i);
@@ -112,6 +114,55 @@ class Checker {
       problems_.error(places_.of(own), own, concat("is for TCP listeners; ", where),
                       "move it to routes:, or set protocol: tcp");
     }
+  }
+
+  void listener_tls(std::size_t index) {
+    const Listener& listener = config_.listeners[index];
+    const ListenerTls& tls = listener.tls;
+    const std::string path = child_path(item_path("listeners", index), "tls");
+    if (problems_.has_errors_at(path)) return;
+    if (problems_.has_errors_at(child_path(item_path("listeners", index), "protocol"))) return;
+    if (tls.enabled != listener.speaks_tls()) {
+      if (tls.enabled) {
+        problems_.error(places_.of(path), path,
+                        concat("the protocol ", listener.protocol, " is without TLS"),
+                        "set protocol: https");
+      } else {
+        problems_.error(places_.of(path), path,
+                        concat("the protocol ", listener.protocol, " needs a certificate"),
+                        "for example tls: {cert_file: server.pem, key_file: server.key}");
+      }
+      return;
+    }
+    if (tls.enabled && tls.cert_file.empty()) {
+      problems_.error(places_.of(path), child_path(path, "cert_file"), "is missing",
+                      "for example cert_file: server.pem");
+    }
+    key_without_certificate(tls.cert_file, tls.key_file, path);
+    const std::string asked = child_path(path, "client_certificate");
+    if (tls.client_certificate == "optional" && tls.client_ca_file.empty()) {
+      problems_.error(places_.of(asked), asked, "no authority of clients' certificates is named",
+                      "for example client_ca_file: clients-ca.pem");
+    }
+  }
+
+  void upstream_tls(std::size_t index) {
+    const UpstreamTls& tls = config_.upstreams[index].tls;
+    const std::string path = child_path(item_path("upstreams", index), "tls");
+    key_without_certificate(tls.cert_file, tls.key_file, path);
+    if (tls.enabled && !tls.verify) {
+      problems_.warning(places_.of(child_path(path, "verify")), child_path(path, "verify"),
+                        "whoever answers at the endpoints' addresses is trusted",
+                        "name the authority: ca_file: internal-ca.pem");
+    }
+  }
+
+  void key_without_certificate(const std::string& cert_file, const std::string& key_file,
+                               const std::string& path) {
+    if (key_file.empty() || !cert_file.empty()) return;
+    const std::string own = child_path(path, "key_file");
+    problems_.error(places_.of(own), own, "a key without its certificate",
+                    "for example cert_file: server.pem");
   }
 
   static bool is_loopback(std::string_view address) {

@@ -23,6 +23,36 @@ void complete_listeners(Config& config, const Places& places, Problems& problems
   }
 }
 
+// A section that is there is meant, unless it says otherwise.
+bool is_on(const Places& places, const std::string& path, bool enabled) {
+  return enabled || (places.has(path) && !places.has(child_path(path, "enabled")));
+}
+
+void complete_tls(Config& config, const Places& places, Problems& problems) {
+  for (std::size_t i = 0; i < config.listeners.size(); ++i) {
+    bool& enabled = config.listeners[i].tls.enabled;
+    enabled = is_on(places, child_path(item_path("listeners", i), "tls"), enabled);
+  }
+  for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
+    Upstream& upstream = config.upstreams[i];
+    const std::string path = item_path("upstreams", i);
+    bool& enabled = upstream.tls.enabled;
+    enabled = is_on(places, child_path(path, "tls"), enabled);
+    std::size_t https = 0;
+    for (Endpoint& endpoint : upstream.endpoints) {
+      if (!endpoint.address.starts_with(kHttps)) continue;
+      endpoint.address.erase(0, kHttps.size());
+      ++https;
+    }
+    if (https > 0 && https < upstream.endpoints.size() && !enabled) {
+      problems.error(places.of(child_path(path, "endpoints")), child_path(path, "endpoints"),
+                     "some endpoints begin with https:// and some do not",
+                     "make two upstreams, or write tls: {enabled: true} to speak TLS with all");
+    }
+    enabled = enabled || https > 0;
+  }
+}
+
 // A file that has only `plugins:`, as in Loom's guide, must do something that can be seen.
 void complete_routes(Config& config, const Node& root, Problems& problems) {
   if (!absent(root, "routes") || !absent(root, "upstreams")) return;
@@ -89,6 +119,7 @@ void complete(Config& config, const Node& root, const Places& places, Problems& 
   complete_listeners(config, places, problems);
   complete_routes(config, root, problems);
   complete_route_ids(config);
+  complete_tls(config, places, problems);
   for (Plugin& plugin : config.plugins) {
     if (std::ranges::find(plugin.phases, "all") != plugin.phases.end()) plugin.phases.clear();
   }

@@ -54,6 +54,24 @@ struct ListenerHttp2 {
   friend bool operator==(const ListenerHttp2&, const ListenerHttp2&) = default;
 };
 
+struct KeyFiles {
+  std::string cert_file;  // PEM, with the chain after it
+  std::string key_file;   // PEM; empty: it is in cert_file
+  friend bool operator==(const KeyFiles&, const KeyFiles&) = default;
+};
+
+struct ListenerTls {
+  bool enabled = false;  // whether the section is there
+  std::string cert_file;
+  std::string key_file;                // empty: it is in cert_file
+  std::vector<KeyFiles> certificates;  // further ones, chosen by the server name
+  std::string client_ca_file;
+  std::string client_certificate = "required";  // or "optional"; with client_ca_file
+  std::string min_version = "1.2";
+  Milliseconds handshake_timeout{10'000};
+  friend bool operator==(const ListenerTls&, const ListenerTls&) = default;
+};
+
 struct Listener {
   std::string name = "public";
   std::string address = "127.0.0.1:8080";
@@ -62,11 +80,13 @@ struct Listener {
   std::vector<std::string> plugins;  // on the connections of a TCP or TLS listener
   ListenerLimits limits;
   ListenerHttp2 http2;
+  ListenerTls tls;
   Location location;
   friend bool operator==(const Listener&, const Listener&) = default;
 
   // Whether it passes bytes on without reading them as HTTP.
   bool is_tcp() const { return protocol == "tcp" || protocol == "tls"; }
+  bool speaks_tls() const { return protocol == "https" || protocol == "tls"; }
 };
 
 struct Admin {
@@ -92,12 +112,24 @@ struct UpstreamLimits {
   std::size_t max_connections = 1'024;  // per endpoint and worker
 };
 
+struct UpstreamTls {
+  bool enabled = false;  // whether the section is there, or the endpoints begin with https://
+  std::string ca_file;   // empty: the system's authorities
+  std::string server_name;  // empty: the endpoint's host
+  std::string cert_file;    // shown to servers that ask
+  std::string key_file;     // empty: it is in cert_file
+  bool verify = true;
+  std::string min_version = "1.2";
+  friend bool operator==(const UpstreamTls&, const UpstreamTls&) = default;
+};
+
 struct Upstream {
   std::string name;
   std::string builtin;  // "echo", or empty
   std::vector<Endpoint> endpoints;
   std::string load_balancer = "round_robin";
   UpstreamLimits limits;
+  UpstreamTls tls;
   Location location;
 };
 

@@ -160,15 +160,14 @@ std::optional<Complaint> check_listen_address(std::string& value) {
 
 std::optional<Complaint> check_endpoint(std::string& value) {
   static constexpr std::string_view kHint = "for example backend.local:9000 or [::1]:9000";
-  if (value.starts_with("https://")) {
-    return complain(value, "needs TLS, which is not in this version of Heddle",
-                    "for example http://backend.local:9000");
-  }
   std::string address = value;
-  if (address.starts_with("http://")) {
-    address.erase(0, 7);
+  std::string_view scheme;
+  if (address.starts_with("http://")) scheme = "http://";
+  if (address.starts_with(kHttps)) scheme = kHttps;
+  if (!scheme.empty()) {
+    address.erase(0, scheme.size());
     if (address.ends_with('/')) address.pop_back();
-    if (!split_address(address).has_port) address += ":80";
+    if (!split_address(address).has_port) address += scheme == kHttps ? ":443" : ":80";
   }
   const HostPort split = split_address(address);
   if (address.contains('/')) return complain(value, "is more than a host and a port", kHint);
@@ -178,7 +177,15 @@ std::optional<Complaint> check_endpoint(std::string& value) {
   if (!is_host(split.host)) return complain(value, "does not name a host", kHint);
   if (!split.has_port) return complain(value, "lacks its port", kHint);
   if (parse_port(split.port) < 1) return complain(value, "has no port from 1 to 65535", kHint);
-  value = address;
+  value = scheme == kHttps ? concat(kHttps, address) : address;
+  return std::nullopt;
+}
+
+std::optional<Complaint> check_server_name(std::string& value) {
+  if (!value.empty() && !is_host(value)) {
+    return complain(value, "is not a host", "for example api.internal");
+  }
+  lower(value);
   return std::nullopt;
 }
 

@@ -80,6 +80,9 @@ TEST(Formats, EndpointsLoseTheirScheme) {
   EXPECT_EQ(normal("a:1"), "a:1");
   EXPECT_EQ(normal("http://a:1/"), "a:1");
   EXPECT_EQ(normal("http://a"), "a:80");
+  EXPECT_EQ(normal("https://a/"), "https://a:443");
+  EXPECT_EQ(normal("https://a:1"), "https://a:1");
+  EXPECT_EQ(normal("https://"), "refused");
   EXPECT_EQ(normal("[::1]:1"), "[::1]:1");
   EXPECT_EQ(normal("http://[::1]"), "[::1]:80");
   EXPECT_EQ(normal("a"), "refused");

@@ -17,9 +17,10 @@ constexpr std::int64_t kGiB = 1 << 30;
 constexpr std::int64_t kDay = 86'400'000;
 constexpr std::int64_t kMillion = 1'000'000;
 
-constexpr std::array<std::string_view, 3> kProtocols = {"http", "h2c", "tcp"};
-constexpr std::array<std::string_view, 5> kLaterProtocols = {"https", "http3", "grpc", "grpcs",
-                                                             "tls"};
+constexpr std::array<std::string_view, 4> kProtocols = {"http", "https", "h2c", "tcp"};
+constexpr std::array<std::string_view, 4> kLaterProtocols = {"http3", "grpc", "grpcs", "tls"};
+constexpr std::array<std::string_view, 2> kTlsVersions = {"1.2", "1.3"};
+constexpr std::array<std::string_view, 2> kClientCertificate = {"required", "optional"};
 constexpr std::array<std::string_view, 1> kBalancers = {"round_robin"};
 constexpr std::array<std::string_view, 4> kLaterBalancers = {"weighted", "least_conn", "random",
                                                              "consistent_hash"};
@@ -98,6 +99,41 @@ constexpr Setting kListenerHttp2[] = {
              "many at once. 0 for no limit."},
 };
 
+constexpr Setting kKeyFiles[] = {
+    {.key = "cert_file", .type = kPath, .member = value<&KeyFiles::cert_file>(),
+     .example = "server.pem", .help = "Certificate in PEM, with the chain after it.",
+     .required = true, .beside_file = true},
+    {.key = "key_file", .type = kPath, .member = value<&KeyFiles::key_file>(),
+     .example = "server.key", .help = "Its private key in PEM; absent: it is in cert_file.",
+     .beside_file = true},
+};
+
+constexpr Setting kListenerTls[] = {
+    {.key = "enabled", .type = kBoolean, .member = value<&ListenerTls::enabled>(),
+     .shown_default = "true when the section is there", .help = "Whether clients speak TLS."},
+    {.key = "cert_file", .type = kPath, .member = value<&ListenerTls::cert_file>(),
+     .example = "server.pem", .help = "Certificate in PEM, with the chain after it.",
+     .beside_file = true},
+    {.key = "key_file", .type = kPath, .member = value<&ListenerTls::key_file>(),
+     .example = "server.key", .help = "Its private key in PEM; absent: it is in cert_file.",
+     .beside_file = true},
+    {.key = "certificates", .type = kList, .member = list<&ListenerTls::certificates>(),
+     .rows = kKeyFiles,
+     .help = "Further certificates; the server name that a client asks for chooses among all, and "
+             "the first one is for every other name."},
+    {.key = "client_ca_file", .type = kPath, .member = value<&ListenerTls::client_ca_file>(),
+     .example = "clients-ca.pem",
+     .help = "Authorities in PEM whose certificates clients must show.", .beside_file = true},
+    {.key = "client_certificate", .type = kChoice,
+     .member = value<&ListenerTls::client_certificate>(), .choices = kClientCertificate,
+     .help = "With client_ca_file: whether a client may come without a certificate."},
+    {.key = "min_version", .type = kChoice, .member = value<&ListenerTls::min_version>(),
+     .choices = kTlsVersions, .help = "Oldest version of TLS that is accepted."},
+    {.key = "handshake_timeout", .type = kDuration,
+     .member = value<&ListenerTls::handshake_timeout>(), .min = 1, .max = kDay,
+     .help = "How long a client may take for the handshake."},
+};
+
 constexpr Setting kListener[] = {
     {.key = "name", .member = value<&Listener::name>(), .check = check_name,
      .shown_default = "public, then listener-2, …", .example = "public",
@@ -107,8 +143,9 @@ constexpr Setting kListener[] = {
      .help = "Host and port to listen on; without host: every interface."},
     {.key = "protocol", .type = kChoice, .member = value<&Listener::protocol>(),
      .choices = kProtocols, .later_choices = kLaterProtocols,
-     .help = "What clients speak: http is HTTP/1.1, and HTTP/2 by prior knowledge; h2c is HTTP/2 "
-             "alone; tcp is anything, passed on to upstream.",
+     .help = "What clients speak: http is HTTP/1.1, and HTTP/2 by prior knowledge; https is both "
+             "over TLS, chosen by ALPN; h2c is HTTP/2 alone; tcp is anything, passed on to "
+             "upstream.",
      .severity = kError},
     {.key = "upstream", .member = value<&Listener::upstream>(), .example = "database",
      .help = "Where a tcp listener passes its connections on to."},
@@ -120,8 +157,9 @@ constexpr Setting kListener[] = {
      .rows = kListenerLimits, .help = "What one client may ask for."},
     {.key = "http2", .type = kObject, .member = object<&Listener::http2>(),
      .rows = kListenerHttp2, .help = "HTTP/2 and its limits."},
-    {.key = "tls", .type = kLater, .help = "Certificate and key of a TLS listener.",
-     .severity = kError, .later = "TLS"},
+    {.key = "tls", .type = kObject, .member = object<&Listener::tls>(), .rows = kListenerTls,
+     .help = "Certificates of an https listener, and what it asks of clients. Changed files are "
+             "taken without a restart."},
 };
 
 constexpr Setting kAdminAuth[] = {
@@ -147,7 +185,8 @@ constexpr Setting kAdmin[] = {
 
 constexpr Setting kEndpoint[] = {
     {.key = "address", .member = value<&Endpoint::address>(), .check = check_endpoint,
-     .example = "127.0.0.1:9000", .help = "Host and port; http:// before it is accepted.",
+     .example = "127.0.0.1:9000", .help = "Host and port; http:// before it is accepted, https:// "
+                                        "means TLS.",
      .required = true},
     {.key = "weight", .type = kInteger, .member = value<&Endpoint::weight>(), .min = 1,
      .max = 65'535, .help = "Share of the endpoint; round_robin takes every endpoint in turn."},
@@ -166,6 +205,28 @@ constexpr Setting kUpstreamLimits[] = {
      .help = "Most connections, per endpoint and worker."},
 };
 
+constexpr Setting kUpstreamTls[] = {
+    {.key = "enabled", .type = kBoolean, .member = value<&UpstreamTls::enabled>(),
+     .shown_default = "true when the section is there",
+     .help = "Whether TLS is spoken with the endpoints; so it is when they begin with https://."},
+    {.key = "ca_file", .type = kPath, .member = value<&UpstreamTls::ca_file>(),
+     .shown_default = "those of the system", .example = "internal-ca.pem",
+     .help = "Authorities in PEM that are trusted.", .beside_file = true},
+    {.key = "server_name", .member = value<&UpstreamTls::server_name>(), .check = check_server_name,
+     .shown_default = "the endpoint's host", .example = "api.internal",
+     .help = "Name that is asked for (SNI) and that the certificate must be of."},
+    {.key = "cert_file", .type = kPath, .member = value<&UpstreamTls::cert_file>(),
+     .example = "client.pem", .help = "Certificate in PEM for endpoints that ask for one.",
+     .beside_file = true},
+    {.key = "key_file", .type = kPath, .member = value<&UpstreamTls::key_file>(),
+     .example = "client.key", .help = "Its private key in PEM; absent: it is in cert_file.",
+     .beside_file = true},
+    {.key = "verify", .type = kBoolean, .member = value<&UpstreamTls::verify>(),
+     .help = "Whether the endpoint's certificate must be trusted and of the right name."},
+    {.key = "min_version", .type = kChoice, .member = value<&UpstreamTls::min_version>(),
+     .choices = kTlsVersions, .help = "Oldest version of TLS that is spoken."},
+};
+
 constexpr Setting kUpstream[] = {
     {.key = "name", .member = value<&Upstream::name>(), .check = check_name, .example = "api",
      .help = "Name that routes and plugins use.", .required = true},
@@ -180,8 +241,8 @@ constexpr Setting kUpstream[] = {
      .help = "How an endpoint is chosen.", .later = "this balancing"},
     {.key = "limits", .type = kObject, .member = object<&Upstream::limits>(),
      .rows = kUpstreamLimits, .help = "Connections and their timeouts."},
-    {.key = "tls", .type = kLater, .help = "TLS towards the endpoints.", .severity = kError,
-     .later = "TLS"},
+    {.key = "tls", .type = kObject, .member = object<&Upstream::tls>(), .rows = kUpstreamTls,
+     .help = "TLS towards the endpoints. Changed files are taken without a restart."},
     {.key = "protocol", .type = kLater, .help = "HTTP/2 towards the endpoints.",
      .severity = kError, .later = "HTTP/2 towards upstreams", .harmless = "http"},
     {.key = "health_check", .type = kLater, .help = "Active health checks."},

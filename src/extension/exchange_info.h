@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -29,6 +30,7 @@ struct ExchangeInfo {
   std::string_view upstream;           // name
   std::string upstream_address;        // "127.0.0.1:9000", once connected
   std::string upstream_local_address;  // once connected
+  std::shared_ptr<const net::TlsInfo> upstream_tls = nullptr;  // null: plain
   std::string upstream_failure;        // why the upstream failed, if it did
 
   int response_code = 0;              // from the response headers on

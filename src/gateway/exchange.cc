@@ -371,6 +371,7 @@ void Exchange::reset() {
   info_.route_metadata = nullptr;
   info_.upstream_address.clear();
   info_.upstream_local_address.clear();
+  info_.upstream_tls = nullptr;
   info_.upstream_failure.clear();
   info_.response_code = 0;
   info_.response_code_details.clear();

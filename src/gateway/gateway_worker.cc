@@ -43,25 +43,36 @@ void GatewayWorker::use(std::shared_ptr<const Snapshot> snapshot) {
     if (entry.upstream->builtin == "echo") {
       bound->origins.push_back(std::make_unique<EchoOrigin>());
     } else {
-      bound->origins.push_back(std::make_unique<UpstreamOrigin>(*entry.upstream, *pool_));
+      bound->origins.push_back(std::make_unique<UpstreamOrigin>(*entry.upstream, entry.tls, *pool_));
     }
   }
-  if (current_) {
-    for (const UpstreamEntry& old : current_->snapshot->upstreams()) {
-      for (const config::Endpoint& endpoint : old.upstream->endpoints) {
-        const bool kept =
-            std::ranges::any_of(snapshot->upstreams(), [&](const UpstreamEntry& entry) {
-              return std::ranges::any_of(
-                  entry.upstream->endpoints,
-                  [&](const config::Endpoint& other) { return other.address == endpoint.address; });
-            });
-        if (!kept) pool_->forget(endpoint.address);
-      }
-    }
-  }
+  if (current_) forget_endpoints(*snapshot);
   bound->snapshot = std::move(snapshot);
   current_ = std::move(bound);
   for (const auto& listener : tcp_listeners_) listener->follow();
+  use_certificates();
+}
+
+// A listener that the new configuration does not have keeps what it had.
+void GatewayWorker::use_certificates() {
+  for (const auto& [name, listener] : tls_listeners_) {
+    if (auto tls = current_->snapshot->tls().listener(name)) listener->use_tls(std::move(tls));
+  }
+}
+
+// Idle connections to endpoints that are gone, or that are spoken to with other certificates.
+void GatewayWorker::forget_endpoints(const Snapshot& next) {
+  for (const UpstreamEntry& old : current_->snapshot->upstreams()) {
+    for (const config::Endpoint& endpoint : old.upstream->endpoints) {
+      const bool kept = std::ranges::any_of(next.upstreams(), [&](const UpstreamEntry& entry) {
+        return entry.tls == old.tls &&
+               std::ranges::any_of(entry.upstream->endpoints, [&](const config::Endpoint& other) {
+                 return other.address == endpoint.address;
+               });
+      });
+      if (!kept) pool_->forget(endpoint.address);
+    }
+  }
 }
 
 namespace {
@@ -102,6 +113,10 @@ Result<void> GatewayWorker::listen(const config::Listener& listener, const std::
   auto created = http::Listener::create(worker_, address, limits, *this, registry_);
   if (!created) return std::unexpected(std::move(created.error()));
   listeners_.push_back(std::move(*created));
+  if (listener.tls.enabled) {
+    tls_listeners_.emplace_back(listener.name, listeners_.back().get());
+    use_certificates();
+  }
   return {};
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/log.h"
@@ -90,6 +91,8 @@ class GatewayWorker final : public http::ServerHandler {
   static constexpr std::size_t kLateLimit = 8192;  // ended exchanges that may wait for on_log
   static constexpr std::size_t kLateBatch = 128;   // of them finished in one turn of the loop
   void run_late(std::size_t limit);
+  void use_certificates();
+  void forget_endpoints(const Snapshot& next);
   void schedule_late();
 
   net::Worker& worker_;
@@ -101,6 +104,7 @@ class GatewayWorker final : public http::ServerHandler {
   std::vector<std::unique_ptr<http::Listener>> listeners_;
   net::Resolver resolver_;  // of TCP connections
   std::vector<std::unique_ptr<TcpListener>> tcp_listeners_;
+  std::vector<std::pair<std::string, http::Listener*>> tls_listeners_;  // by name
   std::vector<std::unique_ptr<Exchange>> all_;
   std::vector<Exchange*> free_;
   std::vector<Exchange*> late_;

@@ -1,13 +1,31 @@
 #include "gateway/origin_upstream.h"
 
+#include <string>
+#include <utility>
+
+#include "net/address.h"
 #include "net/worker.h"
 
 namespace heddle::gateway {
+namespace {
 
-UpstreamOrigin::UpstreamOrigin(const config::Upstream& upstream, http::ClientPool& pool)
+std::string server_name(const config::Upstream& upstream, const config::Endpoint& endpoint) {
+  if (!upstream.tls.server_name.empty()) return upstream.tls.server_name;
+  const auto parsed = net::parse_host_port(endpoint.address);
+  return parsed ? parsed->host : std::string();
+}
+
+}  // namespace
+
+UpstreamOrigin::UpstreamOrigin(const config::Upstream& upstream,
+                               std::shared_ptr<const net::TlsClientContext> tls,
+                               http::ClientPool& pool)
     : pool_(pool) {
-  for (const config::Endpoint& endpoint : upstream.endpoints)
-    targets_.push_back({.endpoint = endpoint.address});
+  for (const config::Endpoint& endpoint : upstream.endpoints) {
+    http::ClientTarget target{.endpoint = endpoint.address, .tls = tls};
+    if (tls != nullptr) target.server_name = server_name(upstream, endpoint);
+    targets_.push_back(std::move(target));
+  }
   limits_.connect_timeout = upstream.limits.connect_timeout;
   limits_.idle_timeout = upstream.limits.idle_timeout;
   limits_.max_idle = upstream.limits.max_idle;
@@ -38,6 +56,7 @@ void UpstreamOrigin::describe(http::Sender& sender, extension::ExchangeInfo& inf
   const http::UpstreamInfo& upstream = static_cast<http::ClientStream&>(sender).upstream();
   info.upstream_address = upstream.remote_address;
   info.upstream_local_address = upstream.local_address;
+  info.upstream_tls = upstream.tls;
 }
 
 }  // namespace heddle::gateway

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <vector>
 
 #include "config/config.h"
@@ -14,7 +15,9 @@ namespace heddle::gateway {
 // One for each worker and upstream; `upstream` and `pool` outlive it.
 class UpstreamOrigin final : public extension::HttpOrigin {
  public:
-  UpstreamOrigin(const config::Upstream& upstream, http::ClientPool& pool);
+  // `tls`: spoken with the endpoints; null: plain.
+  UpstreamOrigin(const config::Upstream& upstream, std::shared_ptr<const net::TlsClientContext> tls,
+                 http::ClientPool& pool);
 
   http::Sender& start(net::Worker& worker, extension::ExchangeInfo& info,
                       http::Receiver& response) override;

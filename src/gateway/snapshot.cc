@@ -46,11 +46,15 @@ bool named_somewhere(const config::Config& config, const std::string& plugin) {
 }  // namespace
 
 Snapshot::Snapshot(std::shared_ptr<const config::Config> config,
-                   const std::vector<FilterBinding>& filters, metrics::Registry& metrics)
-    : config_(std::move(config)), router_(config_->routes) {
+                   const std::vector<FilterBinding>& filters, metrics::Registry& metrics,
+                   std::shared_ptr<const TlsContexts> tls)
+    : config_(std::move(config)),
+      tls_(tls ? std::move(tls) : std::make_shared<const TlsContexts>()),
+      router_(config_->routes) {
   for (const config::Upstream& upstream : config_->upstreams) {
     upstream_names_.emplace(upstream.name, upstreams_.size());
-    upstreams_.push_back({&upstream, upstream_metrics(metrics, upstream.name)});
+    upstreams_.push_back(
+        {&upstream, upstream_metrics(metrics, upstream.name), tls_->upstream(upstream.name)});
   }
   for (const config::Route& route : config_->routes) {
     RouteEntry entry;

@@ -17,6 +17,7 @@
 #include "extension/network_filter.h"
 #include "gateway/filter_chain.h"
 #include "gateway/router.h"
+#include "gateway/tls_contexts.h"
 
 namespace heddle::gateway {
 
@@ -54,6 +55,7 @@ struct RouteEntry {
 struct UpstreamEntry {
   const config::Upstream* upstream = nullptr;
   UpstreamMetrics metrics;
+  std::shared_ptr<const net::TlsClientContext> tls;  // null: plain
 };
 
 // A TCP listener with what runs on its connections.
@@ -66,13 +68,15 @@ struct TcpEntry {
 
 class Snapshot {
  public:
+  // `tls`: of that configuration; null: nothing of it speaks TLS.
   Snapshot(std::shared_ptr<const config::Config> config, const std::vector<FilterBinding>& filters,
-           metrics::Registry& metrics);
+           metrics::Registry& metrics, std::shared_ptr<const TlsContexts> tls = nullptr);
   ~Snapshot();
   Snapshot(const Snapshot&) = delete;
   Snapshot& operator=(const Snapshot&) = delete;
 
   const config::Config& config() const { return *config_; }
+  const TlsContexts& tls() const { return *tls_; }
   const Router& router() const { return router_; }
   const RouteEntry& route(std::size_t index) const { return routes_[index]; }
   const RouteEntry& unrouted() const { return unrouted_; }
@@ -88,6 +92,7 @@ class Snapshot {
   void bind(TcpEntry& entry, const std::vector<FilterBinding>& filters) const;
 
   std::shared_ptr<const config::Config> config_;
+  std::shared_ptr<const TlsContexts> tls_;
   Router router_;
   std::vector<RouteEntry> routes_;
   RouteEntry unrouted_;

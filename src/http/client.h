@@ -17,6 +17,7 @@ namespace heddle::net {
 class Worker;
 class BlockingPool;
 class TlsClientContext;
+struct TlsInfo;
 }  // namespace heddle::net
 
 namespace heddle::http {
@@ -45,7 +46,7 @@ enum class ClientProtocol : std::uint8_t {
 struct ClientTarget {
   std::string endpoint;  // "host:port"
   ClientProtocol protocol = ClientProtocol::kHttp1;
-  // Null: plain. Its ALPN list fits `protocol`.
+  // Null: plain.
   std::shared_ptr<const net::TlsClientContext> tls = nullptr;
   // NOLINTNEXTLINE(readability-redundant-member-init): without it designated initialisers warn
   std::string server_name = {};  // SNI and certificate check
@@ -59,6 +60,7 @@ struct UpstreamInfo {
   std::string local_address;
   std::uint64_t connection_id = 0;
   bool reused = false;
+  std::shared_ptr<const net::TlsInfo> tls = nullptr;  // null: plain
 };
 
 // A request on its way to an endpoint: a Sender for the request plus what is known of the

@@ -1,10 +1,16 @@
 #include "http/h1_client.h"
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 namespace heddle::http {
+namespace {
+
+constexpr std::array<std::string_view, 1> kHttp1Alpn = {"http/1.1"};
+
+}  // namespace
 
 H1ClientConnection::H1ClientConnection(H1ClientPool& pool, Endpoint& endpoint)
     : H1Connection(pool.worker), pool_(pool), endpoint_(endpoint) {
@@ -48,6 +54,24 @@ void H1ClientConnection::on_connect(int error) {
     return;
   }
   info.local_address = net::local_address(stream_.fd()).to_string();
+  const ClientTarget& target = endpoint_.client_target;
+  if (target.tls != nullptr) {
+    stream_.start_tls_client(target.tls, target.server_name, kHttp1Alpn);
+  } else {
+    connected();
+  }
+}
+
+void H1ClientConnection::on_tls(std::string_view error) {
+  if (!error.empty()) {
+    fail(StreamError::kRefused, "upstream " + endpoint_.name + ": TLS: " + std::string(error));
+    return;
+  }
+  info.tls = stream_.tls();
+  connected();
+}
+
+void H1ClientConnection::connected() {
   can_write_ = true;
   if (exchange_ == nullptr) {
     close();

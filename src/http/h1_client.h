@@ -104,6 +104,7 @@ class H1ClientConnection final : public H1Connection {
   std::uint64_t received() const { return received_; }
 
   void on_connect(int error) override;
+  void on_tls(std::string_view error) override;
 
   UpstreamInfo info;
   bool retired = false;  // not used again: its endpoint was forgotten
@@ -126,6 +127,7 @@ class H1ClientConnection final : public H1Connection {
   void on_send_expired() override;
 
   void try_next_address();
+  void connected();
   bool step();
   bool read_head();
   bool take_head();

@@ -29,11 +29,25 @@ H1ServerConnection::H1ServerConnection(ServerContext& context, net::Fd fd,
   context_.connections_active->add(1);
 }
 
+H1ServerConnection::H1ServerConnection(ServerContext& context, ConnectionInfo info)
+    : H1Connection(context.worker),
+      context_(context),
+      info_(std::move(info)),
+      parser_(H1Parser::Kind::kRequest, info_.tls) {
+  high_watermark_ = context.limits.high_watermark;
+  send_timeout_ = context.limits.send_timeout;
+}
+
 H1ServerConnection::~H1ServerConnection() = default;
 
 void H1ServerConnection::start() {
   expect(Wait::kIdle, context_.limits.idle_timeout);
   queue_flush();
+}
+
+void H1ServerConnection::start(net::TcpStream& from) {
+  stream_.take_over(from);
+  start();
 }
 
 void H1ServerConnection::process() {

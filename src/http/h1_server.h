@@ -15,9 +15,13 @@ namespace heddle::http {
 class H1ServerConnection final : public H1Connection, public ServerConnection, public Sender {
  public:
   H1ServerConnection(ServerContext& context, net::Fd fd, const net::SocketAddress& remote);
+  // `info` describes the connection that start() hands over; it is counted already.
+  H1ServerConnection(ServerContext& context, ConnectionInfo info);
   ~H1ServerConnection() override;
 
   void start();
+  // A connection of which nothing was read, as after a TLS handshake.
+  void start(net::TcpStream& from);
   void drain() override;
   void abort() override;
 

@@ -3,6 +3,7 @@
 #include "http/h1_server.h"
 #include "http/h2_server.h"
 #include "http/server.h"
+#include "http/tls_handshake.h"
 #include "net/acceptor.h"
 #include "net/socket.h"
 
@@ -14,6 +15,7 @@ class ListenerImpl final : public Listener, net::Acceptor::Observer {
   ListenerImpl(net::Worker& worker, net::Fd fd, const ServerLimits& limits, ServerHandler& handler,
                metrics::Registry& registry)
       : context_(worker, limits, handler, registry),
+        registry_(registry),
         port_(net::local_address(fd.get()).port()),
         acceptor_(worker, std::move(fd), *this) {
     acceptor_.start();
@@ -23,6 +25,9 @@ class ListenerImpl final : public Listener, net::Acceptor::Observer {
   ListenerImpl& operator=(const ListenerImpl&) = delete;
 
   std::uint16_t local_port() const override { return port_; }
+  void use_tls(std::shared_ptr<const net::TlsServerContext> context) override {
+    context_.use_tls(std::move(context), registry_);
+  }
   void stop_accepting() override { acceptor_.stop(); }
   std::size_t connections() const override { return context_.connections.size(); }
 
@@ -37,6 +42,13 @@ class ListenerImpl final : public Listener, net::Acceptor::Observer {
   void on_accept(net::Fd fd, const net::SocketAddress& remote) override {
     if (context_.connections.size() >= context_.limits.max_connections) {
       context_.connection_limit_hits->add();
+      return;
+    }
+    if (context_.tls != nullptr) {
+      auto handshake = std::make_unique<TlsHandshake>(context_, std::move(fd), remote);
+      TlsHandshake& first = *handshake;
+      context_.add(std::move(handshake));
+      first.start();
       return;
     }
     if (context_.limits.http2.only) {
@@ -69,6 +81,7 @@ class ListenerImpl final : public Listener, net::Acceptor::Observer {
   }
 
   ServerContext context_;
+  metrics::Registry& registry_;
   std::uint16_t port_;
   net::Acceptor acceptor_;
 };

@@ -19,7 +19,9 @@
 namespace heddle::net {
 class Fd;
 class SocketAddress;
+class TlsServerContext;
 class Worker;
+struct TlsInfo;
 }  // namespace heddle::net
 
 namespace heddle::http {
@@ -33,6 +35,7 @@ struct ConnectionInfo {
   std::uint16_t remote_port = 0;
   std::uint16_t local_port = 0;
   bool tls = false;
+  std::shared_ptr<const net::TlsInfo> tls_info = nullptr;  // null: plain
 };
 // Of an accepted socket, with a new id.
 ConnectionInfo describe_connection(const net::Fd& fd, const net::SocketAddress& remote);
@@ -85,6 +88,9 @@ class Listener {
                                                   metrics::Registry& metrics);
   virtual ~Listener() = default;
   virtual std::uint16_t local_port() const = 0;
+  // Connections that are accepted from now on speak TLS with this context; those that stand keep
+  // theirs. ALPN chooses the protocol.
+  virtual void use_tls(std::shared_ptr<const net::TlsServerContext> context) = 0;
   // Accepts what the kernel already holds, then closes the socket. Connections go on.
   virtual void stop_accepting() = 0;
   // Tells every connection to close after the exchange in flight (Connection: close) and closes

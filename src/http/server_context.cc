@@ -66,6 +66,14 @@ H2ServerStream& ServerContext::take_h2_stream() {
   return stream;
 }
 
+void ServerContext::use_tls(std::shared_ptr<const net::TlsServerContext> context,
+                            metrics::Registry& registry) {
+  tls = std::move(context);
+  if (handshakes == nullptr) {
+    handshakes = std::make_unique<net::TlsHandshakes>(worker.log(), registry);
+  }
+}
+
 void ServerContext::add(std::unique_ptr<ServerConnection> connection) {
   connection->slot = connections.size();
   connections.push_back(std::move(connection));

@@ -9,6 +9,7 @@
 #include "http/h1_parser.h"
 #include "http/server.h"
 #include "net/socket.h"
+#include "net/tls_handshakes.h"
 
 namespace heddle::http {
 
@@ -42,6 +43,7 @@ struct ServerContext {
   // else.
   void replace(ServerConnection& old, std::unique_ptr<ServerConnection> connection);
   void count(Reject reject);
+  void use_tls(std::shared_ptr<const net::TlsServerContext> context, metrics::Registry& registry);
   H2ServerStream& take_h2_stream();  // given back by free_h2_streams
 
   net::Worker& worker;
@@ -50,6 +52,8 @@ struct ServerContext {
   ServerHandler& handler;
   std::vector<std::unique_ptr<ServerConnection>> connections;
   bool draining = false;
+  std::shared_ptr<const net::TlsServerContext> tls;  // null: plain
+  std::unique_ptr<net::TlsHandshakes> handshakes;    // with tls
   std::shared_ptr<metrics::Counter> connections_total;
   std::shared_ptr<metrics::Gauge> connections_active;
   std::shared_ptr<metrics::Counter> connection_limit_hits;

@@ -202,7 +202,7 @@ ssize_t TcpStream::Impl::push(const char* from, std::size_t count) {
 void TcpStream::Impl::start_tls(TlsSession::Contexts contexts) {
   tls = std::make_unique<Tls>(std::move(contexts), *this);
   tls->handshake_timer.arm(worker.timers(), tls->session.handshake_timeout(), [this] {
-    tls->session.fail_handshake("the handshake took too long");
+    tls->session.time_out();
     end_handshake();
   });
   readable = true;  // unknown: asking tells
@@ -256,14 +256,24 @@ void TcpStream::start_tls_server(std::shared_ptr<const TlsServerContext> context
 }
 
 void TcpStream::start_tls_client(std::shared_ptr<const TlsClientContext> context,
-                                 const std::string& server_name) {
+                                 const std::string& server_name,
+                                 std::span<const std::string_view> alpn) {
   if (impl_->fd < 0) return;
   impl_->start_tls({.client = std::move(context)});
   impl_->tls->session.set_server_name(server_name, remote_address(impl_->fd).to_string());
+  if (!alpn.empty()) impl_->tls->session.offer(alpn);
 }
 
 std::shared_ptr<const TlsInfo> TcpStream::tls() const {
   return impl_->tls ? impl_->tls->session.info() : nullptr;
+}
+
+TlsFailure TcpStream::tls_failure() const {
+  return impl_->tls ? impl_->tls->session.failure() : TlsFailure::kNone;
+}
+
+void TcpStream::stop_tls() {
+  impl_->tls.reset();
 }
 
 // ---- The stream ----

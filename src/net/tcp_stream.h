@@ -24,6 +24,7 @@ class Worker;
 class TlsClientContext;
 class TlsServerContext;
 struct TlsInfo;
+enum class TlsFailure : std::uint8_t;
 
 class TcpStream {
  public:
@@ -61,10 +62,15 @@ class TcpStream {
   // shutdown_send() and close() send close_notify, abort() does not.
   void start_tls_server(std::shared_ptr<const TlsServerContext> context);
   // `server_name`: a host name, or an IP address (no SNI then); the certificate must be of it.
+  // `alpn`: offered, in order of preference; empty: no ALPN.
   void start_tls_client(std::shared_ptr<const TlsClientContext> context,
-                        const std::string& server_name);
+                        const std::string& server_name, std::span<const std::string_view> alpn);
   // What was agreed on, from on_tls until close; null: plain.
   std::shared_ptr<const TlsInfo> tls() const;
+  // After a handshake that failed: why, in one word. And how to answer a peer that never spoke TLS:
+  // from stop_tls() on the stream is plain again.
+  TlsFailure tls_failure() const;
+  void stop_tls();
 
   int fd() const;  // -1 when closed
   bool is_open() const { return fd() >= 0; }

@@ -26,7 +26,8 @@ struct TlsCertificate {
   std::vector<std::string> dns_names;  // subject alternative names, lower case
   std::vector<std::string> uri_names;
   std::string sha256;          // of the DER form, lower-case hex
-  std::int64_t not_after = 0;  // seconds since 1970
+  std::int64_t not_before = 0;  // seconds since 1970
+  std::int64_t not_after = 0;
 };
 
 // What the handshake agreed on.
@@ -40,6 +41,23 @@ struct TlsInfo {
   std::shared_ptr<const TlsCertificate> local;  // null: none was shown
   std::shared_ptr<const TlsCertificate> peer;
 };
+
+// Why a handshake failed, for metrics; the words for people come beside it.
+enum class TlsFailure : std::uint8_t {
+  kNone,
+  kTimeout,
+  kClosed,       // the peer left, or the connection broke
+  kPlainHttp,    // the client speaks HTTP without TLS
+  kNotTls,       // the bytes are no TLS records
+  kVersion,      // no version in common
+  kCipher,       // no cipher in common
+  kAlpn,         // no application protocol in common
+  kCertificate,  // the peer's certificate is missing or not trusted
+  kRefused,      // the peer said no, by an alert: most often it does not trust our certificate
+  kProtocol,     // everything else that breaks the rules
+};
+inline constexpr std::size_t kTlsFailures = static_cast<std::size_t>(TlsFailure::kProtocol) + 1;
+std::string_view to_string(TlsFailure failure);  // "timeout", "plain_http"
 
 struct TlsKeyFiles {
   std::string cert_file;  // PEM, with the chain after it
@@ -100,7 +118,6 @@ struct TlsClientOptions {
   bool verify = true;   // the chain, and that the certificate is of the server that was asked for
   TlsKeyFiles certificate;  // shown to servers that ask; empty: none
   TlsVersion min_version = TlsVersion::kTls12;
-  std::vector<std::string> alpn;  // offered, in order of preference; empty: no ALPN
   std::chrono::nanoseconds handshake_timeout = kTlsHandshakeTimeout;
 };
 
@@ -111,6 +128,9 @@ class TlsClientContext {
   ~TlsClientContext();
   TlsClientContext(const TlsClientContext&) = delete;
   TlsClientContext& operator=(const TlsClientContext&) = delete;
+
+  // As in the options; null: none.
+  const std::shared_ptr<const TlsCertificate>& certificate() const;
 
   struct Impl;
   Impl& impl() const { return *impl_; }  // the session cache is behind a lock

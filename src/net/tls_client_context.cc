@@ -30,6 +30,10 @@ void TlsClientContext::Impl::keep_session(const std::string& key, SslSessionPtr 
 TlsClientContext::TlsClientContext(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 TlsClientContext::~TlsClientContext() = default;
 
+const std::shared_ptr<const TlsCertificate>& TlsClientContext::certificate() const {
+  return impl_->local;
+}
+
 Result<std::shared_ptr<const TlsClientContext>> TlsClientContext::create(
     const TlsClientOptions& options) {
   auto ctx = make_ssl_ctx(TLS_client_method(), options.min_version);
@@ -52,11 +56,6 @@ Result<std::shared_ptr<const TlsClientContext>> TlsClientContext::create(
     SSL_CTX_set_verify(ctx->get(), SSL_VERIFY_PEER, nullptr);
   }
   ERR_clear_error();
-  const std::string alpn = alpn_wire(options.alpn);
-  if (!alpn.empty()) {
-    const auto* const bytes = reinterpret_cast<const unsigned char*>(alpn.data());  // NOLINT
-    SSL_CTX_set_alpn_protos(ctx->get(), bytes, static_cast<unsigned>(alpn.size()));
-  }
   // The sessions are kept in Impl, by address; OpenSSL only tells of new ones.
   SSL_CTX_set_session_cache_mode(ctx->get(), SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL |
                                                  SSL_SESS_CACHE_NO_AUTO_CLEAR);

@@ -93,18 +93,14 @@ std::shared_ptr<const TlsCertificate> certificate_facts(X509* certificate) {
   facts->subject = subject_of(certificate);
   facts->sha256 = digest_of(certificate);
   read_alternative_names(certificate, *facts);
-  std::tm end{};
-  if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) == 1) facts->not_after = timegm(&end);
-  return facts;
-}
-
-std::string alpn_wire(const std::vector<std::string>& protocols) {
-  std::string out;
-  for (const std::string& protocol : protocols) {
-    out += static_cast<char>(protocol.size());
-    out += protocol;
+  std::tm time{};
+  if (ASN1_TIME_to_tm(X509_get0_notBefore(certificate), &time) == 1) {
+    facts->not_before = timegm(&time);
   }
-  return out;
+  if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &time) == 1) {
+    facts->not_after = timegm(&time);
+  }
+  return facts;
 }
 
 Result<SslCtxPtr> make_ssl_ctx(const SSL_METHOD* method, TlsVersion min_version) {
@@ -112,7 +108,8 @@ Result<SslCtxPtr> make_ssl_ctx(const SSL_METHOD* method, TlsVersion min_version)
   if (!ctx) return fail(ErrorKind::kInternal, "TLS: " + take_openssl_error("no context"));
   SSL_CTX_set_options(ctx.get(), SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                      SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-  SSL_CTX_set_mode(ctx.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+  SSL_CTX_set_mode(ctx.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                  SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_read_ahead(ctx.get(), 1);
   const int version = min_version == TlsVersion::kTls13 ? TLS1_3_VERSION : TLS1_2_VERSION;
   if (SSL_CTX_set_min_proto_version(ctx.get(), version) != 1 ||

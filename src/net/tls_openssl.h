@@ -37,7 +37,15 @@ std::string take_openssl_error(std::string_view otherwise);
 std::shared_ptr<const TlsCertificate> certificate_facts(X509* certificate);
 
 // "\x02h2\x08http/1.1"
-std::string alpn_wire(const std::vector<std::string>& protocols);
+template <typename Names>
+std::string alpn_wire(const Names& protocols) {
+  std::string out;
+  for (const auto& protocol : protocols) {
+    out += static_cast<char>(protocol.size());
+    out += protocol;
+  }
+  return out;
+}
 
 // What both sides want of a context.
 Result<SslCtxPtr> make_ssl_ctx(const SSL_METHOD* method, TlsVersion min_version);

@@ -18,12 +18,54 @@ constexpr std::size_t kRecord = SSL3_RT_MAX_PLAIN_LENGTH;
 // Plaintext that is sealed before the first of it leaves, and how much may wait sealed: a peer that
 // asks without reading gets no more.
 constexpr std::size_t kSealAtOnce = 2 * kRecord;
+constexpr std::size_t kKeptCapacity = 512;
 constexpr std::size_t kMaxWaiting = std::size_t{256} * 1024;
 
 bool is_ip_address(const std::string& name) {
   std::array<unsigned char, sizeof(in6_addr)> bytes{};
   return inet_pton(AF_INET, name.c_str(), bytes.data()) == 1 ||
          inet_pton(AF_INET6, name.c_str(), bytes.data()) == 1;
+}
+
+// Of OpenSSL's reason.
+TlsFailure kind_of_failure(int reason) {
+  switch (reason) {
+    case SSL_R_HTTP_REQUEST:
+    case SSL_R_HTTPS_PROXY_REQUEST:
+      return TlsFailure::kPlainHttp;
+    case SSL_R_WRONG_VERSION_NUMBER:
+    case SSL_R_BAD_RECORD_TYPE:
+    case SSL_R_PACKET_LENGTH_TOO_LONG:
+      return TlsFailure::kNotTls;
+    case SSL_R_UNSUPPORTED_PROTOCOL:
+    case SSL_R_VERSION_TOO_LOW:
+    case SSL_R_UNKNOWN_PROTOCOL:
+    case SSL_R_WRONG_SSL_VERSION:
+      return TlsFailure::kVersion;
+    case SSL_R_NO_SHARED_CIPHER:
+      return TlsFailure::kCipher;
+    case SSL_R_NO_APPLICATION_PROTOCOL:
+      return TlsFailure::kAlpn;
+    case SSL_R_CERTIFICATE_VERIFY_FAILED:
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+      return TlsFailure::kCertificate;
+    default:
+      return reason > SSL_AD_REASON_OFFSET ? TlsFailure::kRefused : TlsFailure::kProtocol;
+  }
+}
+
+// Why a certificate is not trusted, with what tells which one it was.
+std::string verdict_text(long verdict, X509* certificate) {
+  std::string out = ": ";
+  out += X509_verify_cert_error_string(verdict);
+  const auto facts = certificate_facts(certificate);
+  if (facts == nullptr) return out;
+  out += " (it is of \"" + facts->subject + '"';
+  if (!facts->dns_names.empty()) out += ", for";
+  for (std::size_t i = 0; i < std::min<std::size_t>(facts->dns_names.size(), 3); ++i) {
+    out += (i == 0 ? " " : ", ") + facts->dns_names[i];
+  }
+  return out + ')';
 }
 
 }  // namespace
@@ -114,6 +156,12 @@ void TlsSession::set_server_name(const std::string& name, const std::string& add
   }
 }
 
+void TlsSession::offer(std::span<const std::string_view> alpn) {
+  const std::string wire = alpn_wire(alpn);
+  const auto* const bytes = reinterpret_cast<const unsigned char*>(wire.data());  // NOLINT
+  SSL_set_alpn_protos(ssl_.get(), bytes, static_cast<unsigned>(wire.size()));
+}
+
 std::chrono::nanoseconds TlsSession::handshake_timeout() const {
   return contexts_.server ? contexts_.server->impl().handshake_timeout
                           : contexts_.client->impl().handshake_timeout;
@@ -139,21 +187,34 @@ TlsSession::Status TlsSession::shake_hands() {
     flush();
     return Status::kWait;
   }
-  const long verdict = SSL_get_verify_result(ssl_.get());
+  explain_failed_handshake();
+  flush();  // the alert
+  return Status::kFailed;
+}
+
+void TlsSession::explain_failed_handshake() {
   if (io_error_ != 0) {
+    failure_ = TlsFailure::kClosed;
     error_ = std::strerror(io_error_);  // NOLINT(concurrency-mt-unsafe): glibc's is safe
   } else if (eof_) {
+    failure_ = TlsFailure::kClosed;
     error_ = "the peer closed the connection during the handshake";
   } else {
+    failure_ = kind_of_failure(ERR_GET_REASON(ERR_peek_error()));
     error_ = take_openssl_error("handshake failed");
+    if (failure_ == TlsFailure::kNotTls) error_ = "the peer does not speak TLS (" + error_ + ")";
+    if (failure_ == TlsFailure::kRefused) error_ = "the peer refused: " + error_;
+    const long verdict = SSL_get_verify_result(ssl_.get());
     if (verdict != X509_V_OK) {
-      error_ += ": ";
-      error_ += X509_verify_cert_error_string(verdict);
+      error_ += verdict_text(verdict, SSL_get0_peer_certificate(ssl_.get()));
     }
   }
   ERR_clear_error();
-  flush();  // the alert
-  return Status::kFailed;
+}
+
+void TlsSession::time_out() {
+  failure_ = TlsFailure::kTimeout;
+  error_ = "the handshake took too long";
 }
 
 void TlsSession::describe() {
@@ -230,6 +291,8 @@ bool TlsSession::flush() {
     }
     sealed_sent_ += static_cast<std::size_t>(count);
   }
+  // An idle connection keeps no room for records.
+  if (sealed_.capacity() > kKeptCapacity) std::vector<char>().swap(sealed_);
   sealed_.clear();
   sealed_sent_ = 0;
   return true;

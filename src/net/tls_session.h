@@ -13,6 +13,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "net/timer.h"
@@ -51,11 +52,13 @@ class TlsSession {
 
   // For clients, before the handshake. `address`: where sessions are kept under.
   void set_server_name(const std::string& name, const std::string& address);
+  void offer(std::span<const std::string_view> alpn);
 
   bool shaking_hands() const { return info_ == nullptr && error_.empty(); }
   Status shake_hands();
   const std::string& error() const { return error_; }  // after kFailed
-  void fail_handshake(std::string error) { error_ = std::move(error); }
+  TlsFailure failure() const { return failure_; }
+  void time_out();
   std::chrono::nanoseconds handshake_timeout() const;
   const std::shared_ptr<const TlsInfo>& info() const { return info_; }
 
@@ -75,6 +78,7 @@ class TlsSession {
  private:
   friend struct TlsBio;
   Status explain(int result);
+  void explain_failed_handshake();
   void describe();
   bool seal(std::span<const iovec> parts, std::size_t offset);
 
@@ -84,6 +88,7 @@ class TlsSession {
   std::string session_key_;
   std::shared_ptr<const TlsInfo> info_;
   std::string error_;
+  TlsFailure failure_ = TlsFailure::kNone;
   std::vector<char> sealed_;      // records for the transport
   std::size_t sealed_sent_ = 0;   // of them
   std::size_t unreported_ = 0;    // plaintext in sealed_ that send() has not said to be taken

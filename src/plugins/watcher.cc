@@ -115,7 +115,7 @@ class InotifyWatcher final : public Watcher {
     }
     if ((event.mask & IN_IGNORED) != 0) {
       if (const auto it = watched_.find(event.wd); it != watched_.end()) {
-        log_.warn("plugin directory is gone; waiting for it to come back", {{"path", it->second}});
+        log_.warn("a watched folder is gone; waiting for it to come back", {{"path", it->second}});
         missing_.push_back(it->second);
         watched_.erase(it);
       }
