@@ -130,8 +130,7 @@ void Server::load_plugins() {
   // Plugins may call upstreams as soon as they start; nobody listens yet, so no request runs
   // without its filters.
   gateway_->publish(std::make_shared<const gateway::Snapshot>(
-      config_, std::vector<gateway::FilterBinding>{}, metrics_,
-      certificates_.contexts()));
+      config_, std::vector<gateway::FilterBinding>{}, metrics_, certificates_.contexts()));
   report(registry_->load(*config_), nullptr);
   registry_->on_change([this](const auto& /*set*/) { publish(); });
   publish();
@@ -180,7 +179,7 @@ void Server::publish() {
   std::erase_if(started_plugins_, [](const auto& known) { return known.expired(); });
   warn_of_idle_filters(filters);
   auto snapshot = std::make_shared<const gateway::Snapshot>(config_, filters, metrics_,
-                                                              certificates_.contexts());
+                                                            certificates_.contexts());
   view_.publish(snapshot, config_);
   gateway_->publish(std::move(snapshot));
 }

@@ -113,8 +113,8 @@ struct UpstreamLimits {
 };
 
 struct UpstreamTls {
-  bool enabled = false;  // whether the section is there, or the endpoints begin with https://
-  std::string ca_file;   // empty: the system's authorities
+  bool enabled = false;     // whether the section is there, or the endpoints begin with https://
+  std::string ca_file;      // empty: the system's authorities
   std::string server_name;  // empty: the endpoint's host
   std::string cert_file;    // shown to servers that ask
   std::string key_file;     // empty: it is in cert_file

@@ -24,7 +24,7 @@ std::optional<Complaint> check_listen_address(
     std::string& value);  // 127.0.0.1:8080, :8080, [::]:8080, localhost:0
 std::optional<Complaint> check_endpoint(std::string& value);  // backend:9000; http:// is taken off
 std::optional<Complaint> check_server_name(std::string& value);  // of TLS: a host
-std::optional<Complaint> check_host(std::string& value);      // "*", api.example.com, *.example.com
+std::optional<Complaint> check_host(std::string& value);  // "*", api.example.com, *.example.com
 std::optional<Complaint> check_allowed_host(std::string& value);  // a value of the Host header
 std::optional<Complaint> check_route_path(std::string& value);    // /exact, /prefix/*, /users/:id
 std::optional<Complaint> check_url_path(std::string& value);      // begins with /

@@ -24,14 +24,14 @@ struct ExchangeInfo {
   http::Protocol protocol = http::Protocol::kHttp11;
   bool http2_upstream = false;  // asked of the origin: HTTP/2, whatever is configured (gRPC calls)
 
-  std::string_view route;              // id; lives as long as the exchange
+  std::string_view route;  // id; lives as long as the exchange
   // The route's metadata by dotted name; lives as long as the exchange. Null: none.
   const std::map<std::string, std::string>* route_metadata = nullptr;
-  std::string_view upstream;           // name
-  std::string upstream_address;        // "127.0.0.1:9000", once connected
-  std::string upstream_local_address;  // once connected
+  std::string_view upstream;                                   // name
+  std::string upstream_address;                                // "127.0.0.1:9000", once connected
+  std::string upstream_local_address;                          // once connected
   std::shared_ptr<const net::TlsInfo> upstream_tls = nullptr;  // null: plain
-  std::string upstream_failure;        // why the upstream failed, if it did
+  std::string upstream_failure;                                // why the upstream failed, if it did
 
   int response_code = 0;              // from the response headers on
   std::string response_code_details;  // "via_upstream", "route_not_found", a plugin's details, …

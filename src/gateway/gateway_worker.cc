@@ -43,7 +43,8 @@ void GatewayWorker::use(std::shared_ptr<const Snapshot> snapshot) {
     if (entry.upstream->builtin == "echo") {
       bound->origins.push_back(std::make_unique<EchoOrigin>());
     } else {
-      bound->origins.push_back(std::make_unique<UpstreamOrigin>(*entry.upstream, entry.tls, *pool_));
+      bound->origins.push_back(
+          std::make_unique<UpstreamOrigin>(*entry.upstream, entry.tls, *pool_));
     }
   }
   if (current_) forget_endpoints(*snapshot);

@@ -37,7 +37,8 @@ net::TlsVersion version(const std::string& text) {
 
 std::string hint_for(const Error& error) {
   if (error.kind == ErrorKind::kNotFound) {
-    return "paths are relative to the configuration file, and Heddle's user must be able to read it";
+    return "paths are relative to the configuration file, and Heddle's user must be able to read "
+           "it";
   }
   return "openssl x509 -noout -text -in FILE shows what a certificate is";
 }
@@ -105,8 +106,9 @@ Result<TlsStore::Server> TlsStore::server(const config::Listener& listener) {
              .stamps = stamps_of(files_of(tls)),
              .context = nullptr};
   const auto known = servers_.find(listener.name);
-  if (known != servers_.end() && known->second.settings == tls && known->second.http2 == out.http2 &&
-      known->second.http == out.http && known->second.stamps == out.stamps) {
+  if (known != servers_.end() && known->second.settings == tls &&
+      known->second.http2 == out.http2 && known->second.http == out.http &&
+      known->second.stamps == out.stamps) {
     return known->second;
   }
   auto& keys = ticket_keys_[listener.name];
@@ -202,8 +204,8 @@ TlsStore::Loaded TlsStore::load(const config::Config& config) {
   const auto same = [](const auto& left, const auto& right) {
     return left.second.context == right.second.context;
   };
-  out.changed = !std::ranges::equal(servers, servers_, same) ||
-                !std::ranges::equal(clients, clients_, same);
+  out.changed =
+      !std::ranges::equal(servers, servers_, same) || !std::ranges::equal(clients, clients_, same);
   servers_ = std::move(servers);
   clients_ = std::move(clients);
   out.contexts = std::move(contexts);

@@ -23,9 +23,7 @@ static_assert(kPlainAnswer.size() - kPlainAnswer.find("\r\n\r\n") - 4 == 52);
 }  // namespace
 
 TlsHandshake::TlsHandshake(ServerContext& context, net::Fd fd, const net::SocketAddress& remote)
-    : context_(context),
-      info_(describe_connection(fd, remote)),
-      stream_(context.worker, *this) {
+    : context_(context), info_(describe_connection(fd, remote)), stream_(context.worker, *this) {
   info_.tls = true;
   stream_.adopt(std::move(fd));
   context_.connections_total->add();
@@ -59,11 +57,9 @@ void TlsHandshake::hand_over() {
 
 void TlsHandshake::fail(std::string_view error) {
   const net::TlsFailure kind = stream_.tls_failure();
-  context_.handshakes->failed({.kind = kind,
-                               .error = error,
-                               .remote = info_.remote_address,
-                               .local = info_.local_address},
-                              context_.worker.now());
+  context_.handshakes->failed(
+      {.kind = kind, .error = error, .remote = info_.remote_address, .local = info_.local_address},
+      context_.worker.now());
   if (kind == net::TlsFailure::kPlainHttp) tell_plain_client();
   close();
 }

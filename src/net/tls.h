@@ -25,7 +25,7 @@ struct TlsCertificate {
   std::string subject;                 // RFC 2253: "CN=api,O=Example"
   std::vector<std::string> dns_names;  // subject alternative names, lower case
   std::vector<std::string> uri_names;
-  std::string sha256;          // of the DER form, lower-case hex
+  std::string sha256;           // of the DER form, lower-case hex
   std::int64_t not_before = 0;  // seconds since 1970
   std::int64_t not_after = 0;
 };

@@ -9,8 +9,8 @@ namespace {
 constexpr Nanoseconds kLogInterval = 1'000'000'000;
 
 constexpr std::array<std::string_view, kTlsFailures> kNames = {
-    "none",   "timeout", "closed", "plain_http",  "not_tls", "version",
-    "cipher", "alpn",    "certificate", "refused", "protocol"};
+    "none",   "timeout", "closed",      "plain_http", "not_tls", "version",
+    "cipher", "alpn",    "certificate", "refused",    "protocol"};
 
 }  // namespace
 

@@ -42,7 +42,7 @@ class Load:
         while not self._stop.is_set():
             connection: wire.Connection | None = None
             try:
-                connection = wire.Connection(self._address)
+                connection = self._connect()
                 self._use(connection)
             except (OSError, wire.Broken, AssertionError, ValueError) as problem:
                 if not self._ends_well(problem, connection):
@@ -51,6 +51,9 @@ class Load:
             finally:
                 if connection:
                     connection.close()
+
+    def _connect(self) -> wire.Connection:
+        return wire.Connection(self._address)
 
     def _ends_well(self, problem: BaseException, connection: wire.Connection | None) -> bool:
         """Whether this is no failure after all; a subclass for servers that stop knows when."""
