@@ -25,3 +25,9 @@ find_library(HEDDLE_NGHTTP2_LIBRARY nghttp2 REQUIRED)
 add_library(heddle_nghttp2 INTERFACE)
 target_include_directories(heddle_nghttp2 SYSTEM INTERFACE "${HEDDLE_NGHTTP2_INCLUDE}")
 target_link_libraries(heddle_nghttp2 INTERFACE "${HEDDLE_NGHTTP2_LIBRARY}")
+
+# Of the services; Debian's packages have no CMake files.
+find_package(SQLite3 REQUIRED)
+find_package(PostgreSQL REQUIRED)
+find_path(HEDDLE_HIREDIS_INCLUDE hiredis/async.h REQUIRED)
+find_library(HEDDLE_HIREDIS_LIBRARY hiredis REQUIRED)

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "admin/password.h"
+#include "services/password.h"
 
 namespace heddle::admin {
 namespace {
@@ -73,7 +73,7 @@ Result<std::unique_ptr<Authenticator>> Authenticator::create(
                 "admin.auth is enabled but has no users; add `users: {name: \"$argon2id$…\"}`");
   }
   for (const auto& [user, hash] : users) {
-    if (is_password_hash(hash)) continue;
+    if (services::is_password_hash(hash)) continue;
     return fail(
         ErrorKind::kInvalidArgument,
         fmt::format("admin.auth.users.{}: not a password hash; Argon2 ($argon2id$…) and bcrypt "
@@ -154,11 +154,11 @@ Authenticator::Decision Authenticator::verify(std::string_view authorization,
 
 bool Authenticator::verify_user(const std::string& user, std::string_view password) const {
   const auto known = users_.find(user);
-  if (known != users_.end()) return verify_password(known->second, password);
+  if (known != users_.end()) return services::verify_password(known->second, password);
   // An unknown user costs what a known one costs: some user's hash is tried, always the same one
   // for the same name.
   const std::size_t index = digest(user)[0] % users_.size();
-  verify_password(std::next(users_.begin(), static_cast<std::ptrdiff_t>(index))->second, password);
+  services::verify_password(std::next(users_.begin(), static_cast<std::ptrdiff_t>(index))->second, password);
   return false;
 }
 

@@ -6,7 +6,7 @@
 
 #include <thread>
 
-#include "admin/password.h"
+#include "services/password.h"
 
 namespace heddle::admin {
 namespace {
@@ -165,17 +165,17 @@ TEST(AuthenticatorCreate, RefusesWhatIsNoHash) {
 }
 
 TEST(Password, Hashes) {
-  EXPECT_TRUE(verify_password(argon2("a"), "a"));
-  EXPECT_FALSE(verify_password(argon2("a"), "b"));
-  EXPECT_TRUE(verify_password(bcrypt("a"), "a"));
-  EXPECT_FALSE(verify_password(bcrypt("a"), "b"));
-  EXPECT_FALSE(verify_password(bcrypt("a"), std::string("a\0b", 3)));
-  EXPECT_FALSE(verify_password(argon2("a"), std::string(2000, 'a')));
-  EXPECT_FALSE(verify_password("$argon2id$junk", "a"));
-  EXPECT_FALSE(verify_password("a", "a"));
+  EXPECT_TRUE(services::verify_password(argon2("a"), "a"));
+  EXPECT_FALSE(services::verify_password(argon2("a"), "b"));
+  EXPECT_TRUE(services::verify_password(bcrypt("a"), "a"));
+  EXPECT_FALSE(services::verify_password(bcrypt("a"), "b"));
+  EXPECT_FALSE(services::verify_password(bcrypt("a"), std::string("a\0b", 3)));
+  EXPECT_FALSE(services::verify_password(argon2("a"), std::string(2000, 'a')));
+  EXPECT_FALSE(services::verify_password("$argon2id$junk", "a"));
+  EXPECT_FALSE(services::verify_password("a", "a"));
   // From OpenBSD's test vectors, as Go's bcrypt writes them in Loom files.
   EXPECT_TRUE(
-      verify_password("$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "U*U"));
+      services::verify_password("$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "U*U"));
 }
 
 }  // namespace

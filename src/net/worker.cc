@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <atomic>
 #include <exception>
 #include <string>
 #include <utility>
@@ -46,6 +47,21 @@ Worker::Worker(std::size_t index, Log& log)
 Worker::~Worker() {
   stop();
   join();
+  locals_.clear();
+}
+
+Worker::LocalKey Worker::new_local_key() {
+  static std::atomic<LocalKey> last = 0;
+  return ++last;
+}
+
+Worker::Local* Worker::find_local(LocalKey key) {
+  const auto found = locals_.find(key);
+  return found == locals_.end() ? nullptr : found->second.get();
+}
+
+void Worker::keep_local(LocalKey key, std::unique_ptr<Local> local) {
+  locals_[key] = std::move(local);
 }
 
 EventLoop& Worker::loop() {

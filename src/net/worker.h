@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -79,6 +80,17 @@ class Worker {
 
   static Worker* current();  // the worker of this thread, or null
 
+  // What a service keeps with a worker (a pool of connections): made by the service on its first
+  // use there, destroyed with the worker, when its thread has ended and its loop still stands.
+  class Local {
+   public:
+    virtual ~Local() = default;
+  };
+  using LocalKey = std::uint64_t;
+  static LocalKey new_local_key();  // any thread
+  Local* find_local(LocalKey key);  // null: none; worker thread only
+  void keep_local(LocalKey key, std::unique_ptr<Local> local);
+
  private:
   friend class Scope;
   void finish_scope();
@@ -91,6 +103,7 @@ class Worker {
   std::unique_ptr<TimerQueue> timers_;
   std::vector<std::move_only_function<void()>> deferred_;
   std::vector<Flushable*> flush_;  // null: forgotten
+  std::map<LocalKey, std::unique_ptr<Local>> locals_;
   int depth_ = 0;
   Nanoseconds now_ = 0;
   std::thread thread_;

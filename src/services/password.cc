@@ -1,4 +1,4 @@
-#include "admin/password.h"
+#include "services/password.h"
 
 #include <crypt.h>
 #include <sodium.h>
@@ -6,7 +6,7 @@
 #include <cstring>
 #include <memory>
 
-namespace heddle::admin {
+namespace heddle::services {
 namespace {
 
 constexpr std::size_t kBcryptSize = 60;
@@ -44,4 +44,4 @@ bool verify_password(const std::string& hash, std::string_view password) {
          crypto_pwhash_str_verify(hash.c_str(), password.data(), password.size()) == 0;
 }
 
-}  // namespace heddle::admin
+}  // namespace heddle::services

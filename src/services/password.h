@@ -1,11 +1,11 @@
-// Password hashes of the admin API: Argon2 through libsodium, bcrypt (hashes of Loom files) through
+// Password hashes of users: Argon2 through libsodium, bcrypt (hashes of Loom files) through
 // libcrypt.
 #pragma once
 
 #include <string>
 #include <string_view>
 
-namespace heddle::admin {
+namespace heddle::services {
 
 // "$argon2id$…", "$argon2i$…", or "$2a$", "$2b$", "$2y$" with its 53 characters.
 bool is_password_hash(std::string_view hash);
@@ -14,4 +14,4 @@ bool is_password_hash(std::string_view hash);
 // made to take, so it belongs on a blocking thread. Any thread, several at once.
 bool verify_password(const std::string& hash, std::string_view password);
 
-}  // namespace heddle::admin
+}  // namespace heddle::services
