@@ -6,7 +6,7 @@ JOBS ?= $(shell nproc)
 CMAKE := cmake --log-level=WARNING
 PYTHON := build/venv/bin/python
 
-.PHONY: help setup build run test unit e2e bench soak asan tsan fuzz format lint docs clean
+.PHONY: help setup build run test unit e2e conformance bench soak asan tsan fuzz format lint docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | column -t -s $$'\t'
@@ -36,6 +36,9 @@ unit: setup examples ## unit tests
 e2e: build examples ## end-to-end tests with the real plugins, nginx and curl
 	@echo "== end-to-end tests"
 	@$(PYTHON) -m pytest tests -q
+
+conformance: build ## the tables of tests/conformance, pass or fail per row
+	@$(PYTHON) -m pytest tests/conformance -v --no-header | sed -En 's/.*test_row\[(.*)\] (PASSED|FAILED).*/\2  \1/p; /^(E  |=+ .* (passed|failed))/p'
 
 fuzz: setup ## every fuzzer for ten seconds on its corpus (FUZZ_SECONDS to change)
 	@echo "== fuzzers"

@@ -106,7 +106,7 @@ class Exchange final : public http::Receiver, public FilterChain::Owner {
 
   Outgoing& outgoing(Side side) { return outgoing_[side == Side::kRequest ? 0 : 1]; }
   void note_arrival(Side side, const http::HeaderMap& headers, bool end);
-  bool head_must_wait(Side side, const http::HeaderMap& headers, bool end);
+  bool head_must_wait(Side side, http::HeaderMap& headers, bool end);
   void send_head(Side side, bool end);
   void send_data(Side side, http::Buffer&& data, bool end);
   void release_head(Side side, bool end, bool trailers);

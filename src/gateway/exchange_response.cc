@@ -251,7 +251,8 @@ void Exchange::chain_headers(Side side, bool end) {
   if (!head_must_wait(side, head.headers, end)) send_head(side, end);
 }
 
-// What a filter wrote into content-length does not count: the body's length is what arrived.
+// For a head that goes before its body: what a filter wrote into content-length does not count, the
+// body's length is what arrived.
 void Exchange::repair_length(Side side, http::HeaderMap& headers) {
   const Outgoing& out = outgoing(side);
   if (!out.has_length) {
@@ -262,10 +263,11 @@ void Exchange::repair_length(Side side, http::HeaderMap& headers) {
 }
 
 // A head that announces a length waits for its body when filters may still change that.
-bool Exchange::head_must_wait(Side side, const http::HeaderMap& headers, bool end) {
+bool Exchange::head_must_wait(Side side, http::HeaderMap& headers, bool end) {
   Outgoing& out = outgoing(side);
   out.head_waits =
       !end && !tunnel_ && chain_.has_data_filter(side) && headers.contains("content-length");
+  if (!end && !out.head_waits) repair_length(side, headers);
   return out.head_waits;
 }
 
@@ -274,7 +276,6 @@ void Exchange::send_head(Side side, bool end) {
   http::HeaderMap& headers = chain_.head(side)->headers;
   // A filter dropped the body that this length announced.
   if (end && !out.ended_at_head) headers.remove("content-length");
-  if (!end && out.emitted == 0) repair_length(side, headers);
   out.head_sent = true;
   out.ended = end;
   if (side == Side::kRequest) {
