@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from conformance.proxy_wasm.table import FOLDER, Row
 from support import configs, wire
 from support.server import Server
+from support.tcp import Client, TcpServer
 from support.upstreams import Peer, Request, Upstream, closed_port
 from support.waiting import until
 
@@ -39,6 +42,10 @@ class Driver:
         return wasm
 
 
+def is_tcp(row: Row) -> bool:
+    return str(row.settings.get("request", "")).startswith("tcp")
+
+
 def reply(request: Request) -> bytes:
     kind = request.header("x-reply-kind") or "plain"
     if request.target.startswith("/call"):
@@ -61,13 +68,27 @@ def upstream_script(peer: Peer) -> None:
         peer.send(reply(request))
 
 
+@dataclass
+class Bytes:
+    """What one side of a TCP connection received."""
+
+    body: bytes = b""
+
+
 class Outcome:
     """What one row's exchange showed."""
 
     def __init__(self) -> None:
-        self.response: wire.Response | None = None
+        self.response: wire.Response | Bytes | None = None
         self.broken = ""
         self.mark = 0
+        self.backend: TcpServer | None = None  # of a TCP row
+        self.arrived = Bytes()  # at that
+
+    def echo(self, peer: socket.socket) -> None:
+        while data := peer.recv(65536):
+            self.arrived.body += data
+            peer.sendall(data)
 
 
 class Bench:
@@ -75,27 +96,37 @@ class Bench:
 
     def __init__(self, start: Callable[..., Server], driver: Driver, upstream: Upstream, rows: list[Row]) -> None:
         self.rows, self.upstream = rows, upstream
-        closed = closed_port()
-        plugins, routes = [], []
+        self.outcomes = [Outcome() for _ in rows]
+        plugins, routes, listeners = [], [], []
+        upstreams = [configs.upstream("main", upstream.address), configs.upstream("closed", ("127.0.0.1", closed_port()))]
         for index, row in enumerate(rows):
             module = driver(str(row.settings.get("abi", "0.2.1")), str(row.settings.get("start", "")),
                             str(row.settings.get("module", "")))
             own = {key: value for key, value in row.settings.items()
                    if key not in OURS}
             plugins.append({"name": f"row-{index}", "path": str(module), "vm_id": f"row-{index}", "vm_config": self._own(index, "\n".join(row.script)), **own})
-            routes.append(configs.route(f"/row/{index}/*", "main", id=f"row-{index}", plugins=[f"row-{index}"],
-                                        timeout="2s"))
-        config = configs.gateway(
-            routes, [configs.upstream("main", upstream.address), configs.upstream("closed", ("127.0.0.1", closed))],
-            plugins, workers=1)
+            if is_tcp(row):
+                self.outcomes[index].backend = backend = TcpServer(self.outcomes[index].echo)
+                upstreams.append(configs.upstream(f"row-{index}", backend.address))
+                listeners.append({"name": f"row-{index}", "address": "127.0.0.1:0", "protocol": "tcp",
+                                  "upstream": f"row-{index}", "plugins": [f"row-{index}"]})
+            else:
+                routes.append(configs.route(f"/row/{index}/*", "main", id=f"row-{index}", plugins=[f"row-{index}"],
+                                            timeout="2s"))
+        config = configs.gateway(routes, upstreams, plugins, workers=1)
+        config["listeners"] += listeners
         self.server = start(config, expect_errors=True)
-        self.outcomes = [Outcome() for _ in rows]
         threads = [threading.Thread(target=self._exchange, args=(index,)) for index in range(len(rows))]
         for begin in range(0, len(threads), 8):
             for thread in threads[begin:begin + 8]:
                 thread.start()
             for thread in threads[begin:begin + 8]:
                 thread.join()
+
+    def close(self) -> None:
+        for outcome in self.outcomes:
+            if outcome.backend:
+                outcome.backend.stop()
 
     def _exchange(self, index: int) -> None:
         outcome, row = self.outcomes[index], self.rows[index]
@@ -105,6 +136,9 @@ class Bench:
         target = f"/row/{index}/path?query=1"
         outcome.mark = self.server.mark()
         try:
+            if is_tcp(row):
+                outcome.response = self._over_tcp(index, at_once=kind == "tcp_end")
+                return
             with self.server.connect(timeout=8) as connection:
                 if kind == "get":
                     connection.send(wire.head("GET", target, headers))
@@ -118,6 +152,20 @@ class Bench:
                 outcome.response = connection.response("GET")
         except (wire.Broken, OSError) as problem:
             outcome.broken = repr(problem)
+
+    def _over_tcp(self, index: int, at_once: bool) -> Bytes:
+        got = Bytes()
+        with Client(self.server.listeners[f"row-{index}"]) as client:
+            client.send(b"hello")
+            ended = at_once
+            if ended:
+                client.end()
+            while data := client.socket.recv(65536):
+                got.body += data
+                if len(got.body) >= 5 and not ended:
+                    ended = True
+                    client.end()
+        return got
 
     def lines(self, index: int) -> list[str]:
         """What the driver logged, as it is written in the tables."""
@@ -169,7 +217,9 @@ class Bench:
                 return "" if outcome.broken else f"client got {outcome.response}"
             if outcome.response is None:
                 return f"client got no response: {outcome.broken}"
-            return message_problem("client", outcome.response, str(outcome.response.status), rest)
+            return message_problem("client", outcome.response, str(getattr(outcome.response, "status", "")), rest)
+        if is_tcp(self.rows[index]):
+            return message_problem("upstream", self.outcomes[index].arrived, "", rest)
         seen = [each for each in self.upstream.requests if each.header("x-row") == str(index)]
         if rest == "nothing":
             return "" if not seen else f"upstream got {seen[0]}"

@@ -26,6 +26,7 @@ class Benches(dict[str, Bench]):
     def __missing__(self, table: str) -> Bench:
         upstream = self.stack.enter_context(Upstream(upstream_script))
         self[table] = Bench(self._start, self._driver, upstream, TABLES[table])
+        self.stack.callback(self[table].close)
         return self[table]
 
 
