@@ -128,6 +128,7 @@ struct Upstream {
   std::string builtin;  // "echo", or empty
   std::vector<Endpoint> endpoints;
   std::string load_balancer = "round_robin";
+  std::string protocol = "http1";
   UpstreamLimits limits;
   UpstreamTls tls;
   Location location;

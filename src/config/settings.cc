@@ -21,6 +21,8 @@ constexpr std::array<std::string_view, 4> kProtocols = {"http", "https", "h2c", 
 constexpr std::array<std::string_view, 4> kLaterProtocols = {"http3", "grpc", "grpcs", "tls"};
 constexpr std::array<std::string_view, 2> kTlsVersions = {"1.2", "1.3"};
 constexpr std::array<std::string_view, 2> kClientCertificate = {"required", "optional"};
+constexpr std::array<std::string_view, 5> kUpstreamProtocols = {"http1", "http2", "auto", "http",
+                                                                "h2"};
 constexpr std::array<std::string_view, 1> kBalancers = {"round_robin"};
 constexpr std::array<std::string_view, 4> kLaterBalancers = {"weighted", "least_conn", "random",
                                                              "consistent_hash"};
@@ -243,8 +245,11 @@ constexpr Setting kUpstream[] = {
      .rows = kUpstreamLimits, .help = "Connections and their timeouts."},
     {.key = "tls", .type = kObject, .member = object<&Upstream::tls>(), .rows = kUpstreamTls,
      .help = "TLS towards the endpoints. Changed files are taken without a restart."},
-    {.key = "protocol", .type = kLater, .help = "HTTP/2 towards the endpoints.",
-     .severity = kError, .later = "HTTP/2 towards upstreams", .harmless = "http"},
+    {.key = "protocol", .type = kChoice, .member = value<&Upstream::protocol>(),
+     .choices = kUpstreamProtocols,
+     .help = "What is spoken with the endpoints: http1 (also written http), http2 (also h2; by prior "
+             "knowledge without TLS), or auto, what they choose by ALPN, which is http1 without "
+             "TLS. Calls of plugins by gRPC speak HTTP/2 in any case."},
     {.key = "health_check", .type = kLater, .help = "Active health checks."},
     {.key = "circuit_breaker", .type = kLater, .help = "Circuit breaker."},
     {.key = "retry", .type = kLater, .help = "Retries."},

@@ -9,6 +9,12 @@
 namespace heddle::gateway {
 namespace {
 
+http::ClientProtocol protocol_of(const config::Upstream& upstream) {
+  if (upstream.protocol == "http2" || upstream.protocol == "h2")
+    return http::ClientProtocol::kHttp2;
+  return upstream.protocol == "auto" ? http::ClientProtocol::kAuto : http::ClientProtocol::kHttp1;
+}
+
 std::string server_name(const config::Upstream& upstream, const config::Endpoint& endpoint) {
   if (!upstream.tls.server_name.empty()) return upstream.tls.server_name;
   const auto parsed = net::parse_host_port(endpoint.address);
@@ -22,7 +28,8 @@ UpstreamOrigin::UpstreamOrigin(const config::Upstream& upstream,
                                http::ClientPool& pool)
     : pool_(pool) {
   for (const config::Endpoint& endpoint : upstream.endpoints) {
-    http::ClientTarget target{.endpoint = endpoint.address, .tls = tls};
+    http::ClientTarget target{
+        .endpoint = endpoint.address, .protocol = protocol_of(upstream), .tls = tls};
     if (tls != nullptr) target.server_name = server_name(upstream, endpoint);
     targets_.push_back(std::move(target));
   }

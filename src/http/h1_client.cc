@@ -12,73 +12,39 @@ constexpr std::array<std::string_view, 1> kHttp1Alpn = {"http/1.1"};
 
 }  // namespace
 
-H1ClientConnection::H1ClientConnection(H1ClientPool& pool, Endpoint& endpoint)
-    : H1Connection(pool.worker), pool_(pool), endpoint_(endpoint) {
+H1ClientConnection::H1ClientConnection(H1ClientPool& pool, H1Endpoint& endpoint)
+    : H1Connection(pool.context.worker), pool_(pool), endpoint_(endpoint) {
   can_write_ = false;
-  info.connection_id = ++pool.last_connection_id;
+  info.connection_id = ++pool.context.last_connection_id;
 }
 
 H1ClientConnection::~H1ClientConnection() = default;
 
 void H1ClientConnection::connect(std::chrono::nanoseconds timeout) {
-  expect(Wait::kConnect, timeout);
-  pool_.resolver.resolve(
-      endpoint_.target.host, endpoint_.target.port,
-      [this, weak = std::weak_ptr(alive_)](const Result<net::Resolver::Addresses>& result) {
-        if (weak.expired() || closed_) return;
-        if (!result) {
-          // Deferred: a cached failure is known within the call that sent the head.
-          worker_.defer([this, still = weak, text = result.error().message] {
-            if (!still.expired() && !closed_) fail(StreamError::kRefused, text);
-          });
-          return;
-        }
-        addresses_ = *result;
-        try_next_address();
-      });
+  connector_ = std::make_unique<ClientConnector>(pool_.context, endpoint_, info, *this);
+  connector_->start(timeout, kHttp1Alpn);
 }
 
-void H1ClientConnection::try_next_address() {
-  const net::SocketAddress& address = addresses_[next_address_++];
-  info.remote_address = address.to_string();
-  stream_.connect(address);
-}
-
-void H1ClientConnection::on_connect(int error) {
-  if (error != 0) {
-    if (next_address_ < addresses_.size()) {
-      try_next_address();
-    } else {
-      fail(StreamError::kRefused, "upstream " + endpoint_.name + ": " + std::strerror(error));
-    }
-    return;
-  }
-  info.local_address = net::local_address(stream_.fd()).to_string();
-  const ClientTarget& target = endpoint_.client_target;
-  if (target.tls != nullptr) {
-    stream_.start_tls_client(target.tls, target.server_name, kHttp1Alpn);
-  } else {
-    connected();
-  }
-}
-
-void H1ClientConnection::on_tls(std::string_view error) {
-  if (!error.empty()) {
-    fail(StreamError::kRefused, "upstream " + endpoint_.name + ": TLS: " + std::string(error));
-    return;
-  }
-  info.tls = stream_.tls();
-  connected();
-}
-
-void H1ClientConnection::connected() {
+void H1ClientConnection::start(ClientConnector& connector, std::chrono::nanoseconds idle_timeout) {
+  info.remote_address = connector.info().remote_address;
+  info.local_address = connector.info().local_address;
+  info.tls = connector.info().tls;
+  stream_.take_over(connector.stream());
   can_write_ = true;
-  if (exchange_ == nullptr) {
-    close();
-    return;
-  }
+  expect(Wait::kIdle, idle_timeout);
+  queue_flush();
+}
+
+void H1ClientConnection::on_connected(ClientConnector& connector) {
+  stream_.take_over(connector.stream());
+  worker_.defer([gone = std::move(connector_)] {});
+  can_write_ = true;
   expect_nothing();
   queue_flush();
+}
+
+void H1ClientConnection::on_not_connected(StreamError error, std::string_view detail) {
+  fail(error, detail);
 }
 
 void H1ClientConnection::attach(H1ClientStream& stream) {
@@ -176,7 +142,7 @@ bool H1ClientConnection::read_head() {
       return false;
     case H1Parser::Verdict::kReject: {
       const bool limit = is_limit(parser_.reject());
-      if (limit) pool_.head_limit_hits->add();
+      if (limit) pool_.context.head_limit_hits->add();
       fail(limit ? StreamError::kTooLarge : StreamError::kProtocol,
            http::info(parser_.reject()).text);
       return false;
@@ -291,6 +257,7 @@ void H1ClientConnection::maybe_complete() {
 
 void H1ClientConnection::complete() {
   H1ClientStream& done = *std::exchange(exchange_, nullptr);
+  served = true;
   const bool reusable = in_ == In::kDone && keep_alive_ && !input_ended_ && !write_broken_ &&
                         !retired && done.request_end && out_.empty() && unread() == 0 &&
                         endpoint_.idle.size() < done.limits.max_idle;
@@ -340,16 +307,12 @@ void H1ClientConnection::on_below_watermark() {
 }
 
 void H1ClientConnection::on_wait_expired(Wait wait) {
-  if (wait == Wait::kConnect && exchange_ != nullptr) {
-    fail(StreamError::kConnectTimeout,
-         "upstream " + endpoint_.name + ": no connection within connect_timeout");
-  } else {
-    close();
-  }
+  (void)wait;
+  close();
 }
 
 void H1ClientConnection::on_send_expired() {
-  pool_.send_timeout_hits->add();
+  pool_.context.send_timeout_hits->add();
   fail(StreamError::kTimeout, "the upstream did not take the request within send_timeout");
 }
 
@@ -381,6 +344,7 @@ void H1ClientConnection::abandon() {
 
 void H1ClientConnection::close() {
   if (closed_) return;
+  if (connector_) connector_->cancel();
   close_stream();
   pool_.remove(endpoint_, *this);
 }

@@ -9,25 +9,24 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "http/client.h"
+#include "http/client_connector.h"
+#include "http/client_context.h"
 #include "http/h1_connection.h"
-#include "net/resolver.h"
 
 namespace heddle::http {
 
 class H1ClientConnection;
 class H1ClientPool;
 
-struct Endpoint {
-  std::string name;
-  ClientTarget client_target;
-  net::HostPort target;
+struct H1Endpoint : ClientEndpoint {
+  using ClientEndpoint::ClientEndpoint;
+
   std::vector<std::unique_ptr<H1ClientConnection>> connections;
   std::vector<H1ClientConnection*> idle;  // last used last
-  std::shared_ptr<metrics::Counter> connections_total;
+  std::size_t streams = 0;
 };
 
 class H1ClientStream final : public ClientStream, public net::Worker::Flushable {
@@ -37,7 +36,7 @@ class H1ClientStream final : public ClientStream, public net::Worker::Flushable 
   H1ClientStream(const H1ClientStream&) = delete;
   H1ClientStream& operator=(const H1ClientStream&) = delete;
 
-  void open(Endpoint* endpoint, const ClientLimits& stream_limits, Receiver& new_receiver);
+  void open(H1Endpoint* endpoint, const ClientLimits& stream_limits, Receiver& new_receiver);
 
   void send_informational(const HeaderMap&) override {}
   void send_head(const HeaderMap& headers, bool end) override;
@@ -60,7 +59,7 @@ class H1ClientStream final : public ClientStream, public net::Worker::Flushable 
   void complete();
 
   Receiver* receiver = nullptr;  // null: not open
-  Endpoint* endpoint = nullptr;
+  H1Endpoint* endpoint = nullptr;
   H1ClientConnection* connection = nullptr;
   ClientLimits limits;
   BodyWriter body_writer;
@@ -84,12 +83,14 @@ class H1ClientStream final : public ClientStream, public net::Worker::Flushable 
   std::string error_detail_;  // not empty: fail_soon() was called
 };
 
-class H1ClientConnection final : public H1Connection {
+class H1ClientConnection final : public H1Connection, public ClientConnector::Owner {
  public:
-  H1ClientConnection(H1ClientPool& pool, Endpoint& endpoint);
+  H1ClientConnection(H1ClientPool& pool, H1Endpoint& endpoint);
   ~H1ClientConnection() override;
 
   void connect(std::chrono::nanoseconds timeout);
+  // A connection that stands already.
+  void start(ClientConnector& connector, std::chrono::nanoseconds idle_timeout);
   void attach(H1ClientStream& stream);
   bool is_stale() const { return stream_.is_stale(); }
   void close();
@@ -103,10 +104,12 @@ class H1ClientConnection final : public H1Connection {
   std::uint64_t sent() const { return sent_; }
   std::uint64_t received() const { return received_; }
 
-  void on_connect(int error) override;
-  void on_tls(std::string_view error) override;
+  void on_connect(int) override {}
+  void on_connected(ClientConnector& connector) override;
+  void on_not_connected(StreamError error, std::string_view detail) override;
 
   UpstreamInfo info;
+  bool served = false;   // an exchange
   bool retired = false;  // not used again: its endpoint was forgotten
 
  private:
@@ -126,8 +129,6 @@ class H1ClientConnection final : public H1Connection {
   void on_wait_expired(Wait wait) override;
   void on_send_expired() override;
 
-  void try_next_address();
-  void connected();
   bool step();
   bool read_head();
   bool take_head();
@@ -140,14 +141,12 @@ class H1ClientConnection final : public H1Connection {
   bool replay();
 
   H1ClientPool& pool_;
-  Endpoint& endpoint_;
+  H1Endpoint& endpoint_;
   H1ClientStream* exchange_ = nullptr;
   H1Parser parser_{H1Parser::Kind::kResponse};
   HeadPtr head_;
   Buffer kept_;
-  net::Resolver::Addresses addresses_;
-  std::size_t next_address_ = 0;
-  std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // for the resolver's callback
+  std::unique_ptr<ClientConnector> connector_;  // until the connection stands
   int informational_ = 0;
   In in_ = In::kIdle;
   bool keep_ = false;  // kept_ holds all that was sent
@@ -156,47 +155,43 @@ class H1ClientConnection final : public H1Connection {
   bool answered_ = false;  // something of the response came
 };
 
-class H1ClientPool final : public ClientPool {
+class H1ClientPool {
  public:
-  H1ClientPool(net::Worker& worker, net::BlockingPool& blocking, metrics::Registry& metrics);
-  ~H1ClientPool() override;
+  explicit H1ClientPool(ClientContext& context_in) : context(context_in) {}
+  ~H1ClientPool();
   H1ClientPool(const H1ClientPool&) = delete;
   H1ClientPool& operator=(const H1ClientPool&) = delete;
 
-  ClientStream& open(const ClientTarget& target, const ClientLimits& limits,
-                     Receiver& receiver) override;
-  void forget(const std::string& endpoint) override;
-  void close_idle() override;
-  std::size_t active() const override { return active_; }
+  // As ClientPool says.
+  ClientStream& open(const ClientTarget& target, const ClientLimits& limits, Receiver& receiver);
+  void forget(const std::string& name);
+  void close_idle();
+  std::size_t active() const { return active_; }
+
+  // A connection that stands becomes an idle one.
+  void adopt(const ClientTarget& target, const ClientLimits& limits, ClientConnector& connector);
+  bool has_idle(const ClientTarget& target) { return !endpoint(target).idle.empty(); }
+  std::size_t connections(const ClientTarget& target) {
+    return endpoint(target).connections.size();
+  }
 
   // An idle connection, or null. `checked`: only one whose peer still stands there.
-  H1ClientConnection* take_idle(Endpoint& endpoint, bool checked);
-  H1ClientConnection* connect(Endpoint& endpoint,
+  H1ClientConnection* take_idle(H1Endpoint& endpoint, bool checked);
+  H1ClientConnection* connect(H1Endpoint& endpoint,
                               const ClientLimits& limits);  // null at max_connections
-  H1ClientConnection& connect_unlimited(Endpoint& endpoint, const ClientLimits& limits);
-  void remove(Endpoint& endpoint,
+  H1ClientConnection& connect_unlimited(H1Endpoint& endpoint, const ClientLimits& limits);
+  void remove(H1Endpoint& endpoint,
               H1ClientConnection& connection);  // destroys it at the end of the scope
   void recycle(H1ClientStream& stream);
 
-  net::Worker& worker;
-  net::Resolver resolver;
-  std::shared_ptr<metrics::Gauge> connections_active;
-  std::shared_ptr<metrics::Counter> connection_limit_hits;
-  std::shared_ptr<metrics::Counter> head_limit_hits;
-  std::shared_ptr<metrics::Counter> send_timeout_hits;
-  std::uint64_t last_connection_id = 0;
+  ClientContext& context;
 
  private:
-  struct TargetHash {
-    std::size_t operator()(const ClientTarget& target) const {
-      return std::hash<std::string>()(target.endpoint);
-    }
-  };
-  Endpoint& add_endpoint(const ClientTarget& target);
-  void close_idle(Endpoint& endpoint);
+  H1Endpoint& endpoint(const ClientTarget& target);
+  H1ClientConnection& add(H1Endpoint& endpoint);
+  static void close_idle(H1Endpoint& endpoint);
 
-  metrics::Registry& metrics_;
-  std::unordered_map<ClientTarget, std::unique_ptr<Endpoint>, TargetHash> endpoints_;
+  EndpointMap<H1Endpoint> endpoints_;
   std::vector<std::unique_ptr<H1ClientStream>> streams_;
   std::vector<H1ClientStream*> free_;
   std::size_t active_ = 0;

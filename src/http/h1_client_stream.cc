@@ -3,17 +3,7 @@
 #include "http/h1_client.h"
 
 namespace heddle::http {
-namespace {
-
-// RFC 9110 section 9.2.2.
-bool is_idempotent(std::string_view method) {
-  return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "TRACE" ||
-         method == "PUT" || method == "DELETE";
-}
-
-}  // namespace
-
-void H1ClientStream::open(Endpoint* new_endpoint, const ClientLimits& stream_limits,
+void H1ClientStream::open(H1Endpoint* new_endpoint, const ClientLimits& stream_limits,
                           Receiver& new_receiver) {
   receiver = &new_receiver;
   endpoint = new_endpoint;
@@ -27,15 +17,16 @@ void H1ClientStream::open(Endpoint* new_endpoint, const ClientLimits& stream_lim
 }
 
 bool H1ClientStream::take_connection() {
-  if (endpoint->target.host.empty() || endpoint->target.port == 0) {
-    fail_soon(StreamError::kRefused, "endpoint '" + endpoint->name + "' is not host:port");
+  if (!endpoint->is_valid()) {
+    fail_soon(StreamError::kRefused,
+              "endpoint '" + endpoint->target.endpoint + "' is not host:port");
     return false;
   }
   H1ClientConnection* taken = pool_.take_idle(*endpoint, !idempotent);
   if (taken == nullptr) taken = pool_.connect(*endpoint, limits);
   if (taken == nullptr) {
     fail_soon(StreamError::kRefused, "max_connections (" + std::to_string(limits.max_connections) +
-                                         ") reached for upstream " + endpoint->name);
+                                         ") reached for upstream " + endpoint->target.endpoint);
     return false;
   }
   taken->attach(*this);
@@ -48,13 +39,8 @@ void H1ClientStream::send_head(const HeaderMap& headers, bool end) {
   const std::string_view method = headers.get(":method").value_or("GET");
   head_request = method == "HEAD";
   idempotent = is_idempotent(method);
-  // Only who means to tunnel leaves the upgrade in the request's headers.
   // Such a request has not ended: the tunnel follows.
-  if (!end) {
-    const auto wanted = headers.get("upgrade");
-    upgrade = wanted && headers.has_token("connection", "upgrade") &&
-              !equals_ignoring_case(*wanted, "h2c");
-  }
+  if (!end) upgrade = wants_upgrade(headers);
   if (!take_connection()) return;
   const Framing framing = write_request_head(connection->out(), connection->output(), headers,
                                              {.end = end, .upgrade = upgrade});
@@ -145,7 +131,7 @@ const UpstreamInfo& H1ClientStream::upstream() const {
 void H1ClientStream::fail_soon(StreamError error, std::string detail) {
   error_ = error;
   error_detail_ = std::move(detail);
-  pool_.worker.queue_flush(*this);
+  pool_.context.worker.queue_flush(*this);
 }
 
 void H1ClientStream::flush() {

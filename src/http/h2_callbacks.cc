@@ -56,6 +56,10 @@ struct H2Callbacks {
   static int on_frame_sent(nghttp2_session*, const nghttp2_frame* frame, void* data) {
     return connection_of(data).note_sent(*frame);
   }
+  static int on_unsent(nghttp2_session*, const nghttp2_frame* frame, int, void* data) {
+    connection_of(data).note_unsent(*frame);
+    return 0;
+  }
   static int on_close(nghttp2_session*, std::int32_t id, std::uint32_t code, void* data) {
     connection_of(data).close_by_session(id, code);
     return 0;
@@ -92,6 +96,7 @@ Callbacks make_callbacks() {
   nghttp2_session_callbacks_set_on_frame_recv_callback(made, H2Callbacks::on_frame);
   nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(made, H2Callbacks::on_bad_frame);
   nghttp2_session_callbacks_set_on_frame_send_callback(made, H2Callbacks::on_frame_sent);
+  nghttp2_session_callbacks_set_on_frame_not_send_callback(made, H2Callbacks::on_unsent);
   nghttp2_session_callbacks_set_on_stream_close_callback(made, H2Callbacks::on_close);
   nghttp2_session_callbacks_set_send_data_callback(made, H2Callbacks::send_body);
   return Callbacks(made);

@@ -17,6 +17,7 @@ constexpr std::size_t kMaxQueued = std::size_t{256} * 1024;
 constexpr std::size_t kCopyLimit = 1024;
 constexpr std::size_t kFrameHead = 9;
 constexpr std::size_t kBulkChunk = 4096;
+constexpr int kUpdatesPerFrame = 10;
 constexpr std::uint32_t kDefaultWindow = 65535;
 
 std::string_view text_of(const std::uint8_t* data, std::size_t size) {
@@ -39,7 +40,6 @@ H2Connection::~H2Connection() {
 
 void H2Connection::start_session(std::initializer_list<nghttp2_settings_entry> more) {
   std::vector<nghttp2_settings_entry> settings = {
-      {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, h2_limits_.max_concurrent_streams},
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, h2_limits_.stream_window},
       {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, h2_limits_.max_frame_size},
   };
@@ -237,7 +237,8 @@ int H2Connection::take_chunk(std::int32_t id, const std::uint8_t* data, std::siz
   }
   stream->body_bytes += size;
   stream->received += size;
-  stream->receive_deadline = worker_.now() + stream_receive_timeout_.count();
+  if (stream_receive_timeout_.count() > 0)
+    stream->receive_deadline = worker_.now() + stream_receive_timeout_.count();
   bulk_ = size >= kBulkChunk;
   // nghttp2 hands over a part of what it was given: of the block. NOLINTNEXTLINE
   char* const bytes = const_cast<char*>(reinterpret_cast<const char*>(data));
@@ -296,6 +297,8 @@ int H2Connection::calm_down(Http2Limit limit) {
 
 // Frames that carry no part of a message cost work all the same.
 int H2Connection::count_frame(const nghttp2_frame_hd& head) {
+  if (head.type == NGHTTP2_PUSH_PROMISE)
+    return fail_session(NGHTTP2_PROTOCOL_ERROR, "a push that nobody asked for");
   const bool message = head.type == NGHTTP2_HEADERS ||
                        (head.type == NGHTTP2_DATA && head.length > 0) ||
                        (head.type == NGHTTP2_DATA && (head.flags & NGHTTP2_FLAG_END_STREAM) != 0);
@@ -377,8 +380,13 @@ int H2Connection::note_sent(const nghttp2_frame& frame) {
     on_sent_reset(frame.hd.stream_id);
     return forced ? count_reset() : 0;
   }
+  if (frame.hd.type == NGHTTP2_GOAWAY && frame.goaway.error_code != NGHTTP2_NO_ERROR &&
+      end_detail_.empty()) {
+    end_detail_ = text_of(frame.goaway.opaque_data, frame.goaway.opaque_data_len);
+  }
   if (frame.hd.type != NGHTTP2_HEADERS && frame.hd.type != NGHTTP2_DATA) return 0;
-  control_frames_.give();
+  // The peer may answer each of them by window updates, a few when it reads in small steps.
+  control_frames_.give(kUpdatesPerFrame);
   H2Stream* const stream = find(frame.hd.stream_id);
   if (stream == nullptr) return 0;
   if (frame.hd.type == NGHTTP2_HEADERS) stream->sent += kFrameHead + frame.hd.length;
@@ -389,6 +397,13 @@ int H2Connection::note_sent(const nghttp2_frame& frame) {
     on_sent_end(*stream);
   }
   return 0;
+}
+
+// A request that was queued in the session, which has no stream of it.
+void H2Connection::note_unsent(const nghttp2_frame& frame) {
+  if (frame.hd.type != NGHTTP2_HEADERS || frame.headers.cat != NGHTTP2_HCAT_REQUEST) return;
+  const auto found = std::ranges::find(streams_, frame.hd.stream_id, &H2Stream::id);
+  if (found != streams_.end()) on_not_sent(**found);
 }
 
 void H2Connection::close_by_session(std::int32_t id, std::uint32_t code) {

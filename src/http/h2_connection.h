@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -51,6 +52,7 @@ class H2Connection : public H1Connection {
   virtual void on_delivered_end(H2Stream& stream) = 0;
   virtual void on_stream_gone(H2Stream& stream, std::uint32_t code) = 0;  // nghttp2 closed it
   virtual void on_stream_failed(H2Stream& stream) = 0;                    // its `failure` is due
+  virtual void on_not_sent(H2Stream& /*stream*/) {}  // its request never left
   virtual void on_settings() {}
   virtual void on_goaway(const nghttp2_goaway& /*goaway*/) {}
   virtual void on_ping_ack() {}
@@ -112,6 +114,7 @@ class H2Connection : public H1Connection {
   ssize_t read_body(std::int32_t id, std::size_t most, std::uint32_t* flags);
   int send_body(std::int32_t id, const std::uint8_t* head, std::size_t size);
   int note_sent(const nghttp2_frame& frame);
+  void note_unsent(const nghttp2_frame& frame);
   void close_by_session(std::int32_t id, std::uint32_t code);
   int count_frame(const nghttp2_frame_hd& head);
   int count_reset();
@@ -127,7 +130,7 @@ class H2Connection : public H1Connection {
   std::vector<Due> running_;
   std::vector<Due> writable_;
   Buffer scratch_;
-  std::string_view end_detail_;
+  std::string end_detail_;
   H2Stream* partial_ = nullptr;  // its DATA frame is not whole yet
   bool bulk_ = false;
   std::uint32_t end_code_ = NGHTTP2_PROTOCOL_ERROR;

@@ -22,8 +22,8 @@ class EventBucket {
     tokens_ -= 1.0;
     return true;
   }
-  // Something useful happened as well.
-  void give() { tokens_ = std::min(tokens_ + 1.0, kBurst * rate_); }
+  // Something useful happened as well, worth so many events.
+  void give(int events = 1) { tokens_ = std::min(tokens_ + events, kBurst * rate_); }
 
  private:
   static constexpr double kBurst = 5.0;

@@ -1,15 +1,12 @@
 #include "http/h2_head.h"
 
-#include <openssl/evp.h>
-#include <openssl/rand.h>
-
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cstring>
 #include <utility>
 
 #include "http/h1_scan.h"
+#include "http/websocket.h"
 
 namespace heddle::http {
 namespace {
@@ -26,16 +23,6 @@ std::optional<std::uint64_t> parse_length(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
   if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
   return length;
-}
-
-// HTTP/1 upstreams want a Sec-WebSocket-Key; over HTTP/2 there is none (RFC 8441 section 5.1).
-void add_websocket_key(HeaderMap& headers) {
-  std::array<unsigned char, 16> nonce{};
-  std::array<unsigned char, 32> text{};
-  RAND_bytes(nonce.data(), static_cast<int>(nonce.size()));
-  const int size = EVP_EncodeBlock(text.data(), nonce.data(), static_cast<int>(nonce.size()));
-  headers.add("sec-websocket-key",
-              {reinterpret_cast<const char*>(text.data()), static_cast<std::size_t>(size)});
 }
 
 }  // namespace

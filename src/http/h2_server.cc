@@ -46,7 +46,8 @@ void H2ServerConnection::start(net::Fd fd) {
 }
 
 void H2ServerConnection::begin() {
-  start_session({{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,
+  start_session({{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, h2_limits_.max_concurrent_streams},
+                 {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,
                   static_cast<std::uint32_t>(context_.limits.max_head_bytes)},
                  {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
                  {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1}});

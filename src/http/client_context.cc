@@ -1,0 +1,50 @@
+#include "http/client_context.h"
+
+#include <utility>
+
+namespace heddle::http {
+namespace {
+
+constexpr std::string_view kLimitHits = "heddle_http_limit_hits_total";
+constexpr std::string_view kLimitHitsHelp = "How often a limit of HTTP connections was hit";
+
+}  // namespace
+
+ClientContext::ClientContext(net::Worker& worker_in, net::BlockingPool& blocking,
+                             metrics::Registry& registry)
+    : worker(worker_in),
+      resolver(worker_in, blocking),
+      metrics(registry),
+      connections_active(
+          registry.gauge("heddle_upstream_connections_active", "Upstream connections open", {})),
+      connection_limit_hits(
+          registry.counter(kLimitHits, kLimitHitsHelp, {{"limit", "upstream_max_connections"}})),
+      head_limit_hits(registry.counter(kLimitHits, kLimitHitsHelp, {{"limit", "upstream_head"}})),
+      send_timeout_hits(
+          registry.counter(kLimitHits, kLimitHitsHelp, {{"limit", "upstream_send_timeout"}})) {
+  for (const std::string_view name : kHttp2LimitNames) {
+    http2_limit_hits.push_back(registry.counter(kLimitHits, kLimitHitsHelp,
+                                                {{"limit", "upstream_" + std::string(name)}}));
+  }
+}
+
+ClientEndpoint::ClientEndpoint(ClientContext& context, const ClientTarget& target_in)
+    : target(target_in),
+      connections_total(context.metrics.counter("heddle_upstream_connections_total",
+                                                "Upstream connections opened",
+                                                {{"endpoint", target_in.endpoint}})) {
+  if (auto parsed = net::parse_host_port(target.endpoint)) address = std::move(*parsed);
+}
+
+bool is_idempotent(std::string_view method) {
+  return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "TRACE" ||
+         method == "PUT" || method == "DELETE";
+}
+
+bool wants_upgrade(const HeaderMap& headers) {
+  const auto wanted = headers.get("upgrade");
+  return wanted && headers.has_token("connection", "upgrade") &&
+         !equals_ignoring_case(*wanted, "h2c");
+}
+
+}  // namespace heddle::http
