@@ -53,7 +53,7 @@ Result<std::shared_ptr<const TlsClientContext>> TlsClientContext::create(
     } else if (SSL_CTX_set_default_verify_paths(ctx->get()) != 1) {
       return fail(ErrorKind::kUnavailable, "the system's certificate authorities cannot be loaded");
     }
-    SSL_CTX_set_verify(ctx->get(), SSL_VERIFY_PEER, nullptr);
+    SSL_CTX_set_verify(ctx->get(), SSL_VERIFY_PEER, TlsSession::on_verified);
   }
   ERR_clear_error();
   // The sessions are kept in Impl, by address; OpenSSL only tells of new ones.

@@ -8,6 +8,7 @@
 #include <iterator>
 
 #include "net/tls_openssl.h"
+#include "net/tls_session.h"
 
 namespace heddle::net {
 namespace {
@@ -66,7 +67,7 @@ Result<void> ask_for_certificates(SSL_CTX* ctx, const TlsServerOptions& options)
   // The names of the authorities are sent, so that clients can choose among their certificates.
   SSL_CTX_set_client_CA_list(ctx, SSL_load_client_CA_file(options.client_ca_file.c_str()));
   const int required = options.client_certificate_optional ? 0 : SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
-  SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | required, nullptr);
+  SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | required, TlsSession::on_verified);
   return {};
 }
 

@@ -54,16 +54,13 @@ TlsFailure kind_of_failure(int reason) {
   }
 }
 
-// Why a certificate is not trusted, with what tells which one it was.
-std::string verdict_text(long verdict, X509* certificate) {
-  std::string out = ": ";
-  out += X509_verify_cert_error_string(verdict);
-  const auto facts = certificate_facts(certificate);
-  if (facts == nullptr) return out;
-  out += " (it is of \"" + facts->subject + '"';
-  if (!facts->dns_names.empty()) out += ", for";
-  for (std::size_t i = 0; i < std::min<std::size_t>(facts->dns_names.size(), 3); ++i) {
-    out += (i == 0 ? " " : ", ") + facts->dns_names[i];
+// What tells which certificate it was: `(it is of "CN=api", for api.internal)`.
+std::string description(const TlsCertificate& certificate) {
+  std::string out = " (it is of \"" + certificate.subject + '"';
+  const auto& names = certificate.dns_names;
+  if (!names.empty()) out += ", for";
+  for (std::size_t i = 0; i < std::min<std::size_t>(names.size(), 3); ++i) {
+    out += (i == 0 ? " " : ", ") + names[i];
   }
   return out + ')';
 }
@@ -174,6 +171,18 @@ int TlsSession::on_new_session(SSL* ssl, SSL_SESSION* session) {
   return 1;  // the reference is kept
 }
 
+// OpenSSL forgets the certificate that it does not trust, and the operator must know which it was.
+int TlsSession::on_verified(int trusted, X509_STORE_CTX* state) {
+  if (trusted == 1) return 1;
+  auto* const ssl =
+      static_cast<SSL*>(X509_STORE_CTX_get_ex_data(state, SSL_get_ex_data_X509_STORE_CTX_idx()));
+  auto* const self = static_cast<TlsSession*>(SSL_get_app_data(ssl));
+  if (self != nullptr) {
+    self->distrusted_ = certificate_facts(X509_STORE_CTX_get_current_cert(state));
+  }
+  return 0;
+}
+
 TlsSession::Status TlsSession::shake_hands() {
   ERR_clear_error();
   const int result = SSL_do_handshake(ssl_.get());
@@ -206,8 +215,10 @@ void TlsSession::explain_failed_handshake() {
     if (failure_ == TlsFailure::kRefused) error_ = "the peer refused: " + error_;
     const long verdict = SSL_get_verify_result(ssl_.get());
     if (verdict != X509_V_OK) {
-      error_ += verdict_text(verdict, SSL_get0_peer_certificate(ssl_.get()));
+      error_ += ": ";
+      error_ += X509_verify_cert_error_string(verdict);
     }
+    if (distrusted_ != nullptr) error_ += description(*distrusted_);
   }
   ERR_clear_error();
 }

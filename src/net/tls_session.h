@@ -74,6 +74,7 @@ class TlsSession {
   bool is_quiet();
 
   static int on_new_session(SSL* ssl, SSL_SESSION* session);
+  static int on_verified(int trusted, X509_STORE_CTX* state);
 
  private:
   friend struct TlsBio;
@@ -89,8 +90,9 @@ class TlsSession {
   std::shared_ptr<const TlsInfo> info_;
   std::string error_;
   TlsFailure failure_ = TlsFailure::kNone;
-  std::vector<char> sealed_;      // records for the transport
-  std::size_t sealed_sent_ = 0;   // of them
+  std::shared_ptr<const TlsCertificate> distrusted_;  // that ended the handshake
+  std::vector<char> sealed_;                          // records for the transport
+  std::size_t sealed_sent_ = 0;                       // of them
   std::size_t unreported_ = 0;    // plaintext in sealed_ that send() has not said to be taken
   Status ended_ = Status::kDone;  // kEnd, kFailed: what reads say from now on
   int end_error_ = 0;

@@ -29,6 +29,7 @@ http {{
   client_max_body_size 64m;
   server {{
     listen 127.0.0.1:{port};
+    {more}
     default_type text/plain;
     location = /hello {{ return 200 "hello from nginx\\n"; }}
     location /files/ {{ alias {folder}/files/; }}
@@ -43,9 +44,9 @@ http {{
 
 
 class Nginx:
-    """`files` below /files/: small.txt (2 KiB), big.bin (4 MiB)."""
+    """`files` below /files/: small.txt (2 KiB), big.bin (4 MiB). `more`: further directives of its server."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, more: str = "") -> None:
         self.address: wire.Address = ("127.0.0.1", port)
         self.small = b"0123456789abcdef" * 128
         self.big = bytes(range(256)) * (4 * 1024 * 4)
@@ -56,7 +57,7 @@ class Nginx:
         config = folder / "nginx.conf"
         # As root, workers would become "nobody", who may not read a test's folder.
         user = f"user {getpass.getuser()};" if os.geteuid() == 0 else ""
-        config.write_text(CONFIG.format(folder=folder, port=port, user=user))
+        config.write_text(CONFIG.format(folder=folder, port=port, user=user, more=more))
         self._process = subprocess.Popen([nginx_binary(), "-p", str(folder), "-c", str(config),
                                           "-e", str(folder / "error.log")], stderr=subprocess.PIPE)
         until(self._answers, "nginx to answer")

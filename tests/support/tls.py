@@ -5,12 +5,14 @@ from __future__ import annotations
 import socket
 import ssl
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from support import wire
 from support.load import Load
+from support.upstreams import Peer, Upstream
 
 
 @dataclass
@@ -96,6 +98,30 @@ def fetch(address: wire.Address, context: ssl.SSLContext, target: str = "/", met
           name: str = "localhost", headers: wire.Headers = ()) -> wire.Response:
     with Connection(address, context, name) as connection:
         return connection.request(method, target, headers, body)
+
+
+class TlsUpstream(Upstream):
+    """support.upstreams.Upstream over TLS. Handshakes that fail are no failures of the script."""
+
+    def __init__(self, context: ssl.SSLContext, script: Callable[[Peer], None]) -> None:
+        super().__init__(script)
+        self._context = context
+        self.resumed: list[bool] = []
+        self.clients: list[str] = []  # common names of client certificates
+        self.names: list[str | None] = []
+        context.sni_callback = lambda sock, name, context: self.names.append(name)
+
+    def _serve(self, sock: socket.socket) -> None:
+        try:
+            secured = self._context.wrap_socket(sock, server_side=True)
+        except OSError:
+            sock.close()
+            return
+        self.resumed.append(bool(secured.session_reused))
+        certificate = secured.getpeercert()
+        if certificate:
+            self.clients.append(dict(pair[0] for pair in certificate["subject"])["commonName"])
+        super()._serve(secured)
 
 
 class TlsLoad(Load):

@@ -6,11 +6,15 @@
 #include <charconv>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "contracts/proxy_wasm/pairs.h"
+#include "net/tls.h"
 
 namespace heddle::proxy_wasm {
 namespace {
@@ -211,9 +215,69 @@ constexpr std::array kResponse = {
               [](Value& out) { out.unsigned_number(out.info().response_total_bytes); }},
 };
 
+const net::TlsInfo* client_tls(const Value& out) {
+  return out.info().connection->tls_info.get();
+}
+const net::TlsInfo* upstream_tls(const Value& out) {
+  return out.info().upstream_tls.get();
+}
+
+// What Envoy tells of one side of the connection that `Tls` finds; without TLS there is nothing.
+template <auto Tls, auto Read>
+void read_tls(Value& out) {
+  if (const net::TlsInfo* const tls = Tls(out)) Read(out, *tls);
+}
+
+using Certificate = std::shared_ptr<const net::TlsCertificate>;
+
+template <Certificate net::TlsInfo::* Whose>
+void read_subject(Value& out, const net::TlsInfo& tls) {
+  const Certificate& certificate = tls.*Whose;
+  out.text(certificate ? std::string_view(certificate->subject) : std::string_view());
+}
+
+// The first of the alternative names.
+template <Certificate net::TlsInfo::* Whose, std::vector<std::string> net::TlsCertificate::* Names>
+void read_name(Value& out, const net::TlsInfo& tls) {
+  const Certificate& certificate = tls.*Whose;
+  if (certificate && !((*certificate).*Names).empty()) out.text(((*certificate).*Names).front());
+}
+
+void read_version(Value& out, const net::TlsInfo& tls) {
+  out.text(tls.version);
+}
+void read_digest(Value& out, const net::TlsInfo& tls) {
+  if (tls.peer) out.text(tls.peer->sha256);
+}
+
+template <auto Tls>
+constexpr std::array kTls = {
+    Attribute{"tls_version", read_tls<Tls, &read_version>},
+    Attribute{"subject_local_certificate", read_tls<Tls, &read_subject<&net::TlsInfo::local>>},
+    Attribute{"subject_peer_certificate", read_tls<Tls, &read_subject<&net::TlsInfo::peer>>},
+    Attribute{"dns_san_local_certificate",
+              read_tls<Tls, &read_name<&net::TlsInfo::local, &net::TlsCertificate::dns_names>>},
+    Attribute{"dns_san_peer_certificate",
+              read_tls<Tls, &read_name<&net::TlsInfo::peer, &net::TlsCertificate::dns_names>>},
+    Attribute{"uri_san_local_certificate",
+              read_tls<Tls, &read_name<&net::TlsInfo::local, &net::TlsCertificate::uri_names>>},
+    Attribute{"uri_san_peer_certificate",
+              read_tls<Tls, &read_name<&net::TlsInfo::peer, &net::TlsCertificate::uri_names>>},
+    Attribute{"sha256_peer_certificate_digest", read_tls<Tls, &read_digest>},
+};
+
 constexpr std::array kConnection = {
     Attribute{"id", [](Value& out) { out.unsigned_number(out.info().connection->id); }},
-    Attribute{"mtls", [](Value& out) { out.boolean(false); }},
+    Attribute{"mtls",
+              [](Value& out) {
+                const net::TlsInfo* const tls = client_tls(out);
+                out.boolean(tls != nullptr && tls->mutual);
+              }},
+    Attribute{"requested_server_name",
+              [](Value& out) {
+                const net::TlsInfo* const tls = client_tls(out);
+                out.text(tls != nullptr ? std::string_view(tls->server_name) : "");
+              }},
 };
 constexpr std::array kSource = {
     Attribute{"address", [](Value& out) { out.text(out.info().connection->remote_address); }},
@@ -257,14 +321,15 @@ constexpr std::array kXds = {
 struct Group {
   std::string_view name;
   std::span<const Attribute> attributes;
+  std::span<const Attribute> more = {};
 };
 constexpr std::array kGroups = {
     Group{"request", kRequest},
     Group{"response", kResponse},
     Group{"source", kSource},
     Group{"destination", kDestination},
-    Group{"connection", kConnection},
-    Group{"upstream", kUpstream},
+    Group{"connection", kConnection, kTls<&client_tls>},
+    Group{"upstream", kUpstream, kTls<&upstream_tls>},
     Group{"xds", kXds},
 };
 
@@ -329,7 +394,9 @@ void read(const PropertySource& source, const PropertyPath& path, Value& out) {
   const bool needs_connection =
       first == "source" || first == "destination" || first == "connection";
   if (needs_connection && source.info->connection == nullptr) return;
-  if (const Attribute* found = find(group->attributes, path.segment(1))) found->read(out);
+  const Attribute* found = find(group->attributes, path.segment(1));
+  if (found == nullptr) found = find(group->more, path.segment(1));
+  if (found != nullptr) found->read(out);
 }
 
 }  // namespace

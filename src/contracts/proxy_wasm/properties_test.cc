@@ -2,9 +2,11 @@
 #include "contracts/proxy_wasm/properties.h"
 
 #include <cstring>
+#include <memory>
 #include <string>
 
 #include "contracts/proxy_wasm/testing.h"
+#include "net/tls.h"
 
 namespace heddle::proxy_wasm {
 namespace {
@@ -87,6 +89,48 @@ TEST_F(PropertiesTest, OfTheRequest) {
          {"request", Status::kSerializationFailure, ""}});
 }
 
+net::TlsInfo tls_info(bool client_certificate) {
+  net::TlsInfo tls;
+  tls.version = "TLSv1.3";
+  tls.server_name = "api.example";
+  tls.mutual = client_certificate;
+  net::TlsCertificate own;
+  own.subject = "CN=api,O=Example";
+  own.dns_names = {"api.example", "b"};
+  tls.local = std::make_shared<const net::TlsCertificate>(own);
+  if (!client_certificate) return tls;
+  net::TlsCertificate alice;
+  alice.subject = "CN=alice";
+  alice.dns_names = {"alice.example"};
+  alice.uri_names = {"spiffe://example/alice", "urn:other"};
+  alice.sha256 = "00ff";
+  tls.peer = std::make_shared<const net::TlsCertificate>(alice);
+  return tls;
+}
+
+TEST_F(PropertiesTest, OfTls) {
+  http::ConnectionInfo connection = *host_->info().connection;
+  connection.tls_info = std::make_shared<const net::TlsInfo>(tls_info(true));
+  host_->mutable_info().connection = &connection;
+  host_->mutable_info().upstream_tls = std::make_shared<const net::TlsInfo>(tls_info(false));
+  check({{"connection.mtls", Status::kOk, "\1"s, "true"},
+         {"connection.tls_version", Status::kOk, "TLSv1.3"},
+         {"connection.requested_server_name", Status::kOk, "api.example"},
+         {"connection.subject_local_certificate", Status::kOk, "CN=api,O=Example"},
+         {"connection.subject_peer_certificate", Status::kOk, "CN=alice"},
+         {"connection.dns_san_local_certificate", Status::kOk, "api.example"},
+         {"connection.dns_san_peer_certificate", Status::kOk, "alice.example"},
+         {"connection.uri_san_local_certificate", Status::kNotFound, ""},
+         {"connection.uri_san_peer_certificate", Status::kOk, "spiffe://example/alice"},
+         {"connection.sha256_peer_certificate_digest", Status::kOk, "00ff"},
+         {"upstream.tls_version", Status::kOk, "TLSv1.3"},
+         {"upstream.subject_local_certificate", Status::kOk, "CN=api,O=Example"},
+         {"upstream.subject_peer_certificate", Status::kOk, ""},
+         {"upstream.uri_san_peer_certificate", Status::kNotFound, ""},
+         {"upstream.sha256_peer_certificate_digest", Status::kNotFound, ""},
+         {"upstream.mtls", Status::kNotFound, ""}});
+}
+
 TEST_F(PropertiesTest, OfTheRest) {
   check({{"source.address", Status::kOk, "10.0.0.1:5000"},
          {"source.port", Status::kOk, number(5000), "5000"},
@@ -96,6 +140,9 @@ TEST_F(PropertiesTest, OfTheRest) {
          {"connection_id", Status::kOk, number(77), "77"},
          {"connection.mtls", Status::kOk, "\0"s, "false"},
          {"connection.tls_version", Status::kNotFound, ""},
+         {"connection.requested_server_name", Status::kOk, ""},
+         {"connection.subject_peer_certificate", Status::kNotFound, ""},
+         {"upstream.tls_version", Status::kNotFound, ""},
          {"upstream.address", Status::kOk, "10.1.1.1:9000"},
          {"upstream.port", Status::kOk, number(9000), "9000"},
          {"upstream.local_address", Status::kNotFound, ""},
