@@ -101,12 +101,6 @@ class Checker {
             concat("the upstream ", quote(listener.upstream), " is built in and speaks HTTP only"),
             "name one that has endpoints");
       }
-      if (found != config_.upstreams.end() && found->tls.enabled) {
-        problems_.error(places_.of(own), own,
-                        concat("the upstream ", quote(listener.upstream),
-                               " wants TLS, which a tcp listener does not speak with it"),
-                        "name an upstream without tls");
-      }
     }
     plugins_exist(listener.plugins, child_path(path, "plugins"));
   }
@@ -132,7 +126,7 @@ class Checker {
       if (tls.enabled) {
         problems_.error(places_.of(path), path,
                         concat("the protocol ", listener.protocol, " is without TLS"),
-                        "set protocol: https");
+                        listener.is_tcp() ? "set protocol: tls" : "set protocol: https");
       } else {
         problems_.error(places_.of(path), path,
                         concat("the protocol ", listener.protocol, " needs a certificate"),

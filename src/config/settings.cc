@@ -17,8 +17,8 @@ constexpr std::int64_t kGiB = 1 << 30;
 constexpr std::int64_t kDay = 86'400'000;
 constexpr std::int64_t kMillion = 1'000'000;
 
-constexpr std::array<std::string_view, 4> kProtocols = {"http", "https", "h2c", "tcp"};
-constexpr std::array<std::string_view, 4> kLaterProtocols = {"http3", "grpc", "grpcs", "tls"};
+constexpr std::array<std::string_view, 5> kProtocols = {"http", "https", "h2c", "tcp", "tls"};
+constexpr std::array<std::string_view, 3> kLaterProtocols = {"http3", "grpc", "grpcs"};
 constexpr std::array<std::string_view, 2> kTlsVersions = {"1.2", "1.3"};
 constexpr std::array<std::string_view, 2> kClientCertificate = {"required", "optional"};
 constexpr std::array<std::string_view, 5> kUpstreamProtocols = {"http1", "http2", "auto", "http",
@@ -147,20 +147,20 @@ constexpr Setting kListener[] = {
      .choices = kProtocols, .later_choices = kLaterProtocols,
      .help = "What clients speak: http is HTTP/1.1, and HTTP/2 by prior knowledge; https is both "
              "over TLS, chosen by ALPN; h2c is HTTP/2 alone; tcp is anything, passed on to "
-             "upstream.",
+             "upstream, and tls the same over TLS.",
      .severity = kError},
     {.key = "upstream", .member = value<&Listener::upstream>(), .example = "database",
-     .help = "Where a tcp listener passes its connections on to."},
+     .help = "Where a tcp or tls listener passes its connections on to."},
     {.key = "plugins", .type = kTexts, .member = value<&Listener::plugins>(), .check = check_name,
      .example = "[audit]",
-     .help = "Plugins on the connections of a tcp listener; they run there and on no route that "
-             "does not name them."},
+     .help = "Plugins on the connections of a tcp or tls listener; they run there and on no route "
+             "that does not name them."},
     {.key = "limits", .type = kObject, .member = object<&Listener::limits>(),
      .rows = kListenerLimits, .help = "What one client may ask for."},
     {.key = "http2", .type = kObject, .member = object<&Listener::http2>(),
      .rows = kListenerHttp2, .help = "HTTP/2 and its limits."},
     {.key = "tls", .type = kObject, .member = object<&Listener::tls>(), .rows = kListenerTls,
-     .help = "Certificates of an https listener, and what it asks of clients. Changed files are "
+     .help = "Certificates of an https or tls listener, and what it asks of clients. Changed files are "
              "taken without a restart."},
 };
 

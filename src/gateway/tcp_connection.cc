@@ -41,10 +41,35 @@ void TcpConnection::start(net::Fd client, std::shared_ptr<const BoundSnapshot> s
     refuse("the listener is no longer in the configuration");
   } else if (!entry_->unavailable.empty()) {
     refuse(entry_->unavailable);
+  } else if (auto tls = snapshot_->snapshot->tls().listener(listener_.name())) {
+    client_.start_tls_server(std::move(tls));
   } else {
-    arm_idle();
-    chain_.open(entry_->filters);
+    open();
   }
+}
+
+void TcpConnection::client_secured(std::string_view error) {
+  if (state_ != State::kHandshake) return;
+  connection_.tls = true;
+  if (!error.empty()) {
+    listener_.handshakes().failed({.kind = client_.stream().tls_failure(),
+                                   .error = error,
+                                   .remote = connection_.remote_address,
+                                   .local = connection_.local_address},
+                                  worker().now());
+    ended("tls_handshake_failed", {});
+    finish();
+    return;
+  }
+  connection_.tls_info = client_.stream().tls();
+  listener_.handshakes().succeeded(*connection_.tls_info);
+  open();
+}
+
+void TcpConnection::open() {
+  state_ = State::kOpening;
+  arm_idle();
+  chain_.open(entry_->filters);
 }
 
 void TcpConnection::use(std::shared_ptr<const BoundSnapshot> snapshot) {
@@ -53,8 +78,12 @@ void TcpConnection::use(std::shared_ptr<const BoundSnapshot> snapshot) {
   if (entry_ != nullptr) info_.upstream = upstream_config().name;
 }
 
+const UpstreamEntry& TcpConnection::upstream_entry() const {
+  return snapshot_->snapshot->upstreams()[entry_->upstream];
+}
+
 const config::Upstream& TcpConnection::upstream_config() const {
-  return *snapshot_->snapshot->upstreams()[entry_->upstream].upstream;
+  return *upstream_entry().upstream;
 }
 
 void TcpConnection::follow(const std::shared_ptr<const BoundSnapshot>& current) {
@@ -107,6 +136,7 @@ void TcpConnection::try_next_endpoint() {
       upstream.endpoints[(first_endpoint_ + attempts_++) % upstream.endpoints.size()].address;
   const auto target = net::parse_host_port(endpoint_);
   if (!target) return attempt_failed(target.error().message);
+  host_ = target->host;
   const auto timeout = upstream.limits.connect_timeout;
   connect_timer_.arm(worker().timers(), timeout, [this, timeout] {
     attempt_failed(fmt::format("no connection within {} ms (connect_timeout)", timeout.count()));
@@ -134,6 +164,21 @@ void TcpConnection::on_end_connected(int error) {
     if (next_address_ < addresses_.size()) return try_next_address();
     return attempt_failed(std::strerror(error));  // NOLINT(concurrency-mt-unsafe): glibc's is safe
   }
+  const UpstreamEntry& upstream = upstream_entry();
+  if (upstream.tls == nullptr) return connected();
+  const std::string& name = upstream.upstream->tls.server_name;
+  upstream_.start_tls_client(upstream.tls, name.empty() ? host_ : name);
+}
+
+void TcpConnection::on_end_secured(TcpEnd& end, std::string_view error) {
+  if (&end == &client_) return client_secured(error);
+  if (state_ != State::kConnecting) return;
+  if (!error.empty()) return attempt_failed(error);
+  info_.upstream_tls = upstream_.stream().tls();
+  connected();
+}
+
+void TcpConnection::connected() {
   connect_timer_.cancel();
   connected_ = true;
   state_ = State::kOpen;
@@ -277,6 +322,7 @@ void TcpConnection::close_softly(std::string_view details, std::string_view flag
   } else {
     upstream_.close();
   }
+  if (!client_.is_open()) return finish();
   client_.finish();
   farewell_timer_.arm(worker().timers(), kFarewell, [this] { finish(); });
 }
@@ -324,7 +370,7 @@ void TcpConnection::write_access_line() {
   telemetry::ConnectionRecord record;
   record.time = info_.start_wall;
   record.request_id = info_.request_id;
-  record.protocol = "TCP";
+  record.protocol = connection_.tls ? "TLS" : "TCP";
   record.listener = listener_.name();
   record.details = details_;
   record.flags = info_.response_flags;

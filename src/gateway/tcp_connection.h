@@ -1,7 +1,8 @@
 // One proxied TCP connection: a client, the filters, an endpoint of the listener's upstream. Bytes
 // go both ways with back-pressure; the end of one direction leaves the other open.
 //
-// accept -> filters see the new connection -> connect -> data both ways -> both ended, or broken
+// accept [-> TLS] -> filters see the new connection -> connect [-> TLS] -> data both ways -> both
+// ended, or broken
 //
 // Belongs to its listener and worker. It keeps the snapshot that it began with, until a newer one
 // that means the same for it takes its place (follow()).
@@ -27,6 +28,7 @@ namespace heddle::gateway {
 class TcpListener;
 struct BoundSnapshot;
 struct TcpEntry;
+struct UpstreamEntry;
 
 class TcpConnection final : TcpEnd::Owner, NetworkChain::Owner {
  public:
@@ -52,6 +54,7 @@ class TcpConnection final : TcpEnd::Owner, NetworkChain::Owner {
 
  private:
   enum class State : std::uint8_t {
+    kHandshake,   // of TLS, with the client
     kOpening,     // the filters see the new connection
     kConnecting,  // to the upstream
     kOpen,
@@ -61,6 +64,7 @@ class TcpConnection final : TcpEnd::Owner, NetworkChain::Owner {
 
   // TcpEnd::Owner
   void on_end_connected(int error) override;
+  void on_end_secured(TcpEnd& end, std::string_view error) override;
   void on_end_bytes(TcpEnd& end, http::Buffer&& bytes) override;
   void on_end_finished(TcpEnd& end) override;
   void on_end_broken(TcpEnd& end, int error) override;
@@ -78,11 +82,15 @@ class TcpConnection final : TcpEnd::Owner, NetworkChain::Owner {
   void on_filter_full(const std::string& plugin, std::size_t bytes) override;
 
   void use(std::shared_ptr<const BoundSnapshot> snapshot);
+  const UpstreamEntry& upstream_entry() const;
   const config::Upstream& upstream_config() const;
+  void client_secured(std::string_view error);
+  void open();
   void refuse(std::string_view reason);
   void try_next_endpoint();
   void try_next_address();
   void attempt_failed(std::string_view reason);
+  void connected();
   void give_up_on_upstream();
   void ended(std::string_view details, std::string_view flags);
   void close_softly(std::string_view details, std::string_view flags);
@@ -102,12 +110,13 @@ class TcpConnection final : TcpEnd::Owner, NetworkChain::Owner {
   TcpEnd client_;
   TcpEnd upstream_;
   NetworkChain chain_{*this};
-  State state_ = State::kOpening;
+  State state_ = State::kHandshake;
 
   // Connecting.
   std::size_t first_endpoint_ = 0;
   std::size_t attempts_ = 0;  // endpoints tried
   std::string endpoint_;
+  std::string host_;  // of it
   net::Resolver::Addresses addresses_;
   std::size_t next_address_ = 0;
   net::Timer connect_timer_;

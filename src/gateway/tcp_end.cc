@@ -34,6 +34,23 @@ void TcpEnd::on_connect(int error) {
   owner_.on_end_connected(error);
 }
 
+void TcpEnd::start_tls_server(std::shared_ptr<const net::TlsServerContext> context) {
+  open_ = false;
+  stream_.start_tls_server(std::move(context));
+}
+
+// Without ALPN: what the bytes mean is not known here.
+void TcpEnd::start_tls_client(std::shared_ptr<const net::TlsClientContext> context,
+                              const std::string& server_name) {
+  open_ = false;
+  stream_.start_tls_client(std::move(context), server_name, {});
+}
+
+void TcpEnd::on_tls(std::string_view error) {
+  open_ = error.empty();
+  owner_.on_end_secured(*this, error);
+}
+
 void TcpEnd::write(http::Buffer&& bytes) {
   if (refused_) return;
   out_.append(std::move(bytes));

@@ -6,7 +6,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <string_view>
 
 #include "http/buffer.h"
 #include "net/tcp_stream.h"
@@ -19,6 +21,8 @@ class TcpEnd final : public net::TcpStream::Observer, public net::Worker::Flusha
   class Owner {
    public:
     virtual void on_end_connected(int error) = 0;  // the upstream's; errno, 0 when connected
+    // The handshake of start_tls_*() is over; `error` says why it failed, and is empty otherwise.
+    virtual void on_end_secured(TcpEnd& end, std::string_view error) = 0;
     virtual void on_end_bytes(TcpEnd& end, http::Buffer&& bytes) = 0;
     virtual void on_end_finished(TcpEnd& end) = 0;           // the peer sends nothing more
     virtual void on_end_broken(TcpEnd& end, int error) = 0;  // errno
@@ -38,6 +42,11 @@ class TcpEnd final : public net::TcpStream::Observer, public net::Worker::Flusha
 
   void adopt(net::Fd fd);  // connected already
   void connect(const net::SocketAddress& address);
+  // Speaks TLS from now on, as net::TcpStream does. Not open until the handshake has succeeded.
+  void start_tls_server(std::shared_ptr<const net::TlsServerContext> context);
+  void start_tls_client(std::shared_ptr<const net::TlsClientContext> context,
+                        const std::string& server_name);
+  const net::TcpStream& stream() const { return stream_; }
 
   void write(http::Buffer&& bytes);
   void finish();             // sends FIN behind what was written
@@ -62,6 +71,7 @@ class TcpEnd final : public net::TcpStream::Observer, public net::Worker::Flusha
   void on_read_end(int error) override;
   void on_write_ready() override;
   void on_broken() override;
+  void on_tls(std::string_view error) override;
   void flush() override;
 
  private:

@@ -38,6 +38,7 @@ TcpListener::TcpListener(GatewayWorker& gateway, net::Resolver& resolver,
       name_(listener.name),
       max_connections_(listener.limits.max_connections),
       metrics_(registry, listener.name),
+      handshakes_(gateway.log(), registry),
       next_endpoint_(gateway.worker().index()),
       acceptor_(gateway.worker(), std::move(fd), *this) {
   acceptor_.start();

@@ -13,6 +13,7 @@
 #include "gateway/tcp_connection.h"
 #include "net/acceptor.h"
 #include "net/resolver.h"
+#include "net/tls_handshakes.h"
 
 namespace heddle::gateway {
 
@@ -50,6 +51,7 @@ class TcpListener final : net::Acceptor::Observer {
   net::Resolver& resolver() { return resolver_; }
   const std::string& name() const { return name_; }
   TcpMetrics& metrics() { return metrics_; }
+  net::TlsHandshakes& handshakes() { return handshakes_; }
   // Whose turn it is among `count` endpoints.
   std::size_t next_endpoint(std::size_t count) { return next_endpoint_++ % count; }
 
@@ -63,6 +65,7 @@ class TcpListener final : net::Acceptor::Observer {
   std::string name_;
   std::size_t max_connections_;
   TcpMetrics metrics_;
+  net::TlsHandshakes handshakes_;
   std::vector<std::unique_ptr<TcpConnection>> connections_;
   std::size_t next_endpoint_;
   bool full_ = false;  // at its most connections, and the log says so
