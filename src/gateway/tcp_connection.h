@@ -112,7 +112,7 @@ class TcpConnection final : TcpEnd::Owner, NetworkChain::Owner {
   NetworkChain chain_{*this};
   State state_ = State::kHandshake;
 
-  // Connecting.
+  // Connecting (tcp_connect.cc).
   std::size_t first_endpoint_ = 0;
   std::size_t attempts_ = 0;  // endpoints tried
   std::string endpoint_;
