@@ -70,19 +70,20 @@ def test_rust_rate_limiter(example) -> None:
     until(lambda: server.fetch("/").status == 200, "a request to be given back", timeout=10)
 
 
-def auth_service() -> object:
-    file = EXAMPLES / "rust" / "external_auth" / "auth_service.py"
+def auth_service(example: str = "external_auth") -> object:
+    file = EXAMPLES / "rust" / example / "auth_service.py"
     specification = importlib.util.spec_from_file_location("auth_service", file)
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
-    module.Handler.log_message = lambda *_: None
     return module
 
 
 @pytest.fixture
 def auth_address() -> Iterator[str]:
     """The example's own service, on a free port."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), auth_service().Handler)
+    handler = auth_service().Handler
+    handler.log_message = lambda *_: None
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"127.0.0.1:{server.server_port}"
@@ -107,6 +108,21 @@ def test_rust_external_auth_without_its_service(example) -> None:
     refused = server.fetch("/hello", headers={"Authorization": "Bearer let-me-in"})
     assert (refused.status, refused.body.strip()) == (403, b"Forbidden")
     server.wait_log("a plugin's call to an upstream failed", upstream="auth_service")
+
+
+def test_rust_grpc_auth(example) -> None:
+    service, port = auth_service("grpc_auth").make_server("127.0.0.1:0")
+    service.start()
+    server = example("rust/grpc_auth", replaced={"127.0.0.1:9101": f"127.0.0.1:{port}"})
+    with server.connect() as connection:
+        for _ in range(5):
+            allowed = connection.request("GET", "/hello", {"Authorization": "Bearer let-me-in", "X-User": "mallory"})
+            assert seen(allowed).header("x-user") == "alice"
+            for headers, reason in (({"Authorization": "Bearer guess"}, b"the token is not known"), ({}, b"a token is needed")):
+                refused = connection.request("GET", "/hello", headers)
+                assert (refused.status, refused.body) == (403, reason)
+        service.stop(None).wait(10)
+        assert connection.request("GET", "/hello", {"Authorization": "Bearer let-me-in"}).status == 503
 
 
 def test_rust_json_rewriter(example) -> None:

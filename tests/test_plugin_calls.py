@@ -3,6 +3,7 @@ functions: which ones a plugin may call."""
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 from support.configs import gateway, plugin, upstream
@@ -45,6 +46,25 @@ def test_calls_count_in_the_metrics_of_the_upstream(serve, probe: Path) -> None:
         assert value(server, "heddle_upstream_responses_total", upstream="dead", status="none") == 3
         until(lambda: value(server, "heddle_upstream_requests_active", upstream="raw") == 0, "the calls to end")
         assert value(server, "heddle_upstream_requests_active", upstream="dead") == 0
+
+
+def test_a_call_counts_while_it_is_pending(serve, probe: Path) -> None:
+    answer = threading.Event()
+
+    def patient(peer: Peer) -> None:
+        peer.read_request()
+        answer.wait(20)
+        peer.send(ok())
+
+    with Upstream(patient) as origin:
+        server = serve(gateway(workers=1, upstreams=[upstream("raw", origin.address)],
+                               plugins=[plugin("caller", probe, config=waiting("raw"))]))
+        with server.connect() as connection:
+            connection.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            until(lambda: value(server, "heddle_upstream_requests_active", upstream="raw") == 1, "the call to begin")
+            answer.set()
+            assert connection.response().status == 200
+        until(lambda: value(server, "heddle_upstream_requests_active", upstream="raw") == 0, "the call to end")
 
 
 def test_a_failure_is_logged_with_plugin_and_upstream(serve, probe: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import threading
 import zlib
 from pathlib import Path
+from types import ModuleType
 
+import grpc
 import pytest
 
 from support import wire
@@ -49,6 +52,53 @@ def test_every_example_is_tested() -> None:
 def test_the_configuration_is_valid_where_it_stands(serve, examples: Path, folder: str) -> None:
     result = serve.run("validate", "-c", str(EXAMPLES / folder / "heddle.yaml"))
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def grpcbin() -> ModuleType:
+    """The service of grpc_auth_random."""
+    file = EXAMPLES / "rust" / "sdk" / "grpc_auth_random" / "grpcbin.py"
+    specification = importlib.util.spec_from_file_location("grpcbin", file)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_rust_grpc_auth_random(example) -> None:
+    statuses = [grpc.StatusCode.UNKNOWN, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.CANCELLED]  # 2, 5, 1
+
+    def answer(_message: bytes, context: grpc.ServicerContext) -> bytes:
+        context.abort(statuses.pop(0), "in turn") if statuses else None
+        return b""
+
+    service, port = grpcbin().make_server("127.0.0.1:0", answer)
+    service.start()
+    server = example("rust/sdk/grpc_auth_random", replaced={"127.0.0.1:9101": f"127.0.0.1:{port}"})
+    for expected in (200, 403, 403, 200):
+        answered = server.fetch("/headers")
+        assert (answered.status, answered.header("powered-by")) == (expected, "proxy-wasm")
+        if expected == 403:
+            assert answered.body == b"Access forbidden.\n"
+    server.wait_log("Access granted.", plugin="grpc_auth_random")
+    server.wait_log("Access forbidden.", plugin="grpc_auth_random")
+    service.stop(None).wait(10)
+    assert server.fetch("/headers").status == 200, "14, UNAVAILABLE, is even"
+
+
+def test_the_service_of_grpc_auth_random_gives_every_status() -> None:
+    module = grpcbin()
+    service, port = module.make_server("127.0.0.1:0")
+    service.start()
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        ask = channel.unary_unary("/grpcbin.GRPCBin/RandomError")
+        seen_codes = set()
+        for _ in range(60):
+            try:
+                ask(b"", timeout=10)
+                seen_codes.add(grpc.StatusCode.OK)
+            except grpc.RpcError as error:
+                seen_codes.add(error.code())
+    service.stop(None).wait(10)
+    assert len(seen_codes) > 5 and seen_codes <= {grpc.StatusCode.OK, *module.ERRORS}
 
 
 def test_rust_http_auth_random(example) -> None:
