@@ -40,15 +40,22 @@ json::object upstream_value(const UpstreamView& upstream) {
   json::array endpoints;
   for (const EndpointView& endpoint : upstream.endpoints) {
     endpoints.push_back({{"address", endpoint.address},
+                         {"host", endpoint.host},
                          {"weight", endpoint.weight},
                          {"healthy", endpoint.healthy},
-                         {"active_connections", endpoint.active_connections}});
+                         {"state", endpoint.state},
+                         {"active_connections", endpoint.active_connections},
+                         {"failures", endpoint.failures},
+                         {"ejections", endpoint.ejections}});
   }
   json::object out{{"name", upstream.name},
                    {"endpoints", std::move(endpoints)},
                    {"load_balancer", upstream.load_balancer},
                    {"circuit_state", upstream.circuit_state},
-                   {"health_status", upstream.health_status}};
+                   {"health_status", upstream.health_status},
+                   {"active_requests", upstream.active_requests},
+                   {"pending_requests", upstream.pending_requests},
+                   {"retries", upstream.retries}};
   if (!upstream.builtin.empty()) out["builtin"] = upstream.builtin;
   return out;
 }

@@ -29,9 +29,13 @@ struct RouteView {
 
 struct EndpointView {
   std::string address;
+  std::string host;  // as configured: a name that `address` is one of, or `address` itself
   std::uint32_t weight = 1;
   bool healthy = true;
-  std::uint64_t active_connections = 0;
+  std::string state = "healthy";         // healthy, unhealthy (by checks), ejected (by requests)
+  std::uint64_t active_connections = 0;  // requests under way
+  std::uint64_t failures = 0;            // requests answered with 5xx or not at all
+  std::uint64_t ejections = 0;
 };
 
 struct UpstreamView {
@@ -41,6 +45,9 @@ struct UpstreamView {
   std::vector<EndpointView> endpoints;
   std::string circuit_state = "closed";   // closed, open, half_open
   std::string health_status = "healthy";  // healthy, degraded (some endpoints), unhealthy (all)
+  std::uint64_t active_requests = 0;
+  std::uint64_t pending_requests = 0;  // waiting for circuit_breaker.max_requests
+  std::uint64_t retries = 0;
 };
 
 enum class Phase : std::uint8_t { kStarting, kServing, kDraining };

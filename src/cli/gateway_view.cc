@@ -16,6 +16,52 @@ std::uint64_t count(const metrics::Gauge& gauge) {
   return static_cast<std::uint64_t>(std::max<std::int64_t>(gauge.value(), 0));
 }
 
+std::string_view name_of(gateway::Circuit::State state) {
+  switch (state) {
+    case gateway::Circuit::State::kClosed:
+      return "closed";
+    case gateway::Circuit::State::kOpen:
+      return "open";
+    case gateway::Circuit::State::kHalfOpen:
+      return "half_open";
+  }
+  return "";
+}
+
+admin::EndpointView describe(const gateway::EndpointEntry& entry) {
+  using gateway::EndpointState;
+  const EndpointState& state = *entry.state;
+  admin::EndpointView out;
+  out.address = state.address();
+  out.host = entry.host;
+  out.weight = entry.weight;
+  out.healthy = state.usable();
+  if (state.has(EndpointState::kUnhealthy)) {
+    out.state = "unhealthy";
+  } else if (state.has(EndpointState::kEjected)) {
+    out.state = "ejected";
+  }
+  out.active_connections = count(*state.active);
+  out.failures = state.failures->value();
+  out.ejections = state.ejections->value();
+  return out;
+}
+
+void describe(gateway::UpstreamState& state, admin::UpstreamView& view) {
+  std::size_t usable = 0;
+  for (const gateway::EndpointEntry& entry : state.endpoints()->entries) {
+    view.endpoints.push_back(describe(entry));
+    usable += view.endpoints.back().healthy ? 1 : 0;
+  }
+  if (usable < view.endpoints.size()) {
+    view.health_status = usable > 0 ? "degraded" : "unhealthy";
+  }
+  view.circuit_state = name_of(state.circuit().state());
+  view.active_requests = count(*state.counters().active);
+  view.pending_requests = count(*state.counters().pending);
+  view.retries = state.counters().retries->value();
+}
+
 }  // namespace
 
 GatewayView::GatewayView(metrics::Registry& metrics, std::size_t workers)
@@ -80,11 +126,8 @@ std::vector<admin::UpstreamView> GatewayView::upstreams() const {
     view.name = entry.upstream->name;
     view.builtin = entry.upstream->builtin;
     view.load_balancer = entry.upstream->load_balancer;
-    for (const config::Endpoint& endpoint : entry.upstream->endpoints) {
-      admin::EndpointView shown;
-      shown.address = endpoint.address;
-      shown.weight = endpoint.weight;
-      view.endpoints.push_back(std::move(shown));
+    if (const auto state = manager_ != nullptr ? manager_->find(view.name) : nullptr) {
+      describe(*state, view);
     }
     out.push_back(std::move(view));
   }

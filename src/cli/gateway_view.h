@@ -11,6 +11,7 @@
 #include "admin/gateway_view.h"
 #include "base/metrics.h"
 #include "gateway/snapshot.h"
+#include "gateway/upstream_manager.h"
 
 namespace heddle::cli {
 
@@ -22,6 +23,8 @@ class GatewayView final : public admin::GatewayView {
   void publish(std::shared_ptr<const gateway::Snapshot> snapshot,
                std::shared_ptr<const config::Config> config);
   std::shared_ptr<const config::Config> config() const;
+  // `upstreams` outlives every call.
+  void set_upstreams(const gateway::UpstreamManager& upstreams) { manager_ = &upstreams; }
   void set_phase(admin::Phase phase) { phase_ = phase; }
 
   std::vector<admin::RouteView> routes() const override;
@@ -35,6 +38,7 @@ class GatewayView final : public admin::GatewayView {
   std::shared_ptr<metrics::Gauge> connections_;
   std::shared_ptr<metrics::Gauge> exchanges_;
   std::shared_ptr<metrics::Gauge> snapshots_;
+  const gateway::UpstreamManager* manager_ = nullptr;
   std::size_t workers_;
   std::atomic<admin::Phase> phase_{admin::Phase::kStarting};
   mutable std::mutex mutex_;

@@ -64,6 +64,7 @@ Result<void> Server::start() {
     return fail(ErrorKind::kInvalidArgument, to_string(*first));
   }
   gateway_ = std::make_unique<gateway::Gateway>(workers_, *blocking_, log_, metrics_);
+  view_.set_upstreams(gateway_->upstreams());
   if (auto probed = gateway_->probe(config_->listeners); !probed) return probed;
   auto engine = sandbox::Engine::create(engine_options(config_->engine), log_, metrics_);
   if (!engine) return std::unexpected(std::move(engine.error()));

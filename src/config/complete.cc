@@ -105,6 +105,16 @@ void complete_route_ids(Config& config) {
   }
 }
 
+// A section that is there is meant, unless it says otherwise.
+void complete_upstreams(Config& config, const Places& places) {
+  for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
+    const std::string path = child_path(item_path("upstreams", i), "health_check");
+    if (places.has(path) && !places.has(child_path(path, "enabled"))) {
+      config.upstreams[i].health_check.enabled = true;
+    }
+  }
+}
+
 std::string default_cache_dir() {
   // The base directory specification: a relative XDG_CACHE_HOME is to be ignored.
   const char* cache = std::getenv("XDG_CACHE_HOME");
@@ -120,6 +130,7 @@ void complete(Config& config, const Node& root, const Places& places, Problems& 
   complete_routes(config, root, problems);
   complete_route_ids(config);
   complete_tls(config, places, problems);
+  complete_upstreams(config, places);
   for (Plugin& plugin : config.plugins) {
     if (std::ranges::find(plugin.phases, "all") != plugin.phases.end()) plugin.phases.clear();
   }

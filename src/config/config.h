@@ -123,14 +123,65 @@ struct UpstreamTls {
   friend bool operator==(const UpstreamTls&, const UpstreamTls&) = default;
 };
 
+struct HealthCheck {
+  bool enabled = false;  // whether the section is there
+  std::string protocol = "http";
+  std::string path = "/";
+  std::string host;  // empty: the endpoint
+  std::vector<std::string> expected_statuses = {"200-299"};
+  Milliseconds interval{10'000};
+  Milliseconds timeout{2'000};
+  std::uint32_t healthy_threshold = 1;
+  std::uint32_t unhealthy_threshold = 1;
+  friend bool operator==(const HealthCheck&, const HealthCheck&) = default;
+};
+
+struct Ejection {  // of endpoints, after what requests saw of them; 0 turns a condition off
+  std::uint32_t consecutive_connect_failures = 3;
+  std::uint32_t consecutive_failures = 0;
+  Milliseconds time{10'000};
+  Milliseconds max_time{300'000};
+  std::uint32_t max_percent = 50;
+};
+
+struct CircuitBreaker {  // 0: no limit
+  std::uint32_t failure_threshold = 0;
+  std::uint32_t success_threshold = 3;
+  Milliseconds timeout{30'000};
+  std::uint32_t max_requests = 0;
+  std::uint32_t max_pending_requests = 0;
+  std::uint32_t max_retries = 0;
+};
+
+struct Retry {
+  std::uint32_t max_retries = 0;
+  std::vector<std::string> on = {"connect_failure", "reset", "status"};
+  std::vector<std::string> retryable_codes = {"502", "503", "504"};
+  std::vector<std::string> retryable_grpc_codes = {};
+  bool non_idempotent = false;
+  Milliseconds backoff_base{100};
+  Milliseconds backoff_max{10'000};
+  Milliseconds per_try_timeout{0};  // 0: none
+  std::uint32_t budget_percent = 20;
+  std::uint32_t budget_min = 3;
+  std::size_t max_body = std::size_t{64} << 10U;
+};
+
 struct Upstream {
   std::string name;
   std::string builtin;  // "echo", or empty
   std::vector<Endpoint> endpoints;
   std::string load_balancer = "round_robin";
   std::string protocol = "http1";
+  std::string hash_key = "source";  // or "header:NAME", "cookie:NAME"
   UpstreamLimits limits;
   UpstreamTls tls;
+  HealthCheck health_check;
+  Ejection ejection;
+  std::uint32_t panic_threshold = 1;  // percent
+  CircuitBreaker circuit_breaker;
+  Retry retry;
+  Milliseconds resolve_interval{10'000};
   Location location;
 };
 

@@ -41,6 +41,11 @@ int parse_port(std::string_view text) {
   return result.ec == std::errc() && result.ptr == text.end() && port <= 65'535 ? port : -1;
 }
 
+// A decimal number of up to three digits; -1 otherwise.
+int parse_number(std::string_view text) {
+  return text.size() <= 3 ? parse_port(text) : -1;
+}
+
 bool is_ipv6_literal(std::string_view host) {
   if (host.size() < 4 || host.front() != '[' || host.back() != ']') return false;
   const std::string_view inside = host.substr(1, host.size() - 2);
@@ -258,6 +263,34 @@ std::optional<Complaint> check_outbound(std::string& value) {
   }
   return complain(value, "is not an address that a plugin may call",
                   "for example auth.internal:443, *.example.com:80 or \"*\"");
+}
+
+std::optional<Complaint> check_status_range(std::string& value) {
+  const std::string_view text = value;
+  const std::size_t dash = text.find('-');
+  const int first = parse_number(text.substr(0, dash));
+  const int last = dash == std::string_view::npos ? first : parse_number(text.substr(dash + 1));
+  if (first >= 100 && first <= last && last <= 599) return std::nullopt;
+  return complain(value, "is neither a status nor a range of them", "for example 503 or 500-599");
+}
+
+std::optional<Complaint> check_grpc_code(std::string& value) {
+  const int code = parse_number(value);
+  if (code >= 0 && code <= 16) return std::nullopt;
+  return complain(value, "is no status of gRPC", "a number from 0 to 16, for example 14");
+}
+
+std::optional<Complaint> check_hash_key(std::string& value) {
+  if (value == "source") return std::nullopt;
+  for (const std::string_view kind : {"header:", "cookie:"}) {
+    if (!value.starts_with(kind)) continue;
+    std::string name = value.substr(kind.size());
+    if (check_token(name)) break;
+    if (kind == "header:") lower(value);
+    return std::nullopt;
+  }
+  return complain(value, "does not say what of a request to hash",
+                  "source, header:NAME or cookie:NAME");
 }
 
 std::optional<Complaint> check_variable_name(std::string& value) {

@@ -29,8 +29,11 @@ std::optional<Complaint> check_allowed_host(std::string& value);  // a value of 
 std::optional<Complaint> check_route_path(std::string& value);    // /exact, /prefix/*, /users/:id
 std::optional<Complaint> check_url_path(std::string& value);      // begins with /
 std::optional<Complaint> check_request_target(
-    std::string& value);                                           // a path with or without a query
-std::optional<Complaint> check_outbound(std::string& value);       // host:port, *.suffix:port, "*"
+    std::string& value);                                          // a path with or without a query
+std::optional<Complaint> check_outbound(std::string& value);      // host:port, *.suffix:port, "*"
+std::optional<Complaint> check_status_range(std::string& value);  // 503, 500-599
+std::optional<Complaint> check_grpc_code(std::string& value);     // 0 to 16
+std::optional<Complaint> check_hash_key(std::string& value);  // source, header:NAME, cookie:NAME
 std::optional<Complaint> check_variable_name(std::string& value);  // of an environment variable
 std::optional<Complaint> check_plugin_path(std::string& value);
 std::optional<Complaint> check_password_hash(std::string& value);  // argon2id or bcrypt

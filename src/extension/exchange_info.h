@@ -32,6 +32,8 @@ struct ExchangeInfo {
   std::string upstream_local_address;                          // once connected
   std::shared_ptr<const net::TlsInfo> upstream_tls = nullptr;  // null: plain
   std::string upstream_failure;                                // why the upstream failed, if it did
+  int upstream_attempts = 0;                // how often the request was sent, or was tried to be
+  bool upstream_retries_exhausted = false;  // another try was due and not allowed any more
 
   int response_code = 0;              // from the response headers on
   std::string response_code_details;  // "via_upstream", "route_not_found", a plugin's details, …

@@ -278,6 +278,7 @@ void Exchange::on_timeout() {
         {{"plugin", *plugin}, {"request_id", info_.request_id}, {"route", info_.route}});
   }
   info_.response_flags = "UT";
+  if (plugin == nullptr) drop_origin(StreamError::kTimeout);
   if (outgoing(Side::kResponse).head_sent) {
     break_off(plugin != nullptr ? "plugin_timeout" : "upstream_timeout", "UT");
   } else if (plugin != nullptr) {
@@ -373,6 +374,8 @@ void Exchange::reset() {
   info_.upstream_local_address.clear();
   info_.upstream_tls = nullptr;
   info_.upstream_failure.clear();
+  info_.upstream_attempts = 0;
+  info_.upstream_retries_exhausted = false;
   info_.response_code = 0;
   info_.response_code_details.clear();
   info_.response_flags.clear();

@@ -33,6 +33,47 @@ void set_number(http::HeaderMap& headers, std::string_view name, std::uint64_t v
   headers.set(name, {digits.data(), static_cast<std::size_t>(end - digits.data())});
 }
 
+// What a client gets when its request could not be answered by the upstream.
+struct FailureAnswer {
+  int status;
+  std::string_view code;
+  std::string_view message;
+  std::string_view details;
+  std::string_view flags;
+};
+
+const FailureAnswer& answer_to(StreamError error) {
+  static constexpr FailureAnswer kTimeout = {
+      504, "upstream_timeout", "the upstream did not answer in time", "upstream_timeout", "UT"};
+  static constexpr FailureAnswer kRefused = {
+      502, "upstream_failed", "the upstream cannot be reached", "upstream_connect_failure", "UF"};
+  static constexpr FailureAnswer kOverflow = {503, "upstream_overloaded",
+                                              "the upstream takes no more requests at the moment",
+                                              "upstream_overflow", "UO"};
+  static constexpr FailureAnswer kUnavailable = {503, "upstream_unavailable",
+                                                 "no endpoint of the upstream is healthy",
+                                                 "no_healthy_upstream", "UH"};
+  static constexpr FailureAnswer kReset = {
+      502, "upstream_failed", "the upstream broke off before it answered", "upstream_reset", "UC"};
+  switch (error) {
+    case StreamError::kTimeout:
+    case StreamError::kConnectTimeout:
+      return kTimeout;
+    case StreamError::kRefused:
+      return kRefused;
+    case StreamError::kOverflow:
+      return kOverflow;
+    case StreamError::kUnavailable:
+      return kUnavailable;
+    case StreamError::kClosed:
+    case StreamError::kProtocol:
+    case StreamError::kTooLarge:
+    case StreamError::kCancelled:
+      return kReset;
+  }
+  return kReset;
+}
+
 }  // namespace
 
 // ---- from the origin
@@ -53,6 +94,7 @@ void Exchange::Response::on_head(http::HeadPtr head, bool end) {
   e.origin_->describe(*e.upstream_, e.info_);
   e.info_.response_code = head->status();
   e.info_.response_code_details = "via_upstream";
+  if (e.info_.upstream_retries_exhausted) e.info_.response_flags = "URX";
   e.note_arrival(Side::kResponse, head->headers, end);
   e.chain_.set_head(Side::kResponse, std::move(head));
   e.chain_.headers(Side::kResponse, end);
@@ -112,7 +154,6 @@ void Exchange::origin_failed(StreamError error, std::string_view detail) {
   if (finished_ || replied_) return;
   retain();
   info_.upstream_failure = detail.empty() ? to_string(error) : detail;
-  const bool timeout = error == StreamError::kTimeout || error == StreamError::kConnectTimeout;
   gateway_.log().warn("upstream failed", {{"upstream", info_.upstream},
                                           {"address", info_.upstream_address},
                                           {"error", to_string(error)},
@@ -120,15 +161,11 @@ void Exchange::origin_failed(StreamError error, std::string_view detail) {
                                           {"request_id", info_.request_id}});
   if (outgoing(Side::kResponse).head_sent) {
     break_off("upstream_reset", "UC");
-  } else if (timeout) {
-    info_.response_flags = "UT";
-    respond(504, "upstream_timeout", "the upstream did not answer in time", "upstream_timeout");
   } else {
-    info_.response_flags = error == StreamError::kRefused ? "UF" : "UC";
-    respond(502, "upstream_failed",
-            error == StreamError::kRefused ? "the upstream cannot be reached"
-                                           : "the upstream broke off before it answered",
-            error == StreamError::kRefused ? "upstream_connect_failure" : "upstream_reset");
+    const FailureAnswer& answer = answer_to(error);
+    info_.response_flags = answer.flags;
+    if (info_.upstream_retries_exhausted) info_.response_flags += ",URX";
+    respond(answer.status, answer.code, answer.message, answer.details);
   }
   release();
 }

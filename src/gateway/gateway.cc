@@ -15,6 +15,11 @@ Gateway::Gateway(std::vector<std::unique_ptr<net::Worker>>& workers, net::Blocki
     parts.push_back(parts_.back().get());
   }
   directory_.set_workers(std::move(parts));
+  upstreams_ = std::make_unique<UpstreamManager>(log, metrics, [this](const std::string& address) {
+    for (const auto& part : parts_) {
+      part->worker().post([worker = part.get(), address] { worker->pool().forget(address); });
+    }
+  });
 }
 
 Gateway::~Gateway() = default;
@@ -84,7 +89,8 @@ std::size_t Gateway::sum(const std::function<std::size_t(GatewayWorker&)>& part)
 
 void Gateway::publish(std::shared_ptr<const Snapshot> snapshot) {
   snapshot_ = std::move(snapshot);
-  on_all_workers([this](GatewayWorker& worker) { worker.use(snapshot_); });
+  const auto states = upstreams_->apply(snapshot_->upstreams());
+  on_all_workers([&](GatewayWorker& worker) { worker.use(snapshot_, states); });
 }
 
 bool Gateway::drain(std::chrono::milliseconds timeout, const std::function<bool()>& hurry) {
@@ -109,7 +115,7 @@ void Gateway::shut_down() {
   on_all_workers([](GatewayWorker& worker) {
     worker.abort();
     worker.finish_late_work();
-    worker.use(nullptr);
+    worker.use(nullptr, {});
   });
   snapshot_.reset();
 }

@@ -18,6 +18,7 @@
 #include "gateway/call_directory.h"
 #include "gateway/gateway_worker.h"
 #include "gateway/snapshot.h"
+#include "gateway/upstream_manager.h"
 #include "net/blocking_pool.h"
 #include "net/worker.h"
 
@@ -31,6 +32,7 @@ class Gateway {
   ~Gateway();
 
   extension::UpstreamDirectory& directory() { return directory_; }
+  const UpstreamManager& upstreams() const { return *upstreams_; }
 
   // Settles the listeners' addresses (port 0 becomes a number) and finds one in use, before
   // anything is served.
@@ -70,6 +72,7 @@ class Gateway {
   Log& log_;
   CallDirectory directory_;
   std::vector<std::unique_ptr<GatewayWorker>> parts_;
+  std::unique_ptr<UpstreamManager> upstreams_;
   std::shared_ptr<const Snapshot> snapshot_;
   std::vector<BoundListener> listeners_;
 };

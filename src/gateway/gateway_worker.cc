@@ -1,7 +1,5 @@
 #include "gateway/gateway_worker.h"
 
-#include <algorithm>
-
 #include "gateway/exchange.h"
 #include "gateway/forwarding.h"
 #include "gateway/origin_echo.h"
@@ -33,21 +31,22 @@ GatewayWorker::GatewayWorker(net::Worker& worker, net::BlockingPool& blocking, L
 
 GatewayWorker::~GatewayWorker() = default;
 
-void GatewayWorker::use(std::shared_ptr<const Snapshot> snapshot) {
+void GatewayWorker::use(std::shared_ptr<const Snapshot> snapshot,
+                        const std::vector<std::shared_ptr<UpstreamState>>& states) {
   if (!snapshot) {
     current_.reset();
     return;
   }
   auto bound = std::make_shared<BoundSnapshot>();
-  for (const UpstreamEntry& entry : snapshot->upstreams()) {
-    if (entry.upstream->builtin == "echo") {
+  for (std::size_t i = 0; i < snapshot->upstreams().size(); ++i) {
+    const config::Upstream& upstream = *snapshot->upstreams()[i].upstream;
+    if (upstream.builtin == "echo") {
       bound->origins.push_back(std::make_unique<EchoOrigin>());
     } else {
       bound->origins.push_back(
-          std::make_unique<UpstreamOrigin>(*entry.upstream, entry.tls, *pool_));
+          std::make_unique<UpstreamOrigin>(upstream, states.at(i), *pool_, worker_));
     }
   }
-  if (current_) forget_endpoints(*snapshot);
   bound->snapshot = std::move(snapshot);
   current_ = std::move(bound);
   for (const auto& listener : tcp_listeners_) listener->follow();
@@ -58,21 +57,6 @@ void GatewayWorker::use(std::shared_ptr<const Snapshot> snapshot) {
 void GatewayWorker::use_certificates() {
   for (const auto& [name, listener] : tls_listeners_) {
     if (auto tls = current_->snapshot->tls().listener(name)) listener->use_tls(std::move(tls));
-  }
-}
-
-// Idle connections to endpoints that are gone, or that are spoken to with other certificates.
-void GatewayWorker::forget_endpoints(const Snapshot& next) {
-  for (const UpstreamEntry& old : current_->snapshot->upstreams()) {
-    for (const config::Endpoint& endpoint : old.upstream->endpoints) {
-      const bool kept = std::ranges::any_of(next.upstreams(), [&](const UpstreamEntry& entry) {
-        return entry.tls == old.tls &&
-               std::ranges::any_of(entry.upstream->endpoints, [&](const config::Endpoint& other) {
-                 return other.address == endpoint.address;
-               });
-      });
-      if (!kept) pool_->forget(endpoint.address);
-    }
   }
 }
 

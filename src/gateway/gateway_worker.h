@@ -24,6 +24,7 @@ namespace heddle::gateway {
 
 class Exchange;
 class TcpListener;
+class UpstreamState;
 
 // A snapshot as one worker uses it: with origins that hold this worker's state. Exchanges share it;
 // when the last one of an old snapshot ends, it goes.
@@ -48,7 +49,9 @@ class GatewayWorker final : public http::ServerHandler {
 
   // Makes this the snapshot of every exchange that starts from now on; null when the worker is
   // about to go. Worker thread.
-  void use(std::shared_ptr<const Snapshot> snapshot);
+  // `states`: of the snapshot's upstreams in order, null for built-in ones.
+  void use(std::shared_ptr<const Snapshot> snapshot,
+           const std::vector<std::shared_ptr<UpstreamState>>& states);
 
   Result<void> listen(const config::Listener& listener, const std::string& address);
   void stop_accepting();
@@ -92,7 +95,6 @@ class GatewayWorker final : public http::ServerHandler {
   static constexpr std::size_t kLateBatch = 128;   // of them finished in one turn of the loop
   void run_late(std::size_t limit);
   void use_certificates();
-  void forget_endpoints(const Snapshot& next);
   void schedule_late();
 
   net::Worker& worker_;

@@ -1,69 +1,86 @@
 #include "gateway/origin_upstream.h"
 
-#include <string>
+#include <algorithm>
 #include <utility>
 
-#include "net/address.h"
+#include "gateway/upstream_maglev.h"
 #include "net/worker.h"
 
 namespace heddle::gateway {
-namespace {
-
-http::ClientProtocol protocol_of(const config::Upstream& upstream) {
-  if (upstream.protocol == "http2" || upstream.protocol == "h2")
-    return http::ClientProtocol::kHttp2;
-  return upstream.protocol == "auto" ? http::ClientProtocol::kAuto : http::ClientProtocol::kHttp1;
-}
-
-std::string server_name(const config::Upstream& upstream, const config::Endpoint& endpoint) {
-  if (!upstream.tls.server_name.empty()) return upstream.tls.server_name;
-  const auto parsed = net::parse_host_port(endpoint.address);
-  return parsed ? parsed->host : std::string();
-}
-
-}  // namespace
 
 UpstreamOrigin::UpstreamOrigin(const config::Upstream& upstream,
-                               std::shared_ptr<const net::TlsClientContext> tls,
-                               http::ClientPool& pool)
-    : pool_(pool) {
-  for (const config::Endpoint& endpoint : upstream.endpoints) {
-    http::ClientTarget target{
-        .endpoint = endpoint.address, .protocol = protocol_of(upstream), .tls = tls};
-    if (tls != nullptr) target.server_name = server_name(upstream, endpoint);
-    targets_.push_back(std::move(target));
-  }
+                               std::shared_ptr<UpstreamState> state, http::ClientPool& pool,
+                               net::Worker& worker)
+    : config_(upstream),
+      state_(std::move(state)),
+      pool_(pool),
+      worker_(worker),
+      balancer_(parse_balancing(upstream.load_balancer), upstream.panic_threshold, worker.index()),
+      hash_key_(upstream.hash_key),
+      retry_(upstream.retry),
+      generation_(state_->generation() - 1),
+      random_(mix(static_cast<std::uint64_t>(monotonic_now()) + worker.index())) {
   limits_.connect_timeout = upstream.limits.connect_timeout;
   limits_.idle_timeout = upstream.limits.idle_timeout;
   limits_.max_idle = upstream.limits.max_idle;
   limits_.max_connections = upstream.limits.max_connections;
-  // Workers start at different endpoints, so that few requests are spread too.
-  if (const net::Worker* worker = net::Worker::current()) next_ = worker->index();
+  refresh();
 }
 
-http::ClientStream& UpstreamOrigin::open(const extension::ExchangeInfo& info,
-                                         http::Receiver& response) {
-  const http::ClientTarget& endpoint = targets_[next_++ % targets_.size()];
-  if (!info.http2_upstream || endpoint.protocol == http::ClientProtocol::kHttp2) {
-    return pool_.open(endpoint, limits_, response);
-  }
-  http::ClientTarget http2 = endpoint;
-  http2.protocol = http::ClientProtocol::kHttp2;
-  return pool_.open(http2, limits_, response);
-}
+UpstreamOrigin::~UpstreamOrigin() = default;
 
 http::Sender& UpstreamOrigin::start(net::Worker& /*worker*/, extension::ExchangeInfo& info,
                                     http::Receiver& response) {
-  http::ClientStream& stream = open(info, response);
-  info.upstream_address = stream.upstream().remote_address;
+  if (free_.empty()) {
+    streams_.push_back(std::make_unique<UpstreamStream>(*this));
+    free_.push_back(streams_.back().get());
+  }
+  UpstreamStream& stream = *free_.back();
+  free_.pop_back();
+  stream.start(info, response);
   return stream;
 }
 
 void UpstreamOrigin::describe(http::Sender& sender, extension::ExchangeInfo& info) {
-  const http::UpstreamInfo& upstream = static_cast<http::ClientStream&>(sender).upstream();
-  info.upstream_address = upstream.remote_address;
-  info.upstream_local_address = upstream.local_address;
-  info.upstream_tls = upstream.tls;
+  static_cast<UpstreamStream&>(sender).describe(info);
+}
+
+const EndpointEntry* UpstreamOrigin::pick(std::uint64_t hash,
+                                          std::span<const EndpointState* const> tried) {
+  refresh();
+  const std::size_t entry = balancer_.pick(hash, tried);
+  if (entry == Balancer::kNone) {
+    state_->counters().unavailable->add();
+    return nullptr;
+  }
+  if (balancer_.panic()) state_->counters().panics->add();
+  return &sets_.back()->set->entries[entry];
+}
+
+EndpointsInUse& UpstreamOrigin::hold() {
+  ++sets_.back()->users;
+  return *sets_.back();
+}
+
+void UpstreamOrigin::let_go(EndpointsInUse& endpoints) {
+  if (--endpoints.users > 0 || &endpoints == sets_.back().get()) return;
+  std::erase_if(sets_, [&](const auto& set) { return set.get() == &endpoints; });
+}
+
+// The generation is read first: a change that comes in between is seen the next time.
+void UpstreamOrigin::update() {
+  generation_ = state_->generation();
+  std::shared_ptr<const EndpointSet> now = state_->endpoints();
+  if (sets_.empty() || sets_.back()->set != now) {
+    std::erase_if(sets_, [](const auto& set) { return set->users == 0; });
+    sets_.push_back(std::make_unique<EndpointsInUse>(std::move(now)));
+  }
+  balancer_.update(*sets_.back()->set);
+}
+
+double UpstreamOrigin::chance() {
+  random_ += 0x9E3779B97F4A7C15U;
+  return static_cast<double>(mix(random_) >> 11U) * 0x1.0p-53;
 }
 
 }  // namespace heddle::gateway

@@ -1,36 +1,83 @@
-// An upstream of the configuration as an origin: picks an endpoint in turn and opens a stream on
-// the worker's pool.
+// An upstream of the configuration as an origin, on one worker: its balancer, its retry policy and
+// the streams of its requests. What workers share stands in UpstreamState.
 #pragma once
 
 #include <cstddef>
 #include <memory>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "config/config.h"
 #include "extension/http_origin.h"
+#include "gateway/upstream_balancer.h"
+#include "gateway/upstream_retry.h"
+#include "gateway/upstream_state.h"
+#include "gateway/upstream_stream.h"
 #include "http/client.h"
+
+namespace heddle::net {
+class Worker;
+}
 
 namespace heddle::gateway {
 
-// One for each worker and upstream; `upstream` and `pool` outlive it.
+// A set of endpoints as long as tries hold its entries. Not thread-safe.
+struct EndpointsInUse {
+  std::shared_ptr<const EndpointSet> set;
+  std::size_t users = 0;
+};
+
 class UpstreamOrigin final : public extension::HttpOrigin {
  public:
-  // `tls`: spoken with the endpoints; null: plain.
-  UpstreamOrigin(const config::Upstream& upstream, std::shared_ptr<const net::TlsClientContext> tls,
-                 http::ClientPool& pool);
+  // `upstream`, `pool` and `worker` outlive it.
+  UpstreamOrigin(const config::Upstream& upstream, std::shared_ptr<UpstreamState> state,
+                 http::ClientPool& pool, net::Worker& worker);
+  ~UpstreamOrigin() override;
 
   http::Sender& start(net::Worker& worker, extension::ExchangeInfo& info,
                       http::Receiver& response) override;
   void describe(http::Sender& sender, extension::ExchangeInfo& info) override;
 
-  // Opens a stream to the next endpoint.
-  http::ClientStream& open(const extension::ExchangeInfo& info, http::Receiver& response);
+  // An endpoint for a request or a connection; null when none may be used. The entry lives until
+  // the next call from another event; hold() keeps it longer.
+  const EndpointEntry* pick(std::uint64_t hash, std::span<const EndpointState* const> tried = {});
+  EndpointsInUse& hold();
+  void let_go(EndpointsInUse& endpoints);
+  // Takes over what changed in the upstream's state since the last call.
+  void refresh() {
+    if (state_->generation() != generation_) update();
+  }
+
+  const config::Upstream& config() const { return config_; }
+  UpstreamState& state() { return *state_; }
+  Balancer& balancer() { return balancer_; }
+  const HashKey& hash_key() const { return hash_key_; }
+  const RetryPolicy& retry() const { return retry_; }
+  const http::ClientLimits& limits() const { return limits_; }
+  http::ClientPool& pool() { return pool_; }
+  net::Worker& worker() { return worker_; }
+  double chance();  // from 0 to 1
+
+  // For streams: one is free again.
+  void recycle(UpstreamStream& stream) { free_.push_back(&stream); }
 
  private:
+  void update();
+
+  const config::Upstream& config_;
+  const std::shared_ptr<UpstreamState> state_;
   http::ClientPool& pool_;
+  net::Worker& worker_;
   http::ClientLimits limits_;
-  std::vector<http::ClientTarget> targets_;
-  std::size_t next_ = 0;
+  Balancer balancer_;
+  HashKey hash_key_;
+  RetryPolicy retry_;
+  std::uint32_t generation_;
+  std::uint64_t random_;
+  std::vector<std::unique_ptr<EndpointsInUse>> sets_;  // the current one last
+  std::vector<std::unique_ptr<UpstreamStream>> streams_;
+  std::vector<UpstreamStream*> free_;
 };
 
 }  // namespace heddle::gateway

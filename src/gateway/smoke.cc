@@ -154,7 +154,7 @@ Result<void> run_smoke(const std::shared_ptr<extension::LoadedPlugin>& loaded,
     auto future = promise.get_future();
     auto client = std::make_unique<SmokeClient>(worker, std::move(promise));
     worker.post([&] {
-      gateway->use(snapshot);
+      gateway->use(snapshot, {nullptr});
       client->run(*gateway, smoke, *connection);
     });
     result = check(smoke, future.get());

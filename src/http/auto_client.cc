@@ -126,7 +126,7 @@ void AutoClientPool::start_attempts(AutoEndpoint& endpoint) {
       context.connection_limit_hits->add();
       AutoClientStream& last = *endpoint.waiting.back();
       forget_waiting(last);
-      last.fail_soon(StreamError::kRefused,
+      last.fail_soon(StreamError::kOverflow,
                      "max_connections (" + std::to_string(limits.max_connections) +
                          ") reached for upstream " + endpoint.target.endpoint);
       return;
@@ -169,9 +169,8 @@ void AutoClientPool::attempt_connected(AutoEndpoint& endpoint, ClientConnector& 
 void AutoClientPool::attempt_failed(AutoEndpoint& endpoint, StreamError error,
                                     std::string_view detail) {
   // Over HTTP/1 the others have attempts of their own.
-  fail_waiting(endpoint,
-               endpoint.spoken == ClientProtocol::kHttp1 ? 1 : endpoint.waiting.size(), error,
-               detail);
+  fail_waiting(endpoint, endpoint.spoken == ClientProtocol::kHttp1 ? 1 : endpoint.waiting.size(),
+               error, detail);
   start_attempts(endpoint);
 }
 

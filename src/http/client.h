@@ -31,7 +31,7 @@ struct ClientLimits {
   std::chrono::nanoseconds idle_timeout = std::chrono::seconds(55);  // pooled and unused
   std::size_t max_idle = 256;  // pooled connections per endpoint and worker
   std::size_t max_connections =
-      1024;  // per endpoint and worker; above it: StreamError::kRefused naming the limit
+      1024;  // per endpoint and worker; above it: StreamError::kOverflow naming the limit
   std::size_t high_watermark = std::size_t{256} * 1024;
   Http2Limits http2 = {.max_resets_per_second = 0};
   // A connection with open streams on which nothing came for so long is asked by PING, and broken
@@ -87,10 +87,11 @@ class ClientPool {
   // stands. The stream lives until `receiver` got on_complete or on_reset, or reset() was called.
   // on_reset never comes from within open() or a Sender call, always as an event of its own.
   //
-  // Over HTTP/2 a request that the upstream did not look at (GOAWAY, REFUSED_STREAM) goes to another
-  // connection, under the last of these conditions. A request that met a connection which the peer had closed meanwhile is sent again on a fresh
-  // one, when nothing of a response came, the method is idempotent (RFC 9110 section 9.2.2) and the
-  // request as sent so far was kept (up to 64 KiB); otherwise on_reset(kClosed).
+  // Over HTTP/2 a request that the upstream did not look at (GOAWAY, REFUSED_STREAM) goes to
+  // another connection, under the last of these conditions. A request that met a connection which
+  // the peer had closed meanwhile is sent again on a fresh one, when nothing of a response came,
+  // the method is idempotent (RFC 9110 section 9.2.2) and the request as sent so far was kept (up
+  // to 64 KiB); otherwise on_reset(kClosed).
   virtual ClientStream& open(const ClientTarget& target, const ClientLimits& limits,
                              Receiver& receiver) = 0;
 

@@ -25,8 +25,8 @@ bool H1ClientStream::take_connection() {
   H1ClientConnection* taken = pool_.take_idle(*endpoint, !idempotent);
   if (taken == nullptr) taken = pool_.connect(*endpoint, limits);
   if (taken == nullptr) {
-    fail_soon(StreamError::kRefused, "max_connections (" + std::to_string(limits.max_connections) +
-                                         ") reached for upstream " + endpoint->target.endpoint);
+    fail_soon(StreamError::kOverflow, "max_connections (" + std::to_string(limits.max_connections) +
+                                          ") reached for upstream " + endpoint->target.endpoint);
     return false;
   }
   taken->attach(*this);

@@ -40,8 +40,8 @@ bool H2ClientStream::join() {
   }
   H2ClientConnection* const found = pool_.find(*endpoint, *this);
   if (found == nullptr) {
-    fail_soon(StreamError::kRefused, "max_connections (" + std::to_string(limits.max_connections) +
-                                         ") reached for upstream " + endpoint->target.endpoint);
+    fail_soon(StreamError::kOverflow, "max_connections (" + std::to_string(limits.max_connections) +
+                                          ") reached for upstream " + endpoint->target.endpoint);
     return false;
   }
   found->attach(*this);

@@ -18,6 +18,10 @@ std::string_view to_string(StreamError error) {
       return "too large";
     case StreamError::kCancelled:
       return "cancelled";
+    case StreamError::kOverflow:
+      return "overflow";
+    case StreamError::kUnavailable:
+      return "unavailable";
   }
   return "";
 }

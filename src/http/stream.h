@@ -27,6 +27,8 @@ enum class StreamError : std::uint8_t {
   kProtocol,        // the peer broke the protocol
   kTooLarge,        // the peer passed a limit
   kCancelled,       // this side gave up
+  kOverflow,        // a limit of this side: connections, requests, an open circuit breaker
+  kUnavailable,     // there is nobody to send to
 };
 std::string_view to_string(StreamError error);
 

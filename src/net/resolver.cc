@@ -111,4 +111,11 @@ void Resolver::resolve(const std::string& host, std::uint16_t port, Callback cal
       });
 }
 
+void Resolver::resolve_anew(const std::string& host, std::uint16_t port, Callback callback) {
+  if (const auto known = state_->cache.find(host); known != state_->cache.end()) {
+    known->second.expires = 0;
+  }
+  resolve(host, port, std::move(callback));
+}
+
 }  // namespace heddle::net

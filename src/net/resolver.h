@@ -40,6 +40,8 @@ class Resolver {
   // Calls back at once (from within) for a numeric or cached name, else as an event of its own.
   // Callers that may be gone by then capture a weak pointer.
   void resolve(const std::string& host, std::uint16_t port, Callback callback);
+  // The same without what the cache holds of a name.
+  void resolve_anew(const std::string& host, std::uint16_t port, Callback callback);
 
  private:
   struct State;

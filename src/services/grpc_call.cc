@@ -17,6 +17,8 @@ GrpcCode code_of(StreamError error, bool answered) {
       return GrpcCode::kDeadlineExceeded;
     case StreamError::kRefused:
     case StreamError::kConnectTimeout:
+    case StreamError::kOverflow:
+    case StreamError::kUnavailable:
       return GrpcCode::kUnavailable;
     case StreamError::kClosed:
       return answered ? GrpcCode::kInternal : GrpcCode::kUnavailable;

@@ -112,9 +112,9 @@ class Peer:
 class Upstream:
     """Accepts connections and runs `script` on each, in a thread of its own. At the end all connections are closed."""
 
-    def __init__(self, script: Callable[[Peer], None], port: int = 0) -> None:
+    def __init__(self, script: Callable[[Peer], None], port: int = 0, host: str = "127.0.0.1") -> None:
         self._script = script
-        self._listener = socket.create_server(("127.0.0.1", port))
+        self._listener = socket.create_server((host, port))
         self.address: wire.Address = self._listener.getsockname()
         self.connections = 0
         self.requests: list[Request] = []
