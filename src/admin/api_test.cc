@@ -27,7 +27,7 @@ class FakeGateway final : public GatewayView {
     route.methods = {"GET"};
     route.headers = {{"x-a", "1"}};
     route.upstream = "api";
-    route.plugins = {"auth"};
+    route.plugins = {{.name = "auth"}};
     route.timeout = std::chrono::seconds(30);
     route.priority = 3;
     route.unavailable = unavailable;

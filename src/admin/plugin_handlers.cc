@@ -61,6 +61,7 @@ json::object summary(const PluginInfo& info) {
           {"memory_limit_mb", megabytes(info.entry.memory_limit)},
           {"timeout_ms", info.entry.timeout.count()},
           {"config", config_value(info)},
+          {"vm_id", info.entry.vm_id},
           {"stats", stats_value(info)}};
 }
 
@@ -123,12 +124,12 @@ json::object details(const PluginInfo& info) {
   out["on_failure"] = policy_name(entry.on_failure);
   out["from_directory"] = info.from_directory;
   out["root_id"] = entry.root_id;
-  out["vm_id"] = entry.vm_id;
   out["environment"] = std::move(environment);
   out["permissions"] = {{"http", strings(entry.permissions.http)},
                         {"shared_data", entry.permissions.shared_data},
                         {"environment", strings(entry.permissions.environment)},
-                        {"foreign_functions", strings(entry.permissions.foreign_functions)}};
+                        {"foreign_functions", strings(entry.permissions.foreign_functions)},
+                        {"capabilities", strings(entry.permissions.capabilities)}};
   out["limits"] = {{"memory_bytes", entry.memory_limit},
                    {"timeout_ms", entry.timeout.count()},
                    {"buffer_bytes", entry.buffer_limit},

@@ -164,6 +164,7 @@ void Server::publish() {
     if (active.plugin) {
       binding.factory = active.plugin->http_filter();
       binding.network = active.plugin->network_filter();
+      binding.plugin = active.plugin;
       const bool started = std::ranges::any_of(
           started_plugins_, [&](const auto& known) { return known.lock() == active.plugin; });
       if (!started) {

@@ -102,7 +102,7 @@ class Checker {
             "name one that has endpoints");
       }
     }
-    plugins_exist(listener.plugins, child_path(path, "plugins"));
+    plugins_exist({listener.plugins.begin(), listener.plugins.end()}, child_path(path, "plugins"));
   }
 
   void http_listener(const Listener& listener, const std::string& path) {
@@ -226,7 +226,7 @@ class Checker {
     const Route& route = config_.routes[index];
     const std::string path = item_path("routes", index);
     if (!route.upstream.empty()) upstream_exists(route.upstream, child_path(path, "upstream"));
-    plugins_exist(route.plugins, child_path(path, "plugins"));
+    plugins_exist(names(route.plugins), child_path(path, "plugins"));
     route_methods(route, child_path(path, "methods"));
     if (!route.strip_prefix.empty() && !route.strip_prefix.starts_with('/')) {
       const std::string own = child_path(path, "strip_prefix");
@@ -243,10 +243,10 @@ class Checker {
                     suggestion(name, upstreams));
   }
 
-  void plugins_exist(const std::vector<std::string>& named, const std::string& path) {
+  void plugins_exist(const std::vector<std::string_view>& named, const std::string& path) {
     const auto plugins = names(config_.plugins);
     for (std::size_t i = 0; i < named.size(); ++i) {
-      const std::string& name = named[i];
+      const std::string_view name = named[i];
       if (std::ranges::find(plugins, name) != plugins.end()) continue;
       const std::string own = item_path(path, i);
       if (config_.plugin_directories.empty()) {

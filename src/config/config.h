@@ -190,6 +190,13 @@ struct Match {  // a header or query parameter that a request must have
   std::string value;  // "*": any value
 };
 
+// A plugin on a route.
+struct RoutePlugin {
+  std::string name;
+  std::optional<std::string> configuration;  // instead of the plugin's own
+  Location location;
+};
+
 struct Route {
   std::string id;
   std::string host = "*";            // "*", "api.example.com", "*.example.com"
@@ -198,7 +205,7 @@ struct Route {
   std::vector<Match> headers;
   std::vector<Match> query_params;
   std::string upstream;
-  std::vector<std::string> plugins;  // names; those of the file that no route names run everywhere
+  std::vector<RoutePlugin> plugins;  // those of the file that no route names run everywhere
   std::string strip_prefix;
   Milliseconds timeout{30'000};
   int priority = 0;
@@ -222,6 +229,7 @@ struct Permissions {
   std::vector<std::string> http;  // upstream names need none; "host:port", "*.suffix:port", "*"
   bool shared_data = true;
   std::vector<std::string> environment;  // names passed from Heddle's environment
+  std::vector<std::string> capabilities;  // host calls and callbacks that it has; empty: all
   // By default those that touch nothing but the plugin's own exchange and arguments.
   std::vector<std::string> foreign_functions = {
       "clear_route_cache", "compress",        "declare_property", "set_envoy_filter_state", "sign",
@@ -257,6 +265,7 @@ struct Plugin {
   Permissions permissions;
   std::map<std::string, std::string> environment;  // set for the plugin
   std::vector<Smoke> smoke;
+  std::vector<std::string> route_configurations;  // that routes give it, each once
   std::string sha256;  // lower-case hex, or empty
   Location location;
 };

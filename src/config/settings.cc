@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "config/capabilities.h"
+
 namespace heddle::config {
 namespace {
 
@@ -370,6 +372,14 @@ constexpr Setting kUpstream[] = {
     {.key = "service_discovery", .type = kLater, .help = "Endpoints from a registry."},
 };
 
+constexpr Setting kRoutePlugin[] = {
+    {.key = "name", .member = value<&RoutePlugin::name>(), .check = check_name, .example = "auth",
+     .help = "Name of the plugin.", .required = true},
+    {.key = "config", .type = kPayload, .member = value<&RoutePlugin::configuration>(),
+     .example = "{key1: value1}",
+     .help = "What the plugin is configured with on this route, instead of its own `config`."},
+};
+
 constexpr Setting kRoute[] = {
     {.key = "id", .member = value<&Route::id>(), .check = check_name,
      .shown_default = "made from the path", .example = "users",
@@ -389,10 +399,10 @@ constexpr Setting kRoute[] = {
      .help = "Query parameters that the request must have; \"*\" is any value."},
     {.key = "upstream", .member = value<&Route::upstream>(), .check = check_name,
      .example = "api", .help = "Name of the upstream that answers.", .required = true},
-    {.key = "plugins", .type = kTexts, .member = value<&Route::plugins>(), .check = check_name,
-     .example = "[auth]",
-     .help = "Plugins that run here; one that neither a route nor a TCP listener names runs on "
-             "every route."},
+    {.key = "plugins", .type = kList, .member = list<&Route::plugins>(), .rows = kRoutePlugin,
+     .shorthand = "name", .example = "[auth, {name: limiter, config: {rate: 10}}]",
+     .help = "Plugins that run here, by name or as maps; one that neither a route nor a TCP listener "
+             "names runs on every route."},
     {.key = "strip_prefix", .member = value<&Route::strip_prefix>(), .example = "/api",
      .help = "Taken off the beginning of the path before it goes upstream."},
     {.key = "timeout", .type = kDuration, .member = value<&Route::timeout>(), .min = 1,
@@ -418,6 +428,10 @@ constexpr Setting kPermissions[] = {
     {.key = "foreign_functions", .type = kTexts,
      .member = value<&Permissions::foreign_functions>(), .check = check_name,
      .help = "Foreign functions that it may call; given, the list replaces the default."},
+    {.key = "capabilities", .type = kTexts, .member = value<&Permissions::capabilities>(),
+     .check = check_capability, .shown_default = "all",
+     .example = "[proxy_on_request_headers, proxy_get_header_map_value]",
+     .help = "Host calls, WASI functions and callbacks that it has (Envoy's allowed_capabilities)."},
     {.key = "sql", .type = kLater, .help = "Access to the database.", .harmless = "false"},
 };
 
@@ -464,7 +478,7 @@ constexpr Setting kPlugin[] = {
     {.key = "root_id", .member = value<&Plugin::root_id>(),
      .help = "Which root context of the module to use."},
     {.key = "vm_id", .member = value<&Plugin::vm_id>(),
-     .help = "Plugins with the same vm_id share data and queues."},
+     .help = "Plugins with the same vm_id share data and queues; with the same code and vm_config one VM."},
     {.key = "memory_limit", .type = kSize, .member = value<&Plugin::memory_limit>(),
      .min = 64 * kKiB, .max = 4 * kGiB, .help = "Most memory of one instance."},
     {.key = "timeout", .type = kDuration, .member = value<&Plugin::timeout>(), .min = 1,

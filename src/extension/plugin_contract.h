@@ -56,6 +56,10 @@ struct PluginSpec {
   bool permit_shared_data = true;
   std::vector<std::string> foreign_functions;  // permitted names
   std::vector<std::string> environment;        // "KEY=VALUE", resolved
+  // Host calls and callbacks that it has, by name; empty: all.
+  std::vector<std::string> capabilities;
+  // What routes configure it with instead of `configuration`; each is there once.
+  std::vector<std::string> route_configurations;
 };
 
 // What the admin API shows of a running version.
@@ -84,6 +88,10 @@ class LoadedPlugin {
   virtual void stop(net::Worker& worker) = 0;
   // Null for contracts that fill another extension point.
   virtual std::shared_ptr<HttpFilterFactory> http_filter() = 0;
+  // The same with one of PluginSpec::route_configurations; null when it is none of them.
+  virtual std::shared_ptr<HttpFilterFactory> http_filter(std::string_view /*configuration*/) {
+    return nullptr;
+  }
   virtual std::shared_ptr<NetworkFilterFactory> network_filter() { return nullptr; }
   virtual PluginStats stats() const = 0;
 };

@@ -34,13 +34,27 @@ UpstreamMetrics upstream_metrics(metrics::Registry& registry, const std::string&
   return out;
 }
 
+const config::RoutePlugin* named_by(const config::Route& route, const std::string& plugin) {
+  const auto found = std::ranges::find(route.plugins, plugin, &config::RoutePlugin::name);
+  return found != route.plugins.end() ? &*found : nullptr;
+}
+
 // Such a plugin runs only where it is named, others on every route.
 bool named_somewhere(const config::Config& config, const std::string& plugin) {
-  const auto names_it = [&](const auto& each) {
-    return std::ranges::find(each.plugins, plugin) != each.plugins.end();
-  };
-  return std::ranges::any_of(config.routes, names_it) ||
-         std::ranges::any_of(config.listeners, names_it);
+  return std::ranges::any_of(
+             config.routes,
+             [&](const config::Route& route) { return named_by(route, plugin) != nullptr; }) ||
+         std::ranges::any_of(config.listeners, [&](const config::Listener& listener) {
+           return std::ranges::find(listener.plugins, plugin) != listener.plugins.end();
+         });
+}
+
+// With the configuration that the route gives; null when the version that serves was not made with
+// it, because a newer one could not be loaded.
+std::shared_ptr<extension::HttpFilterFactory> factory_for(const FilterBinding& filter,
+                                                          const config::RoutePlugin* named) {
+  if (named == nullptr || !named->configuration || filter.factory == nullptr) return filter.factory;
+  return filter.plugin != nullptr ? filter.plugin->http_filter(*named->configuration) : nullptr;
 }
 
 }  // namespace
@@ -87,13 +101,15 @@ Snapshot::~Snapshot() {
 
 void Snapshot::bind(RouteEntry& entry, const std::vector<FilterBinding>& filters) const {
   for (const FilterBinding& filter : filters) {
-    const bool named =
-        entry.route != nullptr &&
-        std::ranges::find(entry.route->plugins, filter.name) != entry.route->plugins.end();
-    if (!named && named_somewhere(*config_, filter.name)) continue;
-    if (filter.factory) {
-      entry.chain.push_back(
-          {filter.factory, filter.factory->interest(), filter.factory->buffer_limit()});
+    const config::RoutePlugin* named =
+        entry.route != nullptr ? named_by(*entry.route, filter.name) : nullptr;
+    if (named == nullptr && named_somewhere(*config_, filter.name)) continue;
+    if (const auto factory = factory_for(filter, named)) {
+      entry.chain.push_back({factory, factory->interest(), factory->buffer_limit()});
+    } else if (filter.factory) {
+      entry.unavailable = filter.name +
+                          ": its version that serves does not have the config that "
+                          "the route gives it; see its last error";
     } else if (!filter.network && !filter.fail_open && entry.unavailable.empty()) {
       entry.unavailable = filter.error;
     }

@@ -15,6 +15,7 @@
 #include "config/config.h"
 #include "extension/http_filter.h"
 #include "extension/network_filter.h"
+#include "extension/plugin_contract.h"
 #include "gateway/filter_chain.h"
 #include "gateway/router.h"
 #include "gateway/tls_contexts.h"
@@ -30,6 +31,8 @@ struct FilterBinding {
   std::shared_ptr<extension::NetworkFilterFactory> network = nullptr;
   std::string error = {};  // one line that begins with the plugin's name
   bool fail_open = false;  // an unloadable plugin is left out instead of answering 503
+  // Where the filters of routes that configure the plugin come from; null when no route may.
+  std::shared_ptr<extension::LoadedPlugin> plugin = nullptr;
 };
 
 struct RouteMetrics {

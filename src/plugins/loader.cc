@@ -274,6 +274,8 @@ extension::PluginSpec make_spec(const config::Plugin& entry, std::uint32_t versi
   spec.permitted_hosts = entry.permissions.http;
   spec.permit_shared_data = entry.permissions.shared_data;
   spec.foreign_functions = entry.permissions.foreign_functions;
+  spec.capabilities = entry.permissions.capabilities;
+  spec.route_configurations = entry.route_configurations;
   // What the entry sets wins over what it lets through.
   for (const auto& [key, value] : entry.environment)
     spec.environment.push_back(fmt::format("{}={}", key, value));
@@ -290,8 +292,9 @@ bool same_entry(const config::Plugin& a, const config::Plugin& b) {
   const auto& [name, path, kind, phases, priority, configuration, vm_configuration, root_id, vm_id,
                memory_limit, timeout, buffer_limit, log_lines, log_bytes, host_calls,
                outbound_calls, on_failure, failure_status, stop_iteration, property_encoding,
-               enabled, permissions, environment, smoke, sha256, location] = a;
-  const auto& [http, shared_data, names, foreign_functions] = permissions;
+               enabled, permissions, environment, smoke, route_configurations, sha256, location] =
+      a;
+  const auto& [http, shared_data, names, capabilities, foreign_functions] = permissions;
   std::ignore = enabled;
   std::ignore = location;
   return name == b.name && path == b.path && kind == b.kind && phases == b.phases &&
@@ -304,6 +307,8 @@ bool same_entry(const config::Plugin& a, const config::Plugin& b) {
          stop_iteration == b.allow_on_headers_stop_iteration &&
          property_encoding == b.property_encoding && http == b.permissions.http &&
          shared_data == b.permissions.shared_data && names == b.permissions.environment &&
+         capabilities == b.permissions.capabilities &&
+         route_configurations == b.route_configurations &&
          foreign_functions == b.permissions.foreign_functions && environment == b.environment &&
          std::ranges::equal(smoke, b.smoke, same_smoke) && sha256 == b.sha256;
 }

@@ -25,6 +25,18 @@ bool contains(const std::vector<std::string>& names, const std::string& name) {
   return std::ranges::find(names, name) != names.end();
 }
 
+std::map<std::string, std::vector<std::string>> route_configurations(const config::Config& config) {
+  std::map<std::string, std::vector<std::string>> out;
+  for (const config::Route& route : config.routes) {
+    for (const config::RoutePlugin& plugin : route.plugins) {
+      if (!plugin.configuration) continue;
+      std::vector<std::string>& known = out[plugin.name];
+      if (!contains(known, *plugin.configuration)) known.push_back(*plugin.configuration);
+    }
+  }
+  return out;
+}
+
 bool same_plugin(const ActivePlugin& a, const ActivePlugin& b) {
   return a.name == b.name && a.priority == b.priority && a.on_failure == b.on_failure &&
          a.plugin == b.plugin && a.error == b.error && a.enabled == b.enabled;
@@ -65,6 +77,7 @@ ChangeReport Registry::apply(const config::Config& config) {
   ChangeReport report;
   configured_ = config.plugins;
   directories_ = config.plugin_directories;
+  route_configurations_ = route_configurations(config);
   const std::vector<Wanted> wanted = wanted_now(true);
   const std::vector<std::string> added = arrange(wanted, report);
   for (const Wanted& item : wanted) {
@@ -302,6 +315,10 @@ std::vector<Registry::Wanted> Registry::wanted_now(bool tell) const {
       plugin.location.file = directory.path;
       out.push_back({std::move(plugin), true, directory.watch});
     }
+  }
+  for (Wanted& item : out) {
+    const auto found = route_configurations_.find(item.plugin.name);
+    if (found != route_configurations_.end()) item.plugin.route_configurations = found->second;
   }
   return out;
 }

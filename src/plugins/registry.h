@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -182,6 +183,8 @@ class Registry {
   ChangeListener listener_;
   std::vector<config::Plugin> configured_;  // of the configuration now in force
   std::vector<config::PluginDirectory> directories_;
+  // What routes configure plugins with, by plugin name; each configuration once.
+  std::map<std::string, std::vector<std::string>> route_configurations_;
 
   // Entries are changed by the control thread only, and under the mutex, so that others may read
   // under it.

@@ -65,10 +65,13 @@ std::string_view short_name(Callback callback) {
   return name;
 }
 
-Result<void> Callbacks::bind(sandbox::Instance& instance) {
+Result<void> Callbacks::bind(sandbox::Instance& instance, const CallbackSet& wanted) {
   Error error;
+  const auto is_wanted = [&](Callback callback) {
+    return wanted[static_cast<std::size_t>(callback)];
+  };
   const auto one = [&](Callback callback, auto& out) {
-    return bind_one(instance, export_name(callback), out, error);
+    return !is_wanted(callback) || bind_one(instance, export_name(callback), out, error);
   };
   bind_if_fits(instance, "_initialize", initialize);
   bind_if_fits(instance, "_start", start);
@@ -76,10 +79,14 @@ Result<void> Callbacks::bind(sandbox::Instance& instance) {
   bind_if_fits(instance, "__main_void", main_void);
   bind_if_fits(instance, "proxy_on_memory_allocate", allocate);
   if (!allocate) bind_if_fits(instance, "malloc", allocate);
-  bind_if_fits(instance, "proxy_on_request_headers", request_headers);
-  bind_if_fits(instance, "proxy_on_request_headers", request_headers_0_1);
-  bind_if_fits(instance, "proxy_on_response_headers", response_headers);
-  bind_if_fits(instance, "proxy_on_response_headers", response_headers_0_1);
+  if (is_wanted(Callback::kRequestHeaders)) {
+    bind_if_fits(instance, "proxy_on_request_headers", request_headers);
+    bind_if_fits(instance, "proxy_on_request_headers", request_headers_0_1);
+  }
+  if (is_wanted(Callback::kResponseHeaders)) {
+    bind_if_fits(instance, "proxy_on_response_headers", response_headers);
+    bind_if_fits(instance, "proxy_on_response_headers", response_headers_0_1);
+  }
 
   const bool bound = one(Callback::kContextCreate, context_create) &&
                      one(Callback::kVmStart, vm_start) && one(Callback::kConfigure, configure) &&

@@ -95,8 +95,8 @@ struct Callbacks {
   Function<void(Id)> log;
   Function<void(Id)> del;
 
-  // The module passed check_module(), so types are right.
-  Result<void> bind(sandbox::Instance& instance);
+  // Those of `wanted`. The module passed check_module(), so types are right.
+  Result<void> bind(sandbox::Instance& instance, const CallbackSet& wanted);
 };
 
 }  // namespace heddle::proxy_wasm

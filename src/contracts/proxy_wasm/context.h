@@ -1,4 +1,4 @@
-// What a host call acts on: the root context of a VM, or the stream context of one exchange or one
+// What a host call acts on: a root context of a VM, or the stream context of one exchange or one
 // TCP connection.
 #pragma once
 
@@ -13,6 +13,8 @@
 
 namespace heddle::proxy_wasm {
 
+class Root;
+
 class Context {
  public:
   Context() = default;
@@ -20,6 +22,7 @@ class Context {
   Context& operator=(const Context&) = delete;
 
   std::uint32_t id = 0;  // in its VM; 0 until the guest knows of it
+  Root* root = nullptr;  // itself for a root context
   // Both null: the root context.
   extension::FilterHost* http = nullptr;
   extension::NetworkFilterHost* network = nullptr;

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "contracts/proxy_wasm/capabilities.h"
 #include "contracts/proxy_wasm/host_call.h"
 #include "contracts/proxy_wasm/module_check.h"
 #include "contracts/proxy_wasm/plugin.h"
@@ -17,12 +18,6 @@ namespace heddle::proxy_wasm {
 namespace {
 
 using Table = std::span<const sandbox::HostFunction>;
-
-std::array<Table, 11> all_tables() {
-  return {header_functions(),  buffer_functions(),  property_functions(),     stream_functions(),
-          call_functions(),    grpc_functions(),    shared_functions(),       metric_functions(),
-          foreign_functions(), runtime_functions(), sandbox::wasi_functions()};
-}
 
 const HostFunction* find_row(Table table, std::string_view module, std::string_view name) {
   const auto found = std::ranges::find_if(
@@ -42,12 +37,19 @@ std::vector<HostFunction> imported_without_result(const sandbox::Module& module)
   return out;
 }
 
+const HostFunction* replace_denied(const void* capabilities, std::string_view module,
+                                   std::string_view name) {
+  return static_cast<const Capabilities*>(capabilities)->stand_in(module, name);
+}
+
 Result<std::shared_ptr<const sandbox::LinkedModule>> link(
-    sandbox::Engine& engine, std::shared_ptr<const sandbox::Module> module) {
+    sandbox::Engine& engine, std::shared_ptr<const sandbox::Module> module,
+    const Capabilities& capabilities) {
   const std::vector<HostFunction> without_result = imported_without_result(*module);
   std::vector<Table> tables{Table(without_result)};
-  for (const Table table : all_tables()) tables.push_back(table);
-  return sandbox::LinkedModule::create(engine, std::move(module), tables);
+  for (const Table table : all_functions()) tables.push_back(table);
+  return sandbox::LinkedModule::create(engine, std::move(module), tables,
+                                       {.replace = &replace_denied, .context = &capabilities});
 }
 
 Result<void> check_memory(const sandbox::Module& module, const extension::PluginSpec& spec) {
@@ -60,7 +62,32 @@ Result<void> check_memory(const sandbox::Module& module, const extension::Plugin
                           needed / 1024, spec.memory_limit / 1024, (needed + kMiB - 1) / kMiB));
 }
 
+// A root context for each configuration, in one VM that goes without on_done, as in Envoy. What
+// cannot start here would not start on the workers.
+Result<void> try_on_canary(const std::shared_ptr<Version>& version,
+                           const std::vector<std::shared_ptr<Version>>& of_routes) {
+  auto canary = Root::create(version, nullptr, nullptr);
+  if (!canary) return std::unexpected(std::move(canary.error()));
+  std::vector<std::shared_ptr<Root>> others;
+  for (const auto& each : of_routes) {
+    auto other = Root::join((*canary)->shared_vm(), each, nullptr);
+    if (!other) {
+      return std::unexpected(std::move(other.error())
+                                 .within(fmt::format("with the config {} of a route: ",
+                                                     each->spec.configuration->substr(0, 200))));
+    }
+    others.push_back(std::move(*other));
+  }
+  return {};
+}
+
 }  // namespace
+
+std::array<Table, 11> all_functions() {
+  return {header_functions(),  buffer_functions(),  property_functions(),     stream_functions(),
+          call_functions(),    grpc_functions(),    shared_functions(),       metric_functions(),
+          foreign_functions(), runtime_functions(), sandbox::wasi_functions()};
+}
 
 // Which vm_ids are in use: the shared data of one goes with the last plugin version that has it.
 class Contract::Spaces : public std::enable_shared_from_this<Contract::Spaces> {
@@ -122,7 +149,7 @@ bool Contract::recognises(const sandbox::Module& module) const {
 }
 
 bool Contract::offers_import(std::string_view module, std::string_view name) const {
-  return std::ranges::any_of(all_tables(),
+  return std::ranges::any_of(all_functions(),
                              [&](Table table) { return find_row(table, module, name) != nullptr; });
 }
 
@@ -132,17 +159,22 @@ Result<std::shared_ptr<extension::LoadedPlugin>> Contract::load(
   if (!traits) return std::unexpected(std::move(traits.error()));
   if (auto fits = check_memory(*module, spec); !fits)
     return std::unexpected(std::move(fits.error()));
-  auto linked = link(services_.engine, module);
+  const Capabilities capabilities(spec.capabilities, *module);
+  if (auto known = capabilities.check(); !known) return std::unexpected(std::move(known.error()));
+  capabilities.restrict(*traits);
+  auto linked = link(services_.engine, module, capabilities);
   if (!linked) return std::unexpected(std::move(linked.error()));
   auto version = std::make_shared<Version>(services_, spec, *traits, farewells_);
   version->linked = std::move(*linked);
   version->shared_space = spaces_->use(spec.vm_id);
-  // The canary: what cannot start here would not start on the workers. It goes without on_done, as
-  // in Envoy.
-  if (auto canary = Vm::create(version, nullptr, nullptr); !canary) {
-    return std::unexpected(std::move(canary.error()));
-  }
-  return std::make_shared<Plugin>(std::move(version));
+  std::vector<std::shared_ptr<Version>> of_routes;
+  for (const std::string& configuration : spec.route_configurations)
+    of_routes.push_back(std::make_shared<Version>(version, configuration));
+  if (auto tried = try_on_canary(version, of_routes); !tried)
+    return std::unexpected(std::move(tried.error()));
+  version->vms = shared_vms_.join(spec, module->sha256(), version);
+  for (const auto& each : of_routes) each->vms = version->vms;
+  return std::make_shared<Plugin>(std::move(version), of_routes);
 }
 
 }  // namespace heddle::proxy_wasm

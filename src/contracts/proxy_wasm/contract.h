@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "contracts/proxy_wasm/dependencies.h"
+#include "contracts/proxy_wasm/shared_vms.h"
 #include "contracts/proxy_wasm/version.h"
 #include "extension/plugin_contract.h"
 
@@ -34,6 +35,7 @@ class Contract final : public extension::PluginContract {
   Dependencies services_;
   std::shared_ptr<Farewells> farewells_;
   std::shared_ptr<Spaces> spaces_;
+  SharedVms shared_vms_;
 };
 
 }  // namespace heddle::proxy_wasm

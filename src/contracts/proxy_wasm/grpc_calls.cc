@@ -5,12 +5,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "contracts/proxy_wasm/vm.h"
+#include "contracts/proxy_wasm/root.h"
 
 namespace heddle::proxy_wasm {
 namespace {
-
-constexpr std::uint32_t kTokenStep = 4;
 
 std::uint32_t size_of(const http::HeadPtr& head) {
   return head != nullptr ? static_cast<std::uint32_t>(head->headers.size()) : 0;
@@ -48,7 +46,7 @@ class GrpcCalls::Call final : public services::GrpcEvents,
 
   Result<void> start(extension::UpstreamDirectory& upstreams, net::Worker& worker,
                      bool permit_address, const services::GrpcRequest& request) {
-    const std::size_t limit = owner_.vm_.spec().buffer_limit;
+    const std::size_t limit = owner_.root_.spec().buffer_limit;
     grpc_ = std::make_shared<services::GrpcCall>(
         worker, services::GrpcCall::Limits{.max_message = limit, .max_queued = limit}, *this);
     auto stream = upstreams.open_stream(worker, upstream_, permit_address, *grpc_);
@@ -72,13 +70,13 @@ class GrpcCalls::Call final : public services::GrpcEvents,
 
  private:
   void on_initial_metadata(http::HeadPtr metadata) override {
-    const auto vm = owner_.vm_.shared_from_this();  // a trap takes it from its owner
+    const auto root = owner_.root_.shared_from_this();  // a trap takes it from its owner
     const auto self = shared_from_this();
     show_initial(metadata);
   }
 
   void on_message(http::Buffer message) override {
-    const auto vm = owner_.vm_.shared_from_this();  // a trap takes it from its owner
+    const auto root = owner_.root_.shared_from_this();  // a trap takes it from its owner
     const auto self = shared_from_this();
     if (kind_ == Kind::kCall) {
       answer_ = std::move(message);
@@ -88,7 +86,7 @@ class GrpcCalls::Call final : public services::GrpcEvents,
   }
 
   void on_close(http::HeadPtr trailers, services::GrpcStatus status) override {
-    const auto vm = owner_.vm_.shared_from_this();  // a trap takes it from its owner
+    const auto root = owner_.root_.shared_from_this();  // a trap takes it from its owner
     const auto self = shared_from_this();
     log(status);
     if (kind_ == Kind::kCall) {
@@ -110,44 +108,43 @@ class GrpcCalls::Call final : public services::GrpcEvents,
 
   template <typename Function>
   void tell(Callback callback, const Function& function, std::uint32_t value) {
-    Vm& vm = owner_.vm_;
-    if (!live_ || vm.failed() || !function) return;
-    Context& root = vm.root();
-    vm.call(callback, root, function, root.id, token_, value);
+    Root& root = owner_.root_;
+    if (!live_ || !root.alive() || !function) return;
+    root.vm().call(callback, root, function, root.id, token_, value);
   }
   void show_initial(const http::HeadPtr& metadata) {
     initial_shown_ = true;
     if (kind_ == Kind::kCall) return;
     const Shown shown(owner_.initial_, metadata != nullptr ? &metadata->headers : nullptr);
     tell(Callback::kGrpcReceiveInitialMetadata,
-         owner_.vm_.callbacks().grpc_receive_initial_metadata, size_of(metadata));
+         owner_.root_.vm().callbacks().grpc_receive_initial_metadata, size_of(metadata));
   }
   void show_message(const http::Buffer& message) {
     const Shown shown(owner_.message_, &message);
-    tell(Callback::kGrpcReceive, owner_.vm_.callbacks().grpc_receive,
+    tell(Callback::kGrpcReceive, owner_.root_.vm().callbacks().grpc_receive,
          static_cast<std::uint32_t>(message.size()));
   }
   void show_trailing(const http::HeadPtr& trailers) {
     const Shown shown(owner_.trailing_, trailers != nullptr ? &trailers->headers : nullptr);
     tell(Callback::kGrpcReceiveTrailingMetadata,
-         owner_.vm_.callbacks().grpc_receive_trailing_metadata, size_of(trailers));
+         owner_.root_.vm().callbacks().grpc_receive_trailing_metadata, size_of(trailers));
   }
   void show_close(const services::GrpcStatus& status) {
     if (!live_) return;
     const auto code = static_cast<std::uint32_t>(status.code);
-    owner_.vm_.set_call_status({code, status.message});
-    tell(Callback::kGrpcClose, owner_.vm_.callbacks().grpc_close, code);
-    owner_.vm_.set_call_status({});
+    owner_.root_.vm().set_call_status({code, status.message});
+    tell(Callback::kGrpcClose, owner_.root_.vm().callbacks().grpc_close, code);
+    owner_.root_.vm().set_call_status({});
   }
 
   void log(const services::GrpcStatus& status) {
     if (!status.local) return;
     if (status.code == services::GrpcCode::kResourceExhausted)
-      owner_.vm_.stats().limit_hit(Limit::kBody);
-    owner_.vm_.log().write(LogLevel::kWarn,
-                           fmt::format("a gRPC call of the plugin failed with status {}: {}",
-                                       static_cast<std::uint32_t>(status.code), status.message),
-                           {}, "upstream", upstream_);
+      owner_.root_.stats().limit_hit(Limit::kBody);
+    owner_.root_.log().write(LogLevel::kWarn,
+                             fmt::format("a gRPC call of the plugin failed with status {}: {}",
+                                         static_cast<std::uint32_t>(status.code), status.message),
+                             {}, "upstream", upstream_);
   }
 
   const Kind kind_;
@@ -165,19 +162,23 @@ class GrpcCalls::Call final : public services::GrpcEvents,
 Result<std::uint32_t> GrpcCalls::open(Kind kind, const GrpcTarget& target, bool permit_address,
                                       const services::GrpcRequest& request,
                                       std::string_view message) {
-  if (auto admitted = vm_.admit_call(); !admitted) return std::unexpected(admitted.error());
-  std::uint32_t& next = kind == Kind::kCall ? next_call_ : next_stream_;
-  auto call = std::make_shared<Call>(*this, kind, next, vm_.context().id, target.upstream);
-  if (vm_.worker() != nullptr) {
-    extension::UpstreamDirectory* upstreams = vm_.version().services.upstreams;
+  if (auto admitted = root_.admit_call(); !admitted) return std::unexpected(admitted.error());
+  Vm& vm = root_.vm();
+  const auto token_kind =
+      kind == Kind::kCall ? Vm::TokenKind::kGrpcCall : Vm::TokenKind::kGrpcStream;
+  const std::uint32_t token = vm.next_token(token_kind);
+  auto call = std::make_shared<Call>(*this, kind, token, vm.context().id, target.upstream);
+  if (vm.worker() != nullptr) {
+    extension::UpstreamDirectory* upstreams = root_.version().services.upstreams;
     if (upstreams == nullptr) return fail(ErrorKind::kUnavailable, "there are no upstreams here");
-    if (auto started = call->start(*upstreams, *vm_.worker(), permit_address, request); !started) {
+    if (auto started = call->start(*upstreams, *vm.worker(), permit_address, request); !started) {
       return std::unexpected(std::move(started.error()));
     }
     if (kind == Kind::kCall) call->send(message, true);
   }
   calls_.push_back(std::move(call));
-  return std::exchange(next, next + kTokenStep);
+  vm.use_token(token_kind);
+  return token;
 }
 
 Status GrpcCalls::send(std::uint32_t token, std::string_view message, bool end) {
@@ -185,9 +186,9 @@ Status GrpcCalls::send(std::uint32_t token, std::string_view message, bool end) 
   if (call == nullptr) return Status::kNotFound;
   if (call->kind() != Kind::kStream) return Status::kBadArgument;
   if (call->send(message, end)) return Status::kOk;
-  vm_.log().write(LogLevel::kWarn,
-                  "grpc_send refused: the stream's end was sent, or more than buffer_limit waits",
-                  vm_.request_id());
+  root_.log().write(LogLevel::kWarn,
+                    "grpc_send refused: the stream's end was sent, or more than buffer_limit waits",
+                    root_.vm().request_id());
   return Status::kBadArgument;
 }
 

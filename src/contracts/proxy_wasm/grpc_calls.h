@@ -1,5 +1,5 @@
-// The gRPC calls and streams that one VM has under way, by token. Answers come as callbacks on the
-// root context (Proxy-Wasm specification 0.2.1, "gRPC calls"; order as Envoy's,
+// The gRPC calls and streams that one root context has under way, by token. Answers come as
+// callbacks on the root context (Proxy-Wasm specification 0.2.1, "gRPC calls"; order as Envoy's,
 // reference/proxy-wasm.md, section 8):
 //
 //   call    grpc_receive, or grpc_close with why there is no answer; never both
@@ -22,13 +22,13 @@
 
 namespace heddle::proxy_wasm {
 
-class Vm;
+class Root;
 
 class GrpcCalls {
  public:
   enum class Kind : std::uint8_t { kCall, kStream };
 
-  explicit GrpcCalls(Vm& vm) : vm_(vm) {}
+  explicit GrpcCalls(Root& root) : root_(root) {}
   ~GrpcCalls() { clear(); }
   GrpcCalls(const GrpcCalls&) = delete;
   GrpcCalls& operator=(const GrpcCalls&) = delete;
@@ -57,11 +57,8 @@ class GrpcCalls {
   std::shared_ptr<Call> find(std::uint32_t token) const;
   void remove(const Call& call);
 
-  Vm& vm_;
+  Root& root_;
   std::vector<std::shared_ptr<Call>> calls_;
-  // The low two bits are the kind of a call, as in Envoy; HTTP calls have 0.
-  std::uint32_t next_call_ = 5;
-  std::uint32_t next_stream_ = 6;
   const http::Buffer* message_ = nullptr;
   const http::HeaderMap* initial_ = nullptr;
   const http::HeaderMap* trailing_ = nullptr;

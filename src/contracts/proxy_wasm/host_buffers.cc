@@ -33,7 +33,7 @@ std::optional<View> readable(Vm& vm, BufferType type) {
     case BufferType::kHttpCallResponseBody:
       return vm.call_response() != nullptr ? view_of(&vm.call_response()->body) : std::nullopt;
     case BufferType::kGrpcMessage:
-      return view_of(vm.grpc().message());
+      return view_of(vm.root().grpc().message());
     case BufferType::kForeignArguments:
       if (vm.foreign_arguments() == nullptr) return std::nullopt;
       return View{.body = nullptr, .bytes = *vm.foreign_arguments()};
@@ -41,7 +41,7 @@ std::optional<View> readable(Vm& vm, BufferType type) {
       return View{.body = nullptr, .bytes = vm.spec().vm_configuration};
     case BufferType::kPluginConfiguration:
       // Only while the root context is made, started and configured, as in Envoy.
-      if (!vm.configuring()) return std::nullopt;
+      if (!vm.root().configuring()) return std::nullopt;
       return View{.body = nullptr,
                   .bytes = vm.spec().configuration ? std::string_view(*vm.spec().configuration)
                                                    : std::string_view()};

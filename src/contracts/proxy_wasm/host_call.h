@@ -7,10 +7,12 @@
 // Addresses and lengths come from the guest: they go through GuestMemory and nothing else.
 #pragma once
 
+#include <array>
 #include <span>
 #include <string_view>
 
 #include "contracts/proxy_wasm/abi.h"
+#include "contracts/proxy_wasm/root.h"
 #include "contracts/proxy_wasm/vm.h"
 #include "sandbox/host_function.h"
 #include "sandbox/instance.h"
@@ -68,6 +70,9 @@ std::span<const HostFunction> shared_functions();    // host_shared.cc
 std::span<const HostFunction> metric_functions();    // host_metrics.cc
 std::span<const HostFunction> foreign_functions();   // host_foreign.cc
 std::span<const HostFunction> runtime_functions();   // host_runtime.cc
+
+// All of them, and those of WASI.
+std::array<std::span<const HostFunction>, 11> all_functions();  // contract.cc
 
 // Names that old SDKs declare without a result, in that form; used for modules that import them so.
 std::span<const HostFunction> functions_without_result();

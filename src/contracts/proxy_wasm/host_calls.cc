@@ -80,8 +80,8 @@ Status http_call(Vm& vm, GuestPtr upstream, GuestSize upstream_size, GuestPtr he
                                  .body = std::string(*body_view),
                                  .trailers = std::move(*trailer_list),
                                  .timeout = std::chrono::milliseconds(timeout_ms)};
-  auto token =
-      vm.http_call(*name, is_permitted(vm.spec().permitted_hosts, *name), std::move(request));
+  auto token = vm.root().http_call(*name, is_permitted(vm.spec().permitted_hosts, *name),
+                                   std::move(request));
   if (!token) {
     vm.log().write(LogLevel::kWarn, "http_call refused: " + token.error().message, vm.request_id(),
                    "upstream", name->substr(0, 200));

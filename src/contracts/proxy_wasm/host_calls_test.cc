@@ -42,7 +42,7 @@ class HostCallsTest : public ProxyWasmTest {
   void go() {
     start_vm(guest_);
     context_ = std::make_unique<TestContext>(host_.get());
-    ASSERT_TRUE(vm_->open(*context_));
+    ASSERT_TRUE(open_context(*context_));
   }
   int run(std::size_t index) { return ProxyWasmTest::run(index, *context_); }
   void TearDown() override {
@@ -85,7 +85,7 @@ TEST_F(HostCallsTest, Abi010ReadsAnAbsentHeaderAsEmpty) {
   const auto absent = call("proxy_get_header_map_value", {0, guest_.text("x-none"), 6, kA, kB});
   start_vm(guest_, AbiVersion::k0_1_0);
   context_ = std::make_unique<TestContext>(host_.get());
-  ASSERT_TRUE(vm_->open(*context_));
+  ASSERT_TRUE(open_context(*context_));
   EXPECT_EQ(run(absent), 0);
   EXPECT_EQ(out(), 0U);
   EXPECT_EQ(out(Guest::kOut + 8), 0U);
@@ -365,6 +365,7 @@ TEST_F(HostCallsTest, HttpCalls) {
   vm_->close(*context_);
   context_.reset();
   vm_.reset();
+  root_.reset();
   EXPECT_TRUE(upstreams_.calls[0]->cancelled) << "calls end with their VM";
 }
 
@@ -383,11 +384,11 @@ TEST_F(HostCallsTest, SharedDataAcrossVms) {
   EXPECT_EQ(got(), "value");
   EXPECT_NE(out(Guest::kOut + 16), 0U);
   const auto cas = shared_data_.get("space", "key")->cas;
-  auto other = Vm::create(version_, worker_.get(), nullptr);
+  auto other = Root::create(version_, worker_.get(), nullptr);
   ASSERT_TRUE(other.has_value());
-  auto function = (*other)->instance().function<std::uint32_t()>("r" + std::to_string(set));
-  TestContext root(nullptr);
-  EXPECT_EQ((*other)->call(Callback::kTick, root, *function), 0U);
+  Vm& vm = (*other)->vm();
+  auto function = vm.instance().function<std::uint32_t()>("r" + std::to_string(set));
+  EXPECT_EQ(vm.call(Callback::kTick, **other, *function), 0U);
   EXPECT_NE(shared_data_.get("space", "key")->cas, cas);
   EXPECT_FALSE(shared_data_.set("space", "key", "mine", cas).has_value())
       << "the other VM was faster";
@@ -547,7 +548,7 @@ TEST_F(HostCallsTest, AllocatorsThatLie) {
     const auto get = guest.call("proxy_get_header_map_value", {0, guest.text(":path"), 5, kA, kB});
     start_vm(guest);
     TestContext context(host_.get());
-    ASSERT_TRUE(vm_->open(context));
+    ASSERT_TRUE(open_context(context));
     EXPECT_EQ(ProxyWasmTest::run(get, context), 6) << body;
     vm_->close(context);
   }
@@ -560,7 +561,7 @@ TEST_F(HostCallsTest, AnAllocatorMayLogButNothingElse) {
   start_vm(guest);
   {
     TestContext context(host_.get());
-    ASSERT_TRUE(vm_->open(context));
+    ASSERT_TRUE(open_context(context));
     EXPECT_EQ(ProxyWasmTest::run(get, context), 0);
     vm_->close(context);
   }
@@ -571,7 +572,7 @@ TEST_F(HostCallsTest, AnAllocatorMayLogButNothingElse) {
   const auto again = bad.call("proxy_get_header_map_value", {0, bad.text(":path"), 5, kA, kB});
   start_vm(bad);
   TestContext context(host_.get());
-  ASSERT_TRUE(vm_->open(context));
+  ASSERT_TRUE(open_context(context));
   EXPECT_EQ(ProxyWasmTest::run(again, context), -1);
   EXPECT_TRUE(vm_->failed());
   EXPECT_EQ(context.failures, 1);

@@ -61,9 +61,9 @@ Result<std::string> run_guarded(const extension::ForeignFunctions::Entry& entry,
 Status call_registered(Vm& vm, std::string_view name,
                        const extension::ForeignFunctions::Entry& entry, std::string_view arguments,
                        std::string& result) {
-  auto answer = run_guarded(
-      entry,
-      {.plugin = vm.spec().name, .arguments = arguments, .reply = vm.foreign_reply(entry.id)});
+  auto answer = run_guarded(entry, {.plugin = vm.spec().name,
+                                    .arguments = arguments,
+                                    .reply = vm.root().foreign_reply(entry.id)});
   if (!answer) {
     warn_of_function(vm, name, answer.error().message);
     return status_of(answer.error().kind);

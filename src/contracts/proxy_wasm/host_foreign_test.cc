@@ -111,7 +111,7 @@ class ForeignTest : public ProxyWasmTest {
   void open(const Guest& guest) {
     start_vm(guest);
     context_ = std::make_unique<TestContext>(host_.get());
-    ASSERT_TRUE(vm_->open(*context_));
+    ASSERT_TRUE(open_context(*context_));
   }
   void close() {
     if (context_ != nullptr) vm_->close(*context_);
@@ -337,6 +337,7 @@ TEST_F(ForeignTest, AnAnswerThatComesLater) {
   worker_->join();
   close();
   vm_.reset();
+  root_.reset();
   version_.reset();
   reply->send("nobody is there");
 }

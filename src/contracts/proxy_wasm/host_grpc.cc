@@ -114,7 +114,8 @@ Status open(Vm& vm, GrpcCalls::Kind kind, const Arguments& given, std::chrono::m
   if (kind == GrpcCalls::Kind::kCall && request->timeout.count() == 0) {
     request->timeout = kDefaultTimeout;
   }
-  const auto token = vm.grpc().open(kind, target, opening.permit_address, *request, given.message);
+  const auto token =
+      vm.root().grpc().open(kind, target, opening.permit_address, *request, given.message);
   if (!token) {
     return refuse(vm, token.error().message, target.upstream,
                   token.error().kind == ErrorKind::kNotFound ? unknown : Status::kInternalFailure);
@@ -160,13 +161,13 @@ Status grpc_stream(Vm& vm, GuestPtr upstream, GuestSize upstream_size, GuestPtr 
 Status grpc_send(Vm& vm, std::uint32_t token, GuestPtr message, GuestSize size, std::uint32_t end) {
   const auto bytes = vm.instance().memory().view(message, size);
   if (!bytes) return Status::kInvalidMemoryAccess;
-  return vm.grpc().send(token, *bytes, end != 0);
+  return vm.root().grpc().send(token, *bytes, end != 0);
 }
 Status grpc_cancel(Vm& vm, std::uint32_t token) {
-  return vm.grpc().cancel(token);
+  return vm.root().grpc().cancel(token);
 }
 Status grpc_close(Vm& vm, std::uint32_t token) {
-  return vm.grpc().close(token);
+  return vm.root().grpc().close(token);
 }
 
 constexpr std::array kTable = {

@@ -143,7 +143,7 @@ class GrpcTest : public ProxyWasmTest {
     record(kClose, "close");
     start_vm(guest_);
     context_ = std::make_unique<TestContext>(host_.get());
-    ASSERT_TRUE(vm_->open(*context_));
+    ASSERT_TRUE(open_context(*context_));
   }
   int run(std::size_t index) { return ProxyWasmTest::run(index, *context_); }
 
@@ -373,6 +373,7 @@ TEST_F(GrpcTest, CallsEndWithTheirVm) {
   vm_->close(*context_);
   context_.reset();
   vm_.reset();
+  root_.reset();
   EXPECT_EQ(stream().receiver, nullptr);
 }
 

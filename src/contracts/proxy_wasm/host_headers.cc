@@ -40,9 +40,9 @@ const http::HeaderMap* readable(Vm& vm, MapType type) {
     case MapType::kHttpCallResponseTrailers:
       return call != nullptr ? of(call->trailers) : nullptr;
     case MapType::kGrpcInitialMetadata:
-      return vm.grpc().initial_metadata();
+      return vm.root().grpc().initial_metadata();
     case MapType::kGrpcTrailingMetadata:
-      return vm.grpc().trailing_metadata();
+      return vm.root().grpc().trailing_metadata();
   }
   return nullptr;
 }

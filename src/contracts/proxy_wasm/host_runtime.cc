@@ -30,7 +30,7 @@ Status get_time(Vm& vm, GuestPtr time_out) {
 }
 
 Status set_tick_period(Vm& vm, std::uint32_t milliseconds) {
-  vm.set_tick_period(std::chrono::milliseconds(milliseconds));
+  vm.root().set_tick_period(std::chrono::milliseconds(milliseconds));
   return Status::kOk;
 }
 

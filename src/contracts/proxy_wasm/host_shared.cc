@@ -50,7 +50,7 @@ Status register_queue(Vm& vm, GuestPtr name, GuestSize name_size, GuestPtr id_ou
   if (!text || !memory.view(id_out, sizeof(std::uint32_t))) return Status::kInvalidMemoryAccess;
   if (!permitted(vm)) return Status::kInternalFailure;
   const auto id = vm.version().services.shared_queues.register_queue(vm.spec().vm_id, *text,
-                                                                     vm.queue_listener());
+                                                                     vm.root().queue_listener());
   if (!id) {
     vm.stats().limit_hit(Limit::kSharedQueue);
     vm.log().write(LogLevel::kWarn, id.error().message, vm.request_id());

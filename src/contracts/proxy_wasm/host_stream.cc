@@ -119,7 +119,7 @@ Status set_effective_context(Vm& vm, std::uint32_t id) {
 // Only the root context of a plugin on its way out waits for it; elsewhere it has no effect, and
 // the Rust SDK accepts nothing but OK.
 Status done(Vm& vm) {
-  if (vm.http() == nullptr && vm.network() == nullptr) vm.proxy_done();
+  vm.root().proxy_done();
   return Status::kOk;
 }
 

@@ -64,13 +64,13 @@ void HttpContext::operator delete(void* memory, std::size_t /*size*/) {
   t_free.put(memory);
 }
 
-HttpContext::HttpContext(Version& version, std::shared_ptr<Vm> vm, extension::FilterHost& host)
-    : version_(version), vm_(std::move(vm)) {
+HttpContext::HttpContext(Version& version, std::shared_ptr<Root> owner, extension::FilterHost& host)
+    : version_(version), owner_(std::move(owner)) {
   http = &host;
 }
 
 HttpContext::~HttpContext() {
-  if (id != 0) vm_->close(*this);
+  if (id != 0) vm().close(*this);
 }
 
 bool HttpContext::fail_over() {
@@ -123,8 +123,8 @@ HeadersAction HttpContext::headers(Side side, Callback callback, const Three& th
   const std::uint32_t end_of_stream = end ? 1 : 0;
   std::optional<std::uint32_t> result;
   if (ready()) {
-    result = three ? vm_->call(callback, *this, three, id, count, end_of_stream)
-                   : vm_->call(callback, *this, two, id, count);
+    result = three ? vm().call(callback, *this, three, id, count, end_of_stream)
+                   : vm().call(callback, *this, two, id, count);
   }
   if (!result) return fail_over() ? HeadersAction::kContinue : HeadersAction::kStopAllWatermark;
   const HeadersAction action = headers_action(*result);
@@ -137,7 +137,7 @@ DataAction HttpContext::data(Side side, Callback callback, const Function& funct
                              const http::Buffer& bytes, bool end) {
   std::optional<std::uint32_t> result;
   if (ready()) {
-    result = vm_->call(callback, *this, function, id, static_cast<std::uint32_t>(bytes.size()),
+    result = vm().call(callback, *this, function, id, static_cast<std::uint32_t>(bytes.size()),
                        end ? 1U : 0U);
   }
   if (!result) return fail_over() ? DataAction::kContinue : DataAction::kNoBuffer;
@@ -160,7 +160,7 @@ TrailersAction HttpContext::trailers(Side side, Callback callback, const Functio
                                      const http::HeaderMap& map) {
   std::optional<std::uint32_t> result;
   if (ready())
-    result = vm_->call(callback, *this, function, id, static_cast<std::uint32_t>(map.size()));
+    result = vm().call(callback, *this, function, id, static_cast<std::uint32_t>(map.size()));
   if (!result) return fail_over() ? TrailersAction::kContinue : TrailersAction::kStop;
   const bool stop = replied || *result != 0;
   paused.at(side) = stop;
@@ -168,44 +168,44 @@ TrailersAction HttpContext::trailers(Side side, Callback callback, const Functio
 }
 
 HeadersAction HttpContext::on_request_headers(http::HeaderMap& map, bool end) {
-  if (vm_ == nullptr)
+  if (owner_ == nullptr)
     return fail_over() ? HeadersAction::kContinue : HeadersAction::kStopAllWatermark;
-  const Callbacks& callbacks = vm_->callbacks();
+  const Callbacks& callbacks = vm().callbacks();
   return headers(kRequest, Callback::kRequestHeaders, callbacks.request_headers,
                  callbacks.request_headers_0_1, map, end);
 }
 
 HeadersAction HttpContext::on_response_headers(http::HeaderMap& map, bool end) {
-  if (vm_ == nullptr)
+  if (owner_ == nullptr)
     return fail_over() ? HeadersAction::kContinue : HeadersAction::kStopAllWatermark;
-  const Callbacks& callbacks = vm_->callbacks();
+  const Callbacks& callbacks = vm().callbacks();
   return headers(kResponse, Callback::kResponseHeaders, callbacks.response_headers,
                  callbacks.response_headers_0_1, map, end);
 }
 
 DataAction HttpContext::on_request_data(http::Buffer& bytes, bool end) {
-  if (vm_ == nullptr) return fail_over() ? DataAction::kContinue : DataAction::kNoBuffer;
-  return data(kRequest, Callback::kRequestBody, vm_->callbacks().request_body, bytes, end);
+  if (owner_ == nullptr) return fail_over() ? DataAction::kContinue : DataAction::kNoBuffer;
+  return data(kRequest, Callback::kRequestBody, vm().callbacks().request_body, bytes, end);
 }
 
 DataAction HttpContext::on_response_data(http::Buffer& bytes, bool end) {
-  if (vm_ == nullptr) return fail_over() ? DataAction::kContinue : DataAction::kNoBuffer;
-  return data(kResponse, Callback::kResponseBody, vm_->callbacks().response_body, bytes, end);
+  if (owner_ == nullptr) return fail_over() ? DataAction::kContinue : DataAction::kNoBuffer;
+  return data(kResponse, Callback::kResponseBody, vm().callbacks().response_body, bytes, end);
 }
 
 TrailersAction HttpContext::on_request_trailers(http::HeaderMap& map) {
-  if (vm_ == nullptr) return fail_over() ? TrailersAction::kContinue : TrailersAction::kStop;
-  return trailers(kRequest, Callback::kRequestTrailers, vm_->callbacks().request_trailers, map);
+  if (owner_ == nullptr) return fail_over() ? TrailersAction::kContinue : TrailersAction::kStop;
+  return trailers(kRequest, Callback::kRequestTrailers, vm().callbacks().request_trailers, map);
 }
 
 TrailersAction HttpContext::on_response_trailers(http::HeaderMap& map) {
-  if (vm_ == nullptr) return fail_over() ? TrailersAction::kContinue : TrailersAction::kStop;
-  return trailers(kResponse, Callback::kResponseTrailers, vm_->callbacks().response_trailers, map);
+  if (owner_ == nullptr) return fail_over() ? TrailersAction::kContinue : TrailersAction::kStop;
+  return trailers(kResponse, Callback::kResponseTrailers, vm().callbacks().response_trailers, map);
 }
 
 void HttpContext::on_log() {
-  if (vm_ != nullptr && vm_->callbacks().log && ready())
-    vm_->call(Callback::kLog, *this, vm_->callbacks().log, id);
+  if (owner_ != nullptr && vm().callbacks().log && ready())
+    vm().call(Callback::kLog, *this, vm().callbacks().log, id);
 }
 
 }  // namespace heddle::proxy_wasm

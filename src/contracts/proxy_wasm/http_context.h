@@ -10,15 +10,15 @@
 #include <memory>
 
 #include "contracts/proxy_wasm/context.h"
-#include "contracts/proxy_wasm/vm.h"
+#include "contracts/proxy_wasm/root.h"
 #include "extension/http_filter.h"
 
 namespace heddle::proxy_wasm {
 
 class HttpContext final : public extension::HttpFilter, public Context {
  public:
-  // `vm` null: the plugin is down, and its policy is not to be open.
-  HttpContext(Version& version, std::shared_ptr<Vm> vm, extension::FilterHost& host);
+  // `owner` null: the plugin is down, and its policy is not to be open.
+  HttpContext(Version& version, std::shared_ptr<Root> owner, extension::FilterHost& host);
   ~HttpContext() override;
   HttpContext(const HttpContext&) = delete;
   HttpContext& operator=(const HttpContext&) = delete;
@@ -40,7 +40,10 @@ class HttpContext final : public extension::HttpFilter, public Context {
  private:
   enum Side : std::uint8_t { kRequest, kResponse };
 
-  bool ready() { return vm_ != nullptr && !vm_->failed() && (id != 0 || vm_->open(*this)); }
+  bool ready() {
+    return owner_ != nullptr && owner_->alive() && (id != 0 || vm().open(*this, *owner_));
+  }
+  Vm& vm() const { return owner_->vm(); }
   // Answers for the plugin that cannot, once. True: the exchange goes on without it.
   bool fail_over();
 
@@ -56,7 +59,7 @@ class HttpContext final : public extension::HttpFilter, public Context {
   extension::HeadersAction headers_action(std::uint32_t result) const;
 
   Version& version_;  // the filter's factory keeps it
-  std::shared_ptr<Vm> vm_;
+  std::shared_ptr<Root> owner_;
   bool answered_ = false;  // by fail_over()
 };
 

@@ -8,14 +8,14 @@ namespace heddle::proxy_wasm {
 using extension::NetworkAction;
 using extension::Peer;
 
-NetworkContext::NetworkContext(Version& version, std::shared_ptr<Vm> vm,
+NetworkContext::NetworkContext(Version& version, std::shared_ptr<Root> owner,
                                extension::NetworkFilterHost& host, const NetworkInterest& interest)
-    : version_(version), vm_(std::move(vm)), interest_(interest) {
+    : version_(version), owner_(std::move(owner)), interest_(interest) {
   network = &host;
 }
 
 NetworkContext::~NetworkContext() {
-  if (id != 0) vm_->close(*this, interest_.log);
+  if (id != 0) vm().close(*this, interest_.log);
 }
 
 NetworkAction NetworkContext::fail_over() {
@@ -36,7 +36,7 @@ NetworkAction NetworkContext::on_new_connection() {
   if (!ready()) return fail_over();
   if (!interest_.new_connection) return NetworkAction::kContinue;
   const auto result =
-      vm_->call(Callback::kNewConnection, *this, vm_->callbacks().new_connection, id);
+      vm().call(Callback::kNewConnection, *this, vm().callbacks().new_connection, id);
   if (!result) return fail_over();
   paused[kDownstream] = *result != 0;
   return paused[kDownstream] ? NetworkAction::kStop : NetworkAction::kContinue;
@@ -46,7 +46,7 @@ NetworkAction NetworkContext::data(Side side, Callback callback, const DataFunct
                                    const http::Buffer& bytes, bool end) {
   std::optional<std::uint32_t> result;
   if (ready()) {
-    result = vm_->call(callback, *this, function, id, static_cast<std::uint32_t>(bytes.size()),
+    result = vm().call(callback, *this, function, id, static_cast<std::uint32_t>(bytes.size()),
                        end ? 1U : 0U);
   }
   if (!result) return fail_over();
@@ -55,29 +55,29 @@ NetworkAction NetworkContext::data(Side side, Callback callback, const DataFunct
 }
 
 NetworkAction NetworkContext::on_downstream_data(http::Buffer& bytes, bool end) {
-  if (vm_ == nullptr) return fail_over();
+  if (owner_ == nullptr) return fail_over();
   if (!interest_.downstream_data) return NetworkAction::kContinue;
-  return data(kDownstream, Callback::kDownstreamData, vm_->callbacks().downstream_data, bytes, end);
+  return data(kDownstream, Callback::kDownstreamData, vm().callbacks().downstream_data, bytes, end);
 }
 
 NetworkAction NetworkContext::on_upstream_data(http::Buffer& bytes, bool end) {
-  if (vm_ == nullptr) return fail_over();
+  if (owner_ == nullptr) return fail_over();
   if (!interest_.upstream_data) return NetworkAction::kContinue;
-  return data(kUpstream, Callback::kUpstreamData, vm_->callbacks().upstream_data, bytes, end);
+  return data(kUpstream, Callback::kUpstreamData, vm().callbacks().upstream_data, bytes, end);
 }
 
 void NetworkContext::closed(Callback callback, const CloseFunction& function, Peer by) {
-  if (ready()) vm_->call(callback, *this, function, id, static_cast<std::uint32_t>(by));
+  if (ready()) vm().call(callback, *this, function, id, static_cast<std::uint32_t>(by));
 }
 
 void NetworkContext::on_downstream_close(Peer by) {
-  if (vm_ == nullptr || !interest_.downstream_close) return;
-  closed(Callback::kDownstreamClose, vm_->callbacks().downstream_close, by);
+  if (owner_ == nullptr || !interest_.downstream_close) return;
+  closed(Callback::kDownstreamClose, vm().callbacks().downstream_close, by);
 }
 
 void NetworkContext::on_upstream_close(Peer by) {
-  if (vm_ == nullptr || !interest_.upstream_close) return;
-  closed(Callback::kUpstreamClose, vm_->callbacks().upstream_close, by);
+  if (owner_ == nullptr || !interest_.upstream_close) return;
+  closed(Callback::kUpstreamClose, vm().callbacks().upstream_close, by);
 }
 
 }  // namespace heddle::proxy_wasm

@@ -11,7 +11,7 @@
 #include <memory>
 
 #include "contracts/proxy_wasm/context.h"
-#include "contracts/proxy_wasm/vm.h"
+#include "contracts/proxy_wasm/root.h"
 #include "extension/network_filter.h"
 
 namespace heddle::proxy_wasm {
@@ -32,8 +32,8 @@ struct NetworkInterest {
 
 class NetworkContext final : public extension::NetworkFilter, public Context {
  public:
-  // `vm` null: the plugin is down, and its policy is not to be open.
-  NetworkContext(Version& version, std::shared_ptr<Vm> vm, extension::NetworkFilterHost& host,
+  // `owner` null: the plugin is down, and its policy is not to be open.
+  NetworkContext(Version& version, std::shared_ptr<Root> owner, extension::NetworkFilterHost& host,
                  const NetworkInterest& interest);
   ~NetworkContext() override;
   NetworkContext(const NetworkContext&) = delete;
@@ -53,7 +53,10 @@ class NetworkContext final : public extension::NetworkFilter, public Context {
   using DataFunction =
       Callbacks::Function<std::uint32_t(Callbacks::Id, std::uint32_t, std::uint32_t)>;
 
-  bool ready() { return vm_ != nullptr && !vm_->failed() && (id != 0 || vm_->open(*this)); }
+  bool ready() {
+    return owner_ != nullptr && owner_->alive() && (id != 0 || vm().open(*this, *owner_));
+  }
+  Vm& vm() const { return owner_->vm(); }
   // Acts for the plugin that cannot.
   extension::NetworkAction fail_over();
   extension::NetworkAction data(Side side, Callback callback, const DataFunction& function,
@@ -61,7 +64,7 @@ class NetworkContext final : public extension::NetworkFilter, public Context {
   void closed(Callback callback, const CloseFunction& function, extension::Peer by);
 
   Version& version_;  // the filter's factory keeps it
-  std::shared_ptr<Vm> vm_;
+  std::shared_ptr<Root> owner_;
   const NetworkInterest interest_;
 };
 

@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "contracts/proxy_wasm/root.h"
+
 namespace heddle::proxy_wasm {
 namespace {
 
@@ -32,7 +34,7 @@ const Property* find(const Properties& properties, std::string_view path) {
 
 Status store_property(Vm& vm, std::string_view path, std::string_view value) {
   Properties* of_stream = vm.has_context() ? vm.context().properties() : nullptr;
-  Properties& properties = of_stream != nullptr ? *of_stream : vm.root_properties();
+  Properties& properties = of_stream != nullptr ? *of_stream : vm.root().own_properties();
   const auto found = properties.find(path);
   if (found != properties.end() && found->second.read_only) {
     vm.log().write(LogLevel::kWarn, "the plugin set a property that was declared read-only",
@@ -46,8 +48,8 @@ Status store_property(Vm& vm, std::string_view path, std::string_view value) {
     found->second.value.assign(value);
     return Status::kOk;
   }
-  const auto declared = vm.declared_properties().find(path);
-  const bool read_only = declared != vm.declared_properties().end() && declared->second;
+  const auto declared = vm.root().declared_properties().find(path);
+  const bool read_only = declared != vm.root().declared_properties().end() && declared->second;
   properties.emplace(path, Property{.value = std::string(value), .read_only = read_only});
   return Status::kOk;
 }
@@ -57,11 +59,11 @@ const Property* find_property(Vm& vm, std::string_view path) {
   if (const Properties* set = vm.has_context() ? vm.context().properties() : nullptr) {
     found = find(*set, path);
   }
-  return found != nullptr ? found : find(vm.root_properties(), path);
+  return found != nullptr ? found : find(vm.root().own_properties(), path);
 }
 
 Status declare_property(Vm& vm, std::string_view path, bool read_only) {
-  auto& declared = vm.declared_properties();
+  auto& declared = vm.root().declared_properties();
   if (declared.contains(path)) return Status::kBadArgument;
   if (declared.size() >= kMaxProperties || path.size() > kMaxPropertyBytes / kMaxProperties) {
     return no_room(vm,

@@ -340,6 +340,7 @@ class ProxyWasmTest : public testing::Test {
                                "verify_signature"};
   }
   void TearDown() override {
+    root_.reset();
     vm_.reset();
     contract_.reset();
     worker_.reset();
@@ -375,15 +376,18 @@ class ProxyWasmTest : public testing::Test {
     auto linked = sandbox::LinkedModule::create(*engine_, *module, tables);
     ASSERT_TRUE(linked.has_value()) << linked.error().message;
     version_->linked = *linked;
-    auto vm = Vm::create(version_, worker_.get(), nullptr);
-    ASSERT_TRUE(vm.has_value()) << vm.error().message;
-    vm_ = *vm;
+    auto root = Root::create(version_, worker_.get(), nullptr);
+    ASSERT_TRUE(root.has_value()) << root.error().message;
+    root_ = *root;
+    vm_ = root_->shared_vm();
   }
+  bool open_context(Context& context) { return vm_->open(context, *root_); }
 
   // Calls r<index> on `context`; -1 when it trapped.
   int run(std::size_t index, Context& context) {
     auto function = vm_->instance().function<std::uint32_t()>("r" + std::to_string(index));
     EXPECT_TRUE(function.has_value() && *function);
+    if (context.root == nullptr) context.root = root_.get();
     const auto result = vm_->call(Callback::kTick, context, *function);
     return result ? static_cast<int>(*result) : -1;
   }
@@ -444,6 +448,7 @@ class ProxyWasmTest : public testing::Test {
   std::shared_ptr<Plugin> plugin_;
   std::shared_ptr<Version> version_;
   std::shared_ptr<Vm> vm_;
+  std::shared_ptr<Root> root_;
 };
 
 }  // namespace heddle::proxy_wasm

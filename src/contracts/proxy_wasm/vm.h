@@ -1,10 +1,9 @@
-// A VM: one instance of a plugin on one worker, with its contexts, timer and calls under way
-// (Proxy-Wasm specification 0.2.1; order of events as Envoy 1.40, reference/envoy.md).
+// A VM: one instance of a module on one worker, with its contexts (Proxy-Wasm specification 0.2.1).
+// Its plugins are its root contexts (root.h): one, or those that share it.
 //
 // Belongs to its worker's thread. Guest calls never nest, except for the guest's allocator: what
 // host calls set in motion happens after the callback has returned. A trap makes the VM failed():
-// it is never called again, its calls and its timer are cancelled, its contexts and its owner are
-// told.
+// it is never called again, and all its contexts are told.
 #pragma once
 
 #include <cassert>
@@ -14,56 +13,44 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "contracts/proxy_wasm/abi.h"
 #include "contracts/proxy_wasm/callbacks.h"
 #include "contracts/proxy_wasm/context.h"
-#include "contracts/proxy_wasm/grpc_calls.h"
 #include "contracts/proxy_wasm/version.h"
-#include "extension/foreign_functions.h"
-#include "net/timer.h"
+#include "extension/upstream_directory.h"
 #include "sandbox/instance.h"
 #include "services/plugin_metrics.h"
 
 namespace heddle::proxy_wasm {
 
-class Vm final : public sandbox::WasiHost, public std::enable_shared_from_this<Vm> {
+class Root;
+
+class Vm final : public sandbox::WasiHost {
  public:
-  // Who replaces a VM that failed. Outlives the VM or was told by forget_owner().
-  class Owner {
-   public:
-    virtual void on_vm_failed(Vm& vm) = 0;
-
-   protected:
-    ~Owner() = default;
-  };
-
-  // How long a root context that answered 0 to on_done may take until it calls proxy_done.
-  static constexpr std::chrono::seconds kFarewell{5};
-
-  // Instantiates and runs start, context_create(root), vm_start and configure. Without a worker
-  // this is a canary: it has no timer, and its calls to upstreams are accepted and never answered.
-  static Result<std::shared_ptr<Vm>> create(std::shared_ptr<Version> version, net::Worker* worker,
-                                            Owner* owner);
-  explicit Vm(std::shared_ptr<Version> version, net::Worker* worker);  // for create()
+  // `version`: the plugin that needs the VM first. The worker is null for a canary.
+  Vm(std::shared_ptr<Version> version, net::Worker* worker);
   ~Vm() override;
   Vm(const Vm&) = delete;
   Vm& operator=(const Vm&) = delete;
 
-  Version& version() { return *version_; }
-  const extension::PluginSpec& spec() const { return version_->spec; }
-  PluginLog& log() { return version_->log; }
-  PluginStats& stats() { return version_->stats; }
+  // Instantiates and runs the start functions, on behalf of the VM's first root.
+  Result<void> start(Root& first);
+
   const Callbacks& callbacks() const { return callbacks_; }
   sandbox::Instance& instance() { return *instance_; }
-  net::Worker* worker() { return worker_; }
+  net::Worker* worker() const { return worker_; }
   bool failed() const { return failed_; }
 
-  // ---- Stream contexts ----
+  // ---- Contexts ----
 
-  // Gives the context an id and makes the guest know it. False: the VM has failed.
-  bool open(Context& context);
+  // A root context gets its id, and its memory_limit becomes the VM's if it is the larger one.
+  void add(Root& root);
+  void remove(Root& root);
+  // Gives the stream context an id and makes the guest know it. False: the VM has failed.
+  bool open(Context& context, Root& root);
   // on_done and on_delete, unless the VM has failed; on_log between them `with_log`, as for TCP.
   void close(Context& context, bool with_log = false);
 
@@ -94,21 +81,30 @@ class Vm final : public sandbox::WasiHost, public std::enable_shared_from_this<V
     }
     return true;
   }
-
-  // ---- For the owner ----
-
-  void forget_owner() { owner_ = nullptr; }
-  // on_done(root), then on_delete(root) at once or, with `wait`, after proxy_done; takes care of
-  // its own life. Traps are tolerated.
-  void dismantle(bool wait);
-  bool ticks() const { return tick_period_.count() > 0; }
+  // The same for a root that is starting, under the limits of starting.
+  template <typename R, typename... Args>
+  sandbox::GuestResult<R> call_to_start(Callback callback, Root& root,
+                                        const sandbox::GuestFunction<R(Args...)>& function,
+                                        std::type_identity_t<Args>... args) {
+    enter_to_start(root);
+    auto result = instance_->call(function, args...);
+    leave(callback);
+    return result;
+  }
+  // What it reports of a trap, unless proc_exit(0) ended a start function well.
+  Error start_failed(const sandbox::Trap& trap, Root& root);
 
   // ---- For host functions (within a guest call) ----
 
-  // The context that host calls act on: the callback's, or the effective one.
-  Context& root() { return root_; }
+  // The context that host calls act on: the callback's, or the effective one; and its root.
   Context& context() { return effective_ != nullptr ? *effective_ : *current_; }
   bool has_context() const { return current_ != nullptr; }
+  Root& root();
+  // Of the plugin whose root that is.
+  Version& version();
+  const extension::PluginSpec& spec() { return version().spec; }
+  PluginLog& log() { return version().log; }
+  PluginStats& stats() { return version().stats; }
   extension::FilterHost* http() { return current_ != nullptr ? context().http : nullptr; }
   extension::NetworkFilterHost* network() {
     return current_ != nullptr ? context().network : nullptr;
@@ -129,35 +125,25 @@ class Vm final : public sandbox::WasiHost, public std::enable_shared_from_this<V
   }
   Status give(std::string_view bytes, sandbox::GuestPtr data_out, sandbox::GuestPtr size_out);
 
-  void set_tick_period(std::chrono::milliseconds period);
-  bool configuring() const { return configuring_; }
-  void proxy_done();
-
-  // Starts an HTTP call (vm_calls.cc). kLimit: too many at a time; kNotFound: no such upstream.
-  Result<std::uint32_t> http_call(std::string_view upstream, bool permit_address,
-                                  extension::CallRequest request);
-  // Of the call whose response is being delivered; null at any other time.
-  const extension::CallResponse* call_response() const { return response_ ? &*response_ : nullptr; }
+  // What the running callback is about; null when it is about something else.
+  const extension::CallResponse* call_response() const { return call_response_; }
+  void show_call_response(const extension::CallResponse* response) { call_response_ = response; }
+  const std::string* foreign_arguments() const { return foreign_arguments_; }
+  void show_foreign_arguments(const std::string* arguments) { foreign_arguments_ = arguments; }
   struct CallStatus {
     std::uint32_t code = 0;
     std::string_view message;
   };
   const CallStatus& call_status() const { return call_status_; }
   void set_call_status(const CallStatus& status) { call_status_ = status; }
-  GrpcCalls& grpc() { return grpc_; }
-  // Whether the current context may start one more call of either kind (outbound_calls).
-  Result<void> admit_call();
 
-  std::weak_ptr<services::QueueListener> queue_listener();
-  void on_queue_ready(std::uint32_t queue);
-
-  // The way back for a foreign function that this VM calls; holds the VM weakly.
-  std::shared_ptr<extension::ForeignReply> foreign_reply(std::uint32_t function);
-  void on_foreign_function(std::uint32_t function, std::string arguments);
-  // Of the foreign function that is calling back; null at any other time.
-  const std::string* foreign_arguments() const {
-    return foreign_arguments_ ? &*foreign_arguments_ : nullptr;
+  // Tokens are unique in the VM, because SDKs keep one table of them. The low two bits are the kind
+  // of the call, as in Envoy.
+  enum class TokenKind : std::uint8_t { kHttp = 0, kGrpcCall = 1, kGrpcStream = 2 };
+  std::uint32_t next_token(TokenKind kind) const {
+    return tokens_.at(static_cast<std::size_t>(kind));
   }
+  void use_token(TokenKind kind);
 
   // Metrics that the guest defined, by id; ids count from 0 in order of definition.
   Result<std::uint32_t> define_metric(services::PluginMetricType type, std::string_view name);
@@ -165,101 +151,62 @@ class Vm final : public sandbox::WasiHost, public std::enable_shared_from_this<V
     return id < metrics_.size() ? metrics_[id].get() : nullptr;
   }
 
-  // set_property on the root context.
-  extension::Properties& root_properties() { return root_properties_; }
-  // Declared by the plugin (declare_property): whether it is read-only, by raw path.
-  std::map<std::string, bool, std::less<>>& declared_properties() { return declared_properties_; }
   std::string& scratch() { return scratch_; }
 
-  // Once for each VM: something that this version of Heddle does not have.
+  // Once for each VM: something that its plugins do not get.
   void warn_once(std::string_view what);
 
   void write(int fd, std::string_view bytes) override;  // WasiHost
 
  private:
-  class RootContext final : public Context {
-   public:
-    void on_vm_failed() override {}
-  };
-  struct HttpCall {
-    std::uint32_t token;
-    std::uint32_t context;  // that made it
-    std::unique_ptr<extension::PendingCall> handle;
-  };
-
-  bool enter(Context& context) {
-    if (failed_) return false;
-    assert(current_ == nullptr && "guest calls do not nest");
-    current_ = &context;
-    effective_ = nullptr;
-    context.replied = false;
-    return true;
-  }
+  bool enter(Context& context);
+  void enter_to_start(Root& root);
   void leave(Callback callback) {
-    current_ = effective_ = nullptr;
-    account(callback);
+    const Context& ran = *std::exchange(current_, nullptr);
+    effective_ = nullptr;
+    account(callback, *ran.root);
   }
-  void account(Callback callback);
+  void account(Callback callback, const Root& root);
   void fail(const sandbox::Trap& trap, Context& context);
   Status allocate(std::size_t size, sandbox::GuestPtr data_out, sandbox::GuestPtr size_out,
                   char*& bytes);
+  void tell_failure(const Root& culprit);
+  void apply(sandbox::Limits limits);
+  bool has_root_with(const PluginStats& stats) const;
+  // The statistics of its plugins, each once.
+  template <typename Visit>
+  void each_stats(Visit visit) const;
 
-  Result<void> start();
-  Result<void> run_start_functions();
-  Result<void> start_root();
-  template <typename Function, typename... Args>
-  Result<void> run_start(const Function& function, Args... args);
   template <typename R, typename... Args>
-  Result<std::uint32_t> run_root(Callback callback,
-                                 const sandbox::GuestFunction<R(Args...)>& function,
-                                 std::type_identity_t<Args>... args);
-  Error start_error(const sandbox::Trap& trap) const;
-  Error refused(Callback callback) const;
+  Result<void> run_start(Root& first, const sandbox::GuestFunction<R(Args...)>& function,
+                         std::type_identity_t<Args>... args);
 
-  void on_tick();
-  void arm_tick();
-  void on_call_done(std::uint32_t token, Result<extension::CallResponse> result);
-  void finish_farewell();
-
-  std::shared_ptr<Version> version_;
-  net::Worker* worker_;  // null: canary
-  Owner* owner_ = nullptr;
+  std::shared_ptr<Version> version_;  // of the first root
+  net::Worker* worker_;               // null: canary
   std::unique_ptr<sandbox::Instance> instance_;
   Callbacks callbacks_;
-  RootContext root_;
+  std::vector<Root*> roots_;  // each removes itself; together they own this VM
   ContextTable contexts_;
   std::uint32_t next_id_ = 1;
   Context* current_ = nullptr;
   Context* effective_ = nullptr;
+  const Version* limits_of_ = nullptr;  // whose limits the instance has
+  std::size_t memory_limit_ = 0;
   bool allocating_ = false;
   bool failed_ = false;
-  bool configuring_ = false;
-  bool dismantling_ = false;
-  bool waits_for_done_ = false;
   bool warned_ = false;
 
   std::int64_t cpu_nanoseconds_ = 0;  // not yet in the metric
   std::size_t memory_bytes_ = 0;      // as in the metric
   std::uint64_t denied_growths_ = 0;
 
-  std::chrono::milliseconds tick_period_{0};
-  bool in_tick_ = false;
-  net::Timer tick_timer_;
-  net::Timer farewell_timer_;
-
-  std::vector<HttpCall> calls_;
-  std::uint32_t next_http_token_ =
-      4;  // 4, 8, 12, ...: Envoy keeps the low bits for the kind of call
-  std::optional<extension::CallResponse> response_;
-  GrpcCalls grpc_{*this};
+  std::array<std::uint32_t, 3> tokens_ = {4, 5, 6};  // the next of each kind
+  const extension::CallResponse* call_response_ = nullptr;
+  const std::string* foreign_arguments_ = nullptr;
   CallStatus call_status_;
-  std::shared_ptr<services::QueueListener> queue_listener_;
-  std::optional<std::string> foreign_arguments_;
 
   std::vector<std::shared_ptr<const services::PluginMetric>> metrics_;
-  std::map<std::string, std::uint32_t, std::less<>> metric_ids_;
-  extension::Properties root_properties_;
-  std::map<std::string, bool, std::less<>> declared_properties_;
+  std::map<std::pair<std::string, std::string>, std::uint32_t> metric_ids_;  // by plugin and name
   std::string scratch_;
 };
 

@@ -1,0 +1,14 @@
+// The names that a plugin's `capabilities` may hold: what the Proxy-Wasm contract offers and calls
+// (a test compares the two).
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "config/problems.h"
+
+namespace heddle::config {
+
+std::optional<Complaint> check_capability(std::string& value);
+
+}  // namespace heddle::config
