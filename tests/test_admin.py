@@ -9,7 +9,7 @@ import pytest
 from support.configs import gateway, plugin, route, upstream
 from support.server import Server
 
-LIST_KEYS = {"name", "kind", "path", "phase", "priority", "version", "state", "loaded_at", "memory_limit_mb",
+LIST_KEYS = {"name", "kind", "path", "phase", "priority", "version", "state", "loaded_at", "memory_limit_mb", "vm_id",
              "timeout_ms", "config", "stats"}
 MORE_KEYS = {"exports", "imports", "permissions", "limits", "last_error"}
 

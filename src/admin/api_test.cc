@@ -27,7 +27,7 @@ class FakeGateway final : public GatewayView {
     route.methods = {"GET"};
     route.headers = {{"x-a", "1"}};
     route.upstream = "api";
-    route.plugins = {{.name = "auth"}};
+    route.plugins = {"auth"};
     route.timeout = std::chrono::seconds(30);
     route.priority = 3;
     route.unavailable = unavailable;
@@ -123,7 +123,7 @@ TEST_F(ApiTest, PluginsIsTheBareArrayOfTheGuide) {
   const auto& plugin = list[0];
   EXPECT_EQ(keys(plugin), (std::set<std::string>{"name", "kind", "path", "phase", "priority",
                                                  "version", "state", "loaded_at", "memory_limit_mb",
-                                                 "timeout_ms", "config", "stats"}));
+                                                 "vm_id", "timeout_ms", "config", "stats"}));
   EXPECT_EQ(plugin.at("name").as_string(), "auth");
   EXPECT_EQ(plugin.at("kind").as_string(), "fake");
   EXPECT_EQ(plugin.at("phase").as_string(), "on_request_headers,on_log");
