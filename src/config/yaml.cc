@@ -10,6 +10,8 @@
 #include <string>
 #include <utility>
 
+#include "base/utf8.h"
+
 namespace heddle::config {
 namespace {
 
@@ -242,22 +244,6 @@ class TreeBuilder : public YAML::EventHandler {
   std::size_t values_ = 0;
   std::size_t bytes_ = 0;
 };
-
-// The length of the UTF-8 sequence that `text` begins with; 0 when it is none.
-std::size_t utf8_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = byte(0);
-  if (lead < 0x80) return 1;
-  const std::size_t length = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-  if (lead < 0xC2 || lead > 0xF4 || text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0U) != 0x80U) return 0;
-  }
-  const bool overlong = (lead == 0xE0 && byte(1) < 0xA0) || (lead == 0xF0 && byte(1) < 0x90);
-  const bool surrogate = lead == 0xED && byte(1) >= 0xA0;
-  const bool beyond = lead == 0xF4 && byte(1) >= 0x90;
-  return overlong || surrogate || beyond ? 0 : length;
-}
 
 // The library guesses UTF-16 from zero bytes and reads on; better to say what is wrong.
 bool check_text(std::string_view text, std::uint32_t file, Problems& problems) {

@@ -6,6 +6,8 @@
 #include <array>
 #include <utility>
 
+#include "base/utf8.h"
+
 namespace heddle::services {
 namespace {
 
@@ -31,6 +33,22 @@ std::string sanitise(std::string_view text) {
   return out;
 }
 
+// Label values are UTF-8 in Prometheus' format: other bytes, and control characters, become '?'.
+std::string valid_text(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t length = utf8_length(text.substr(i));
+    const bool fine = length > 0 && static_cast<unsigned char>(text[i]) >= ' ' && text[i] != 0x7f;
+    if (fine) {
+      out += text.substr(i, length);
+    } else {
+      out += '?';
+    }
+    i += std::max<std::size_t>(length, 1);
+  }
+  return out;
+}
+
 std::string label_name(std::string_view key) {
   std::string out = sanitise(key);
   const bool starts_with_digit = out.front() >= '0' && out.front() <= '9';
@@ -45,25 +63,73 @@ struct Exposed {
   metrics::Labels labels;
 };
 
-// "requests;code=200;method=GET" is requests{code="200",method="GET"}; a name without ';' has no
-// labels.
+void add_label(Exposed& out, std::string_view key, std::string_view value) {
+  if (out.labels.size() >= kMaxLabels) return;
+  std::string name = label_name(key);
+  const bool taken =
+      std::ranges::any_of(out.labels, [&](const auto& label) { return label.first == name; });
+  if (!taken) out.labels.emplace_back(std::move(name), valid_text(value));
+}
+
+void add_name(Exposed& out, std::string_view part) {
+  if (!part.empty()) out.name += (out.name.empty() ? "" : "_") + sanitise(part);
+}
+
+// Parts between separators: labels where they have the sign, else of the name.
+void read_parts(std::string_view text, std::string_view separator, std::string_view sign,
+                Exposed& out) {
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find(separator), text.size());
+    std::string_view part = text.substr(0, end);
+    text.remove_prefix(std::min(end + separator.size(), text.size()));
+    const std::size_t equals = part.find(sign);
+    if (equals != std::string_view::npos && equals > 0) {
+      add_label(out, part.substr(0, equals), part.substr(equals + sign.size()));
+    } else {
+      part.remove_prefix(std::min(part.find_first_not_of("_."), part.size()));
+      add_name(out, part);
+    }
+  }
+}
+
+// A key is the word before an equals sign; its value ends where the next key begins.
+void read_words(std::string_view text, Exposed& out) {
+  constexpr std::string_view kBetween = "_.";
+  std::size_t equals = text.find('=');
+  std::size_t key = equals != std::string_view::npos ? text.find_last_of(kBetween, equals)
+                                                     : std::string_view::npos;
+  if (key == std::string_view::npos || key == 0 || key + 1 == equals) return add_name(out, text);
+  add_name(out, text.substr(0, key));
+  while (true) {
+    const std::size_t start = equals + 1;
+    std::size_t next = equals;
+    std::size_t end = std::string_view::npos;
+    while ((next = text.find('=', next + 1)) != std::string_view::npos) {
+      end = text.find_last_of(kBetween, next);
+      if (end != std::string_view::npos && end >= start && end + 1 < next) break;
+    }
+    const bool last = next == std::string_view::npos;
+    add_label(out, text.substr(key + 1, equals - key - 1),
+              last ? text.substr(start) : text.substr(start, end - start));
+    if (last) return;
+    key = end;
+    equals = next;
+  }
+}
+
+// Metrics of the ABI have no labels, so plugins write them into names, in one of three ways; each of
+// these is requests{code="200",method="GET"}:
+//   requests;code=200;method=GET
+//   requests_code=200_method=GET                (SDK examples, with tag extraction in Envoy)
+//   code=.=200;.;method=.=GET;.;_requests       (Istio)
 Exposed expose(std::string_view plugin, std::string_view name) {
   Exposed out{.name = {}, .labels = {{"plugin", std::string(plugin)}}};
-  const bool has_parts = name.contains(';');
-  while (!name.empty()) {
-    const std::size_t end = std::min(name.find(';'), name.size());
-    const std::string_view part = name.substr(0, end);
-    name.remove_prefix(std::min(end + 1, name.size()));
-    const std::size_t equals = part.find('=');
-    if (has_parts && equals != std::string_view::npos && equals > 0 &&
-        out.labels.size() < kMaxLabels) {
-      std::string key = label_name(part.substr(0, equals));
-      const bool taken =
-          std::ranges::any_of(out.labels, [&](const auto& label) { return label.first == key; });
-      if (!taken) out.labels.emplace_back(std::move(key), part.substr(equals + 1));
-    } else if (!part.empty()) {
-      out.name += (out.name.empty() ? "" : "_") + sanitise(part);
-    }
+  if (name.contains("=.=")) {
+    read_parts(name, ";.;", "=.=", out);
+  } else if (name.contains(';')) {
+    read_parts(name, ";", "=", out);
+  } else {
+    read_words(name, out);
   }
   if (out.name.empty()) out.name = "unnamed";
   return out;

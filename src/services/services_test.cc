@@ -172,6 +172,47 @@ TEST(PluginMetrics, PartsBecomeLabels) {
       1U);
 }
 
+struct Spelling {
+  std::string_view given;
+  std::string_view name;
+  metrics::Labels labels;
+};
+
+TEST(PluginMetrics, LabelsInNames) {
+  const std::vector<Spelling> rows = {
+      {"custom_header_value_counts_value=foo_reporter=wasmgosdk",
+       "custom_header_value_counts",
+       {{"value", "foo"}, {"reporter", "wasmgosdk"}}},
+      {"requests.code=200.path=/a_b", "requests", {{"code", "200"}, {"path", "/a_b"}}},
+      {"calls_to=a=b_c=d", "calls", {{"to", "a=b"}, {"c", "d"}}},
+      {"calls_to==_c=", "calls", {{"to", "="}, {"c", ""}}},
+      {"reporter=.=source;.;code=.=200;.;_istio_requests_total",
+       "istio_requests_total",
+       {{"reporter", "source"}, {"code", "200"}}},
+      {"plain_name", "plain_name", {}},
+      {"a=b", "a_b", {}},
+      {"_=", "__", {}},
+      {"=", "_", {}},
+      {";;", "unnamed", {}},
+      {"twice_k=1_k=2", "twice", {{"k", "1"}}},
+      {"bytes_v=a\xff\n\xc3\xa4", "bytes", {{"v", "a??\xc3\xa4"}}},
+      {"digit_1=a", "digit", {{"custom_1", "a"}}}};
+  for (const Spelling& row : rows) {
+    metrics::Registry registry;
+    PluginMetrics metrics(registry);
+    ASSERT_TRUE(metrics.define("p", PluginMetricType::kCounter, row.given).has_value());
+    registry.visit([&](const metrics::Registry::Entry& entry) {
+      metrics::Labels labels{{"plugin", "p"}};
+      labels.insert(labels.end(), row.labels.begin(), row.labels.end());
+      std::ranges::sort(labels);
+      metrics::Labels found = entry.labels;
+      std::ranges::sort(found);
+      EXPECT_EQ(entry.name, "heddle_plugin_custom_" + std::string(row.name)) << row.given;
+      EXPECT_EQ(found, labels) << row.given;
+    });
+  }
+}
+
 TEST(PluginMetrics, OneNameOfTwoTypesIsTwoFamilies) {
   metrics::Registry registry;
   PluginMetrics metrics(registry);

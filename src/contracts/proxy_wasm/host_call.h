@@ -31,11 +31,14 @@ template <auto Function, bool WhileAllocating, typename... Args>
 struct Guard {
   static std::int32_t run(Instance& instance, Args... args) {
     Vm& vm = instance.user<Vm>();
-    if constexpr (!WhileAllocating) {
-      if (vm.allocating()) [[unlikely]] {
-        instance.raise(sandbox::TrapReason::kHost, "host call from within the plugin's allocator");
-        return static_cast<std::int32_t>(Status::kInternalFailure);
-      }
+    if constexpr (WhileAllocating) {
+      if (!vm.instantiated()) [[unlikely]]
+        vm.adopt(instance);
+    } else if (vm.allocating() || !vm.instantiated()) [[unlikely]] {
+      instance.raise(sandbox::TrapReason::kHost,
+                     vm.allocating() ? "host call from within the plugin's allocator"
+                                     : "host call from within the module's start section");
+      return static_cast<std::int32_t>(Status::kInternalFailure);
     }
     return static_cast<std::int32_t>(Function(vm, args...));
   }
@@ -53,7 +56,7 @@ constexpr HostFunction host_call(std::string_view name) {
   return internal::guard<Function, false>(name, Function);
 }
 
-// One that a guest may use in its allocator too.
+// One that a guest may use in its allocator and in its start section too.
 template <auto Function>
 constexpr HostFunction host_call_while_allocating(std::string_view name) {
   return internal::guard<Function, true>(name, Function);

@@ -137,7 +137,8 @@ constexpr std::array kTable = {
 
 template <auto Function>
 void without_result(Instance& instance) {
-  Function(instance.user<Vm>());
+  Vm& vm = instance.user<Vm>();
+  if (vm.instantiated()) Function(vm);
 }
 
 constexpr std::array kWithoutResult = {

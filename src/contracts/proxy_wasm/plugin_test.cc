@@ -327,6 +327,7 @@ TEST_F(PluginTest, StartStyles) {
   EXPECT_EQ(loads(""), "ok");
   EXPECT_EQ(loads(R"((func (export "_start") (call $exit (i32.const 0))))"), "ok");
   EXPECT_EQ(loads(R"((func (export "_initialize")) (func (export "_start") unreachable))"), "ok");
+  EXPECT_EQ(loads(R"((func $s) (start $s))"), "ok");
   EXPECT_NE(loads(R"((func (export "_start") (call $exit (i32.const 3))))").find("3"),
             std::string::npos);
   EXPECT_NE(
@@ -335,6 +336,27 @@ TEST_F(PluginTest, StartStyles) {
       "ok");
   EXPECT_NE(loads(R"((func (export "_start") (loop $l (br $l))))").find("timeout"),
             std::string::npos);
+}
+
+// There is no instance yet that a host call could act on.
+TEST_F(PluginTest, AStartSectionMayLogAndNothingElse) {
+  const auto wat = [](std::string_view call) {
+    return "(module (import \"env\" \"proxy_log\" (func $log (param i32 i32 i32) (result i32)))"
+           "(import \"env\" \"proxy_get_current_time_nanoseconds\" (func $time (param i32) (result "
+           "i32))) (import \"env\" \"proxy_continue_request\" (func $continue))"
+           "(memory (export \"memory\") 1) (data (i32.const 8) \"started\")"
+           "(func (export \"proxy_abi_version_0_2_1\"))"
+           "(func (export \"malloc\") (param i32) (result i32) (i32.const 8))"
+           "(func $s " +
+           std::string(call) + ") (start $s))";
+  };
+  EXPECT_TRUE(load(wat("(drop (call $log (i32.const 2) (i32.const 8) (i32.const 7)))")));
+  EXPECT_EQ(messages(), std::vector<std::string>{"started"});
+  EXPECT_TRUE(load(wat("(call $continue)")));
+  const auto refused = load(wat("(drop (call $time (i32.const 8)))"));
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("start section"), std::string::npos)
+      << refused.error().message;
 }
 
 TEST_F(PluginTest, ConfigurationIsReadWhileConfigured) {

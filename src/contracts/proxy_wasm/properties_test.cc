@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "contracts/proxy_wasm/pairs.h"
 #include "contracts/proxy_wasm/testing.h"
 #include "net/tls.h"
 
@@ -25,6 +26,13 @@ std::string dotted(std::string_view name) {
   for (char& c : out) {
     if (c == '.') c = '\0';
   }
+  return out;
+}
+
+// The format of header maps.
+std::string pairs_of(const http::HeaderMap& map) {
+  std::string out(pairs_size(map), '\0');
+  write_pairs(map, out.data());
   return out;
 }
 
@@ -81,6 +89,7 @@ TEST_F(PropertiesTest, OfTheRequest) {
          {"request.protocol", Status::kOk, "HTTP/1.1"},
          {"request.headers.x-twice", Status::kOk, "one,two"},
          {"request.headers.x-none", Status::kNotFound, ""},
+         {"request.headers", Status::kOk, pairs_of(host_->request)},
          {"request.time", Status::kOk, number(1'700'000'000'000'000'000), "1700000000000000000"},
          {"request.size", Status::kOk, number(12), "12"},
          {"request.total_size", Status::kOk, number(112), "112"},

@@ -55,6 +55,9 @@ Status store_property(Vm& vm, std::string_view path, std::string_view value) {
 }
 
 const Property* find_property(Vm& vm, std::string_view path) {
+  // Where Envoy keeps what plugins set.
+  constexpr std::string_view kFilterState("filter_state\0wasm.", 18);
+  if (path.starts_with(kFilterState)) path.remove_prefix(kFilterState.size());
   const Property* found = nullptr;
   if (const Properties* set = vm.has_context() ? vm.context().properties() : nullptr) {
     found = find(*set, path);

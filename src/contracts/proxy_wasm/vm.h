@@ -40,7 +40,10 @@ class Vm final : public sandbox::WasiHost {
   Result<void> start(Root& first);
 
   const Callbacks& callbacks() const { return callbacks_; }
-  sandbox::Instance& instance() { return *instance_; }
+  sandbox::Instance& instance() { return *running_; }
+  // False while the module is instantiated; its start section may log meanwhile.
+  bool instantiated() const { return instance_ != nullptr; }
+  void adopt(sandbox::Instance& instance) { running_ = &instance; }
   net::Worker* worker() const { return worker_; }
   bool failed() const { return failed_; }
 
@@ -184,6 +187,7 @@ class Vm final : public sandbox::WasiHost {
   std::shared_ptr<Version> version_;  // of the first root
   net::Worker* worker_;               // null: canary
   std::unique_ptr<sandbox::Instance> instance_;
+  sandbox::Instance* running_ = nullptr;  // the same, also while it is made
   Callbacks callbacks_;
   std::vector<Root*> roots_;  // each removes itself; together they own this VM
   ContextTable contexts_;

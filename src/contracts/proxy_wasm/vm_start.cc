@@ -49,6 +49,7 @@ Result<void> Vm::start(Root& first) {
     return std::unexpected(std::move(made.error()));
   }
   instance_ = std::move(*made);
+  running_ = instance_.get();
   memory_bytes_ = instance_->memory_bytes();
   first.stats().memory(static_cast<std::int64_t>(memory_bytes_));
   if (auto bound = callbacks_.bind(*instance_, version_->traits.callbacks); !bound) return bound;
