@@ -25,7 +25,7 @@ ROWS = {
     "source.address": ADDRESS, "source.port": r"\d+", "destination.address": ADDRESS, "destination.port": r"\d+",
     "connection.id": r"\d+", "connection_id": r"\d+", "connection.mtls": "false", "connection.tls_version": "1",
     "upstream.address": ADDRESS, "upstream.port": r"\d+", "upstream.local_address": ADDRESS,
-    "upstream.local_port": r"\d+", "upstream.transport_failure_reason": "1",
+    "upstream.local_port": r"\d+", "upstream.transport_failure_reason": "1|",
     "xds.cluster_name": "raw", "cluster_name": "raw", "xds.route_name": "the-route", "route_name": "the-route",
     "xds.listener_direction": "1", "listener_direction": "1", "xds.node.id": "heddle", "node.cluster": "heddle",
     "xds.node": "3", "node": "3", "xds": "3",
