@@ -43,7 +43,10 @@ class FakeGateway final : public GatewayView {
   Phase phase() const override { return current; }
   GatewayCounts counts() const override { return {2, 10, 4, 1, 7}; }
 
+  ReloadView reload() const override { return last_reload; }
+
   Phase current = Phase::kServing;
+  ReloadView last_reload;
   std::string unavailable;
 };
 

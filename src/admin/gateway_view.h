@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
+
 namespace heddle::admin {
 
 struct RouteView {
@@ -60,6 +62,16 @@ struct GatewayCounts {
   std::uint64_t snapshot_version = 0;  // of the current one; grows with every change
 };
 
+// Of the configuration: which is in force since when, and what came of reading it again.
+struct ReloadView {
+  Nanoseconds loaded_at = 0;     // the one in force; realtime
+  Nanoseconds attempted_at = 0;  // the last reload; 0: none yet
+  bool succeeded = true;         // the last reload; true when there was none
+  std::string error;             // why it changed nothing; one line
+  std::uint64_t reloads = 0;
+  std::uint64_t failures = 0;
+};
+
 class GatewayView {
  public:
   virtual ~GatewayView() = default;
@@ -67,6 +79,7 @@ class GatewayView {
   virtual std::vector<UpstreamView> upstreams() const = 0;
   virtual Phase phase() const = 0;
   virtual GatewayCounts counts() const = 0;
+  virtual ReloadView reload() const = 0;
 };
 
 }  // namespace heddle::admin

@@ -120,28 +120,44 @@ class AdminServer::Exchange final : public http::Receiver {
   bool answered_ = false;
 };
 
+struct AdminServer::Access {
+  config::Admin config;
+  Guard guard;
+  std::shared_ptr<Authenticator> authenticator;  // null: no authentication
+};
+
 Result<std::unique_ptr<AdminServer>> AdminServer::create(const config::Admin& config,
                                                          const std::string& address, Api& api,
                                                          ServerDependencies dependencies) {
-  std::unique_ptr<Authenticator> authenticator;
-  if (config.auth_enabled) {
-    auto made = Authenticator::create(config.users);
-    if (!made) return std::unexpected(std::move(made.error()));
-    authenticator = std::move(*made);
-  }
-  return std::unique_ptr<AdminServer>(
-      new AdminServer(config, address, api, std::move(dependencies), std::move(authenticator)));
+  std::unique_ptr<AdminServer> out(new AdminServer(address, api, std::move(dependencies)));
+  auto access = out->make_access(config);
+  if (!access) return std::unexpected(std::move(access.error()));
+  out->set_access(std::move(*access));
+  return out;
 }
 
-AdminServer::AdminServer(const config::Admin& config, std::string address, Api& api,
-                         ServerDependencies dependencies,
-                         std::unique_ptr<Authenticator> authenticator)
-    : address_(std::move(address)),
-      realm_(config.realm),
-      api_(api),
-      dependencies_(std::move(dependencies)),
-      guard_(address_, config.allowed_hosts),
-      authenticator_(std::move(authenticator)) {}
+AdminServer::AdminServer(std::string address, Api& api, ServerDependencies dependencies)
+    : address_(std::move(address)), api_(api), dependencies_(std::move(dependencies)) {}
+
+Result<std::shared_ptr<const AdminServer::Access>> AdminServer::make_access(
+    const config::Admin& config) {
+  auto out = std::make_shared<Access>(config, Guard(address_, config.allowed_hosts), nullptr);
+  if (config.auth_enabled) {
+    if (last_made_ && last_made_->authenticator && last_made_->config.users == config.users) {
+      out->authenticator = last_made_->authenticator;
+    } else {
+      auto made = Authenticator::create(config.users);
+      if (!made) return std::unexpected(std::move(made.error()));
+      out->authenticator = std::move(*made);
+    }
+  }
+  last_made_ = std::move(out);
+  return last_made_;
+}
+
+void AdminServer::set_access(std::shared_ptr<const Access> access) {
+  access_ = std::move(access);
+}
 
 AdminServer::~AdminServer() = default;
 
@@ -191,18 +207,20 @@ std::string AdminServer::on_bad_request(const http::ConnectionInfo&, int, std::s
 void AdminServer::admit(Exchange& exchange) {
   if (exchange.answered()) return;
   const Request& request = exchange.request();
-  if (auto refusal = guard_.check(request)) return exchange.send(*refusal);
-  if (!authenticator_ || Api::is_public(request.target)) {
+  if (auto refusal = access_->guard.check(request)) return exchange.send(*refusal);
+  const auto& authenticator = access_->authenticator;
+  if (!authenticator || Api::is_public(request.target)) {
     exchange.allow({});
     return dispatch(exchange);
   }
   const Nanoseconds now = monotonic_now();
-  if (const auto decision = authenticator_->check(request.authorization, request.remote_ip, now)) {
+  if (const auto decision = authenticator->check(request.authorization, request.remote_ip, now)) {
     return decided(exchange.id(), *decision);
   }
-  dependencies_.run_blocking([this, id = exchange.id(), now, authorization = request.authorization,
+  dependencies_.run_blocking([this, id = exchange.id(), now, authenticator,
+                              authorization = request.authorization,
                               remote_ip = request.remote_ip] {
-    auto decision = authenticator_->verify(authorization, remote_ip, now);
+    auto decision = authenticator->verify(authorization, remote_ip, now);
     dependencies_.worker.post(
         [this, id, decision = std::move(decision)] { decided(id, decision); });
   });
@@ -218,7 +236,8 @@ void AdminServer::decided(std::uint64_t id, const Authenticator::Decision& decis
     case Authenticator::Verdict::kRefused: {
       Response refusal = error_response(401, "unauthorized", "user and password are needed");
       refusal.headers.emplace_back(
-          "www-authenticate", fmt::format("Basic realm={}, charset=\"UTF-8\"", quoted(realm_)));
+          "www-authenticate",
+          fmt::format("Basic realm={}, charset=\"UTF-8\"", quoted(access_->config.realm)));
       return exchange->send(refusal);
     }
     case Authenticator::Verdict::kLocked: {

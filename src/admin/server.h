@@ -40,6 +40,12 @@ class AdminServer final : public http::ServerHandler {
                                                      ServerDependencies dependencies);
   ~AdminServer() override;
 
+  // Who may use the API, and by which hosts. Made on the control thread, put in force on the
+  // worker's (or before it starts). Lock-outs stay as long as the users do.
+  struct Access;
+  Result<std::shared_ptr<const Access>> make_access(const config::Admin& config);
+  void set_access(std::shared_ptr<const Access> access);
+
   // Opens the listening socket. On the worker's thread, or before it starts.
   Result<void> listen();
   std::uint16_t local_port() const;
@@ -54,8 +60,7 @@ class AdminServer final : public http::ServerHandler {
 
  private:
   class Exchange;
-  AdminServer(const config::Admin& config, std::string address, Api& api,
-              ServerDependencies dependencies, std::unique_ptr<Authenticator> authenticator);
+  AdminServer(std::string address, Api& api, ServerDependencies dependencies);
 
   void admit(Exchange& exchange);
   void decided(std::uint64_t id, const Authenticator::Decision& decision);
@@ -67,11 +72,10 @@ class AdminServer final : public http::ServerHandler {
   void forget(std::uint64_t id);
 
   std::string address_;
-  std::string realm_;
   Api& api_;
   ServerDependencies dependencies_;
-  Guard guard_;
-  std::unique_ptr<Authenticator> authenticator_;  // null: no authentication
+  std::shared_ptr<const Access> access_;
+  std::shared_ptr<const Access> last_made_;  // control thread
   std::unique_ptr<http::Listener> listener_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Exchange>> exchanges_;
   std::uint64_t next_id_ = 1;

@@ -29,6 +29,7 @@ class IdleGateway final : public GatewayView {
   std::vector<UpstreamView> upstreams() const override { return {}; }
   Phase phase() const override { return Phase::kServing; }
   GatewayCounts counts() const override { return {}; }
+  ReloadView reload() const override { return {}; }
 };
 
 class AdminServerTest : public ::testing::Test {

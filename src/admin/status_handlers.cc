@@ -11,12 +11,28 @@
 namespace heddle::admin {
 namespace {
 
+namespace json = boost::json;
+
 // "1h2m3s", as Loom (Go) writes a duration in whole seconds.
 std::string duration_text(std::int64_t seconds) {
   std::string out;
   if (seconds >= 3600) out += fmt::format("{}h", seconds / 3600);
   if (seconds >= 60) out += fmt::format("{}m", seconds / 60 % 60);
   return out + fmt::format("{}s", seconds % 60);
+}
+
+// What is known of the configuration in force and of the last attempt to change it. The reason of a
+// failure is not for everybody.
+json::object reload_value(const ReloadView& reload, bool with_reason) {
+  json::object out{{"loaded_at", timestamp(reload.loaded_at)},
+                   {"reloads", reload.reloads},
+                   {"failures", reload.failures},
+                   {"last_reload", nullptr}};
+  if (reload.attempted_at == 0) return out;
+  json::object last{{"time", timestamp(reload.attempted_at)}, {"success", reload.succeeded}};
+  if (!reload.succeeded && with_reason) last["error"] = reload.error;
+  out["last_reload"] = std::move(last);
+  return out;
 }
 
 }  // namespace
@@ -36,7 +52,8 @@ void show_info(const ApiDependencies& api, const Call&, Respond respond) {
                          {"connections", counts.connections},
                          {"exchanges", counts.exchanges},
                          {"snapshots", counts.snapshots},
-                         {"snapshot_version", counts.snapshot_version}}));
+                         {"snapshot_version", counts.snapshot_version},
+                         {"configuration", reload_value(api.gateway.reload(), true)}}));
 }
 
 void show_health(const ApiDependencies&, const Call&, Respond respond) {
@@ -45,7 +62,10 @@ void show_health(const ApiDependencies&, const Call&, Respond respond) {
 
 void show_ready(const ApiDependencies& api, const Call&, Respond respond) {
   const Phase phase = api.gateway.phase();
-  if (phase == Phase::kServing) return respond(json_response({{"status", "ready"}}));
+  if (phase == Phase::kServing) {
+    return respond(json_response(
+        {{"status", "ready"}, {"configuration", reload_value(api.gateway.reload(), false)}}));
+  }
   const std::string_view status = phase == Phase::kDraining ? "draining" : "starting";
   respond(json_response(
       {{"status", status},

@@ -72,7 +72,42 @@ GatewayView::GatewayView(metrics::Registry& metrics, std::size_t workers)
           "heddle_snapshots_live",
           "Configuration snapshots in use: the current one and those that exchanges still hold",
           {})),
-      workers_(workers) {}
+      reloads_(metrics.counter("heddle_config_reloads_total", "Reloads of the configuration",
+                               {{"result", "applied"}})),
+      failed_reloads_(metrics.counter("heddle_config_reloads_total", "Reloads of the configuration",
+                                      {{"result", "refused"}})),
+      reload_succeeded_(metrics.gauge("heddle_config_last_reload_successful",
+                                      "1 unless the last reload of the configuration was refused",
+                                      {})),
+      loaded_at_(metrics.gauge("heddle_config_last_success_timestamp_seconds",
+                               "When the configuration in force was taken", {})),
+      workers_(workers) {
+  reload_.loaded_at = wall_now();
+  loaded_at_->set(reload_.loaded_at / 1'000'000'000);
+  reload_succeeded_->set(1);
+}
+
+void GatewayView::note_reload(std::string error) {
+  const std::lock_guard lock(mutex_);
+  reload_.attempted_at = wall_now();
+  reload_.succeeded = error.empty();
+  reload_.error = std::move(error);
+  reload_succeeded_->set(reload_.succeeded ? 1 : 0);
+  if (!reload_.succeeded) {
+    ++reload_.failures;
+    failed_reloads_->add();
+    return;
+  }
+  ++reload_.reloads;
+  reload_.loaded_at = reload_.attempted_at;
+  reloads_->add();
+  loaded_at_->set(reload_.loaded_at / 1'000'000'000);
+}
+
+admin::ReloadView GatewayView::reload() const {
+  const std::lock_guard lock(mutex_);
+  return reload_;
+}
 
 void GatewayView::publish(std::shared_ptr<const gateway::Snapshot> snapshot,
                           std::shared_ptr<const config::Config> config) {

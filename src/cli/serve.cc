@@ -4,6 +4,7 @@
 #include "cli/commands.h"
 #include "cli/control_loop.h"
 #include "cli/server.h"
+#include "config/dump.h"
 #include "config/reader.h"
 
 namespace heddle::cli {
@@ -40,6 +41,7 @@ Result<std::shared_ptr<const config::Config>> with_overrides(config::Config conf
     }
     config.logging.level = *level;
   }
+  config.effective_yaml = config::effective_yaml(config);
   return std::make_shared<const config::Config>(std::move(config));
 }
 

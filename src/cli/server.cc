@@ -3,10 +3,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <thread>
 
-#include "config/reader.h"
 #include "gateway/smoke.h"
 #include "http/server.h"
 
@@ -29,23 +27,12 @@ sandbox::EngineOptions engine_options(const config::Engine& engine) {
   return out;
 }
 
-// Of listeners, what takes effect only when sockets are bound anew; certificates and where TCP
-// connections are passed on to are the snapshot's.
-std::vector<config::Listener> bound_part(std::vector<config::Listener> listeners) {
-  for (config::Listener& listener : listeners) {
-    listener.tls = {};
-    listener.upstream.clear();
-    listener.plugins.clear();
-    listener.limits.tcp_idle_timeout = {};
-  }
-  return listeners;
-}
-
 }  // namespace
 
 Server::Server(ServeOptions options, std::shared_ptr<const config::Config> config, Log& log)
     : options_(std::move(options)),
       config_(std::move(config)),
+      started_with_(config_),
       log_(log),
       view_(metrics_, workers_of(*config_)) {}
 
@@ -80,6 +67,7 @@ Result<void> Server::start() {
   load_plugins();
   if (auto listening = gateway_->listen(); !listening) return listening;
   watch_directories();
+  watch_configuration();
   certificates_.watch();
   view_.set_phase(admin::Phase::kServing);
   log_.info("ready", {{"version", HEDDLE_VERSION},
@@ -132,23 +120,9 @@ void Server::load_plugins() {
   // without its filters.
   gateway_->publish(std::make_shared<const gateway::Snapshot>(
       config_, std::vector<gateway::FilterBinding>{}, metrics_, certificates_.contexts()));
-  report(registry_->load(*config_), nullptr);
+  registry_->load(*config_);
   registry_->on_change([this](const auto& /*set*/) { publish(); });
   publish();
-}
-
-void Server::watch_directories() {
-  watcher_.reset();
-  std::vector<std::string> directories = registry_->watched_directories();
-  if (directories.empty()) return;
-  auto watcher = plugins::Watcher::create(
-      std::move(directories),
-      [this] { control_.post([this] { report(registry_->rescan(), nullptr); }); }, log_);
-  if (watcher) {
-    watcher_ = std::move(*watcher);
-  } else {
-    log_.error("plugin directories are not watched", {{"error", watcher.error().message}});
-  }
 }
 
 // Builds the snapshot of the configuration and plugins as they are now, and hands it to every
@@ -199,62 +173,6 @@ void Server::warn_of_idle_filters(const std::vector<gateway::FilterBinding>& fil
   }
 }
 
-void Server::report(const plugins::ChangeReport& report, std::vector<std::string>* notes) const {
-  for (const plugins::PluginFailure& failure : report.failed) {
-    if (notes != nullptr) notes->push_back(failure.error);
-  }
-}
-
-void Server::note_what_needs_a_restart(const config::Config& next,
-                                       std::vector<std::string>& notes) const {
-  const std::array<std::pair<bool, std::string_view>, 5> changes = {{
-      {bound_part(next.listeners) != bound_part(config_->listeners), "listeners"},
-      {next.admin != config_->admin, "admin"},
-      {next.engine != config_->engine, "engine"},
-      {next.workers != config_->workers, "workers"},
-      {next.logging.file != config_->logging.file || next.logging.format != config_->logging.format,
-       "logging.file and logging.format"},
-  }};
-  for (const auto& [changed, what] : changes) {
-    if (!changed) continue;
-    notes.push_back(std::string(what) + " changed: that takes effect after a restart");
-    log_.warn(notes.back());
-  }
-}
-
-admin::ConfigReload Server::reload_config() {
-  admin::ConfigReload out;
-  config::ReadResult read = config::read(options_.config, {.lenient = options_.lenient});
-  out.problems = std::move(read.problems);
-  if (!read.config) {
-    log_.error("configuration not reloaded; the one in force stays",
-               {{"file", options_.config}, {"problems", out.problems.size()}});
-    for (const config::Problem& problem : out.problems) log_.error(to_string(problem));
-    return out;
-  }
-  auto config = with_overrides(*read.config, options_);
-  if (!config) {
-    out.notes.push_back(std::move(config.error().message));
-    return out;
-  }
-  if (!certificates_.load(*config, out.problems)) {
-    log_.error("configuration not reloaded; the one in force stays", {{"file", options_.config}});
-    return out;
-  }
-  note_what_needs_a_restart(**config, out.notes);
-  config_ = std::move(*config);
-  log_.set_level(config_->logging.level);
-  report(registry_->apply(*config_), &out.notes);
-  publish();
-  watch_directories();
-  certificates_.watch();
-  out.applied = true;
-  log_.info("configuration reloaded", {{"file", options_.config},
-                                       {"routes", config_->routes.size()},
-                                       {"plugins", registry_->list().size()}});
-  return out;
-}
-
 void Server::run() {
   control_.run({.reload = [this] { reload_config(); },
                 .terminate = [this] { drain(); },
@@ -265,6 +183,7 @@ void Server::drain() {
   log_.info("draining", {{"timeout_ms", config_->drain_timeout.count()}});
   view_.set_phase(admin::Phase::kDraining);
   watcher_.reset();
+  config_watcher_.reset();
   certificates_.stop_watching();
   const bool clean = gateway_->drain(config_->drain_timeout, [this] { return control_.hurry(); });
   log_.info("stopped", {{"clean", clean}});
@@ -272,6 +191,7 @@ void Server::drain() {
 
 void Server::take_down() {
   watcher_.reset();
+  config_watcher_.reset();
   certificates_.stop_watching();
   if (admin_worker_) {
     admin_worker_->stop();

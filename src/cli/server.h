@@ -3,8 +3,10 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "admin/api.h"
@@ -44,16 +46,23 @@ class Server {
   Result<void> start_admin();
   void load_plugins();
   void watch_directories();
+  void watch_configuration();
+  // Runs `changed` on the control thread after changes in the directories; null when there are none
+  // or the system refuses, which the log says.
+  std::unique_ptr<plugins::Watcher> watch(std::vector<std::string> directories,
+                                          std::string_view failure, std::function<void()> changed);
   void publish();
   void warn_of_idle_filters(const std::vector<gateway::FilterBinding>& filters) const;
   admin::ConfigReload reload_config();
+  // Whether the configuration was taken; else its problems are added and nothing changed.
+  bool go_over(std::shared_ptr<const config::Config> next, admin::ConfigReload& out);
   void note_what_needs_a_restart(const config::Config& next, std::vector<std::string>& notes) const;
-  void report(const plugins::ChangeReport& report, std::vector<std::string>* notes) const;
   void drain();
   void take_down();
 
   ServeOptions options_;
   std::shared_ptr<const config::Config> config_;
+  std::shared_ptr<const config::Config> started_with_;
   Log& log_;
   Nanoseconds started_ = monotonic_now();
   metrics::Registry metrics_;
@@ -70,7 +79,11 @@ class Server {
   GatewayView view_;
   std::unique_ptr<admin::Api> api_;
   std::unique_ptr<admin::AdminServer> admin_;
+  std::vector<std::string> watched_directories_;
   std::unique_ptr<plugins::Watcher> watcher_;
+  std::vector<std::string> config_directories_;
+  std::unique_ptr<plugins::Watcher> config_watcher_;
+  std::size_t seen_files_ = 0;  // fingerprint of the configuration's files at the last attempt
   Certificates certificates_{control_, log_, [this] { publish(); }};
   std::vector<std::weak_ptr<extension::LoadedPlugin>> started_plugins_;
 };

@@ -304,6 +304,7 @@ struct Config {
   std::size_t workers = 0;  // 0: one per core
   Milliseconds drain_timeout{30'000};
   std::string data_dir = "data";
+  bool watch_config = true;
 
   std::vector<std::string> files;  // what it was read from
   std::string effective_yaml;      // every setting with its value, secrets redacted; GET /config

@@ -38,6 +38,13 @@ ReadResult read(const std::string& path, const ReadOptions& options);
 ReadResult read_text(std::string_view yaml, const std::string& name, const std::string& base_dir,
                      const ReadOptions& options);
 
+// Changes when what read() would read changes: names and bytes of the files. Cheap enough to ask
+// after every event of a watched folder.
+std::size_t fingerprint(const std::string& path);
+// The folders in which such changes show: that of `path` and, behind symbolic links, that of the
+// file itself.
+std::vector<std::string> folders(const std::string& path);
+
 // Generated from the table of settings.
 std::string markdown_reference();
 std::string json_schema();

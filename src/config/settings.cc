@@ -596,6 +596,8 @@ constexpr Setting kConfig[] = {
     {.key = "data_dir", .type = kPath, .member = value<&Config::data_dir>(),
      .help = "Folder of databases and plugin state; relative to the working directory.",
      .needs_restart = true},
+    {.key = "watch_config", .type = kBoolean, .member = value<&Config::watch_config>(),
+     .help = "Whether a change of the configuration's files takes effect at once; SIGHUP always does."},
     {.key = "messaging", .type = kLater, .help = "The message service."},
     {.key = "storage", .type = kLater, .help = "The database."},
     {.key = "redis", .type = kLater, .help = "Redis."},

@@ -5,9 +5,11 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <utility>
 
 #include "config/decode.h"
+#include "config/reader.h"
 #include "config/yaml.h"
 
 namespace heddle::config {
@@ -102,6 +104,29 @@ void merge(Node& into, Node&& from, const std::string& path, Problems& problems)
                    concat("is given twice, also at ", to_string(problems.location(into.mark))),
                    "keep it in one of the files");
   }
+}
+
+std::size_t fingerprint(const std::string& path) {
+  Problems problems;
+  std::string all;
+  for (const std::string& file : find_files(path, problems)) {
+    all +=
+        concat(file, "\n", read_file(file, problems.add_file(file), problems).value_or(""), "\n");
+  }
+  return std::hash<std::string>{}(all);
+}
+
+std::vector<std::string> folders(const std::string& path) {
+  const auto folder_of = [](const fs::path& file) {
+    return file.has_parent_path() ? file.parent_path().string() : std::string(".");
+  };
+  std::error_code error;
+  if (fs::is_directory(path, error)) return {path};
+  std::vector<std::string> out{folder_of(path)};
+  const fs::path real = fs::canonical(path, error);
+  const bool linked = fs::is_symlink(path, error);
+  if (!real.empty() && linked) out.push_back(folder_of(real));
+  return out;
 }
 
 }  // namespace heddle::config

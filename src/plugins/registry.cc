@@ -4,38 +4,10 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <map>
-#include <set>
 #include <utility>
-
-#include "plugins/directory.h"
 
 namespace heddle::plugins {
 namespace {
-
-// The same for two names of one file, as far as the file system tells.
-std::string canonical(const std::string& path) {
-  std::error_code error;
-  const std::filesystem::path out = std::filesystem::weakly_canonical(path, error);
-  return error ? path : out.string();
-}
-
-bool contains(const std::vector<std::string>& names, const std::string& name) {
-  return std::ranges::find(names, name) != names.end();
-}
-
-std::map<std::string, std::vector<std::string>> route_configurations(const config::Config& config) {
-  std::map<std::string, std::vector<std::string>> out;
-  for (const config::Route& route : config.routes) {
-    for (const config::RoutePlugin& plugin : route.plugins) {
-      if (!plugin.configuration) continue;
-      std::vector<std::string>& known = out[plugin.name];
-      if (!contains(known, *plugin.configuration)) known.push_back(*plugin.configuration);
-    }
-  }
-  return out;
-}
 
 bool same_plugin(const ActivePlugin& a, const ActivePlugin& b) {
   return a.name == b.name && a.priority == b.priority && a.on_failure == b.on_failure &&
@@ -67,57 +39,9 @@ Registry::Registry(sandbox::Engine& engine, std::vector<extension::PluginContrac
 
 Registry::~Registry() = default;
 
-ChangeReport Registry::load(const config::Config& config) {
-  ChangeReport report = apply(config);
-  publish(true);
-  return report;
-}
-
-ChangeReport Registry::apply(const config::Config& config) {
-  ChangeReport report;
-  configured_ = config.plugins;
-  directories_ = config.plugin_directories;
-  route_configurations_ = route_configurations(config);
-  const std::vector<Wanted> wanted = wanted_now(true);
-  const std::vector<std::string> added = arrange(wanted, report);
-  for (const Wanted& item : wanted) {
-    update(*entry_named(item.plugin.name), item, contains(added, item.plugin.name), report);
-  }
-  publish();
-  return report;
-}
-
-ChangeReport Registry::rescan() {
-  ChangeReport report;
-  std::vector<Wanted> wanted = wanted_now(false);
-  // What lies in a directory that is not watched stays as it is: nothing new, nothing gone.
-  std::erase_if(wanted, [&](const Wanted& item) {
-    return item.from_directory && !item.watched && entry_named(item.plugin.name) == nullptr;
-  });
-  for (const auto& entry : entries_) {
-    const bool listed = std::ranges::any_of(
-        wanted, [&](const Wanted& item) { return item.plugin.name == entry->wanted.name; });
-    if (!listed && entry->from_directory && !entry->watched)
-      wanted.push_back({entry->wanted, true, false});
-  }
-  const std::vector<std::string> added = arrange(wanted, report);
-  for (const Wanted& item : wanted) {
-    Entry& entry = *entry_named(item.plugin.name);
-    const bool is_new = contains(added, item.plugin.name);
-    // A file that did not change since it was last tried is not tried again.
-    if (!is_new && (!item.watched || stamp(item.plugin.path) == entry.tried)) {
-      report.kept.push_back(item.plugin.name);
-    } else {
-      update(entry, item, is_new, report);
-    }
-  }
-  publish();
-  return report;
-}
-
 std::vector<std::string> Registry::watched_directories() const {
   std::vector<std::string> out;
-  for (const config::PluginDirectory& directory : directories_) {
+  for (const config::PluginDirectory& directory : sources_.directories) {
     if (directory.watch) out.push_back(directory.path);
   }
   return out;
@@ -284,109 +208,6 @@ std::vector<const Registry::Entry*> Registry::by_priority() const {
   return out;
 }
 
-std::vector<Registry::Wanted> Registry::wanted_now(bool tell) const {
-  std::vector<Wanted> out;
-  std::map<std::string, std::size_t> by_file;  // to its place in `out`
-  std::set<std::string, std::less<>> names;
-  for (const config::Plugin& plugin : configured_) {
-    by_file.emplace(canonical(plugin.path), out.size());
-    names.insert(plugin.name);
-    out.push_back({plugin, false, false});
-  }
-  for (const config::PluginDirectory& directory : directories_) {
-    for (config::Plugin& plugin : scan_directory(directory.path, tell ? &log_ : nullptr)) {
-      // A file that an entry names runs as that entry says, once.
-      const auto [known, is_new] = by_file.emplace(canonical(plugin.path), out.size());
-      if (!is_new) {
-        if (directory.watch) {
-          const std::string& file = known->first;
-          for (Wanted& item : out) item.watched |= canonical(item.plugin.path) == file;
-        }
-        continue;
-      }
-      if (!names.insert(plugin.name).second) {
-        if (tell) {
-          log_.warn("file in plugin directory left out: another plugin has its name; rename it",
-                    {{"plugin", plugin.name}, {"path", plugin.path}});
-        }
-        by_file.erase(known);
-        continue;
-      }
-      plugin.location.file = directory.path;
-      out.push_back({std::move(plugin), true, directory.watch});
-    }
-  }
-  for (Wanted& item : out) {
-    const auto found = route_configurations_.find(item.plugin.name);
-    if (found != route_configurations_.end()) item.plugin.route_configurations = found->second;
-  }
-  return out;
-}
-
-std::vector<std::string> Registry::arrange(const std::vector<Wanted>& wanted,
-                                           ChangeReport& report) {
-  std::vector<std::string> added;
-  std::vector<std::unique_ptr<Entry>> gone;  // destroyed without the lock
-  {
-    const std::lock_guard lock(mutex_);
-    std::vector<std::unique_ptr<Entry>> old = std::exchange(entries_, {});
-    for (const Wanted& item : wanted) {
-      const auto same = std::ranges::find_if(
-          old, [&](const auto& entry) { return entry && entry->wanted.name == item.plugin.name; });
-      if (same != old.end()) {
-        entries_.push_back(std::move(*same));
-      } else {
-        auto entry = std::make_unique<Entry>();
-        entry->wanted = item.plugin;
-        entry->enabled = item.plugin.enabled;
-        entry->loading = true;
-        entries_.push_back(std::move(entry));
-        added.push_back(item.plugin.name);
-      }
-      entries_.back()->from_directory = item.from_directory;
-      entries_.back()->watched = item.watched;
-    }
-    std::erase(old, nullptr);
-    gone = std::move(old);
-  }
-  for (const auto& entry : gone) {
-    report.removed.push_back(entry->wanted.name);
-    record(entry->wanted.name, "removed", {});
-    log_.info("plugin removed", {{"plugin", entry->wanted.name}});
-    metrics_.remove("plugin", entry->wanted.name);
-  }
-  return added;
-}
-
-void Registry::update(Entry& entry, const Wanted& wanted, bool is_new, ChangeReport& report) {
-  {
-    const std::lock_guard lock(mutex_);
-    // What the admin API switched stays so until the configuration says something new.
-    if (entry.wanted.enabled != wanted.plugin.enabled) entry.enabled = wanted.plugin.enabled;
-    entry.wanted = wanted.plugin;
-    entry.loading = false;
-  }
-  const bool unloaded = !entry.enabled && !entry.current;
-  const bool unchanged =
-      entry.current && same_entry(entry.serving, wanted.plugin) && !file_changed(entry);
-  if (unloaded || unchanged) {
-    const FileStamp now = stamp(wanted.plugin.path);
-    {
-      const std::lock_guard lock(mutex_);
-      entry.tried = now;
-      if (unchanged) entry.last_error.clear();  // what failed was taken back
-    }
-    (is_new ? report.added : report.kept).push_back(wanted.plugin.name);
-    return;
-  }
-  if (!is_new) return attempt(entry, wanted.plugin, report);
-  if (auto made = make_version(entry, wanted.plugin); !made) {
-    report.failed.push_back({wanted.plugin.name, made.error().message});
-  } else {
-    report.added.push_back(wanted.plugin.name);
-  }
-}
-
 void Registry::attempt(Entry& entry, const config::Plugin& wanted, ChangeReport& report) {
   if (auto made = make_version(entry, wanted); !made) {
     report.failed.push_back({wanted.name, made.error().message});
@@ -396,14 +217,16 @@ void Registry::attempt(Entry& entry, const config::Plugin& wanted, ChangeReport&
 }
 
 Result<void> Registry::make_version(Entry& entry, const config::Plugin& wanted) {
+  auto staged = staged_.extract(wanted.name);
+  // Taken before the file is read: a change meanwhile is seen as one.
+  const FileStamp now = staged.empty() ? stamp(wanted.path) : staged.mapped().file;
   {
-    // Taken before the file is read: a change meanwhile is seen as one.
-    const FileStamp now = stamp(wanted.path);
     const std::lock_guard lock(mutex_);
     entry.tried = now;
     entry.loading = true;
   }
-  auto made = loader_.load(wanted, entry.last_version + 1);
+  auto made = staged.empty() ? loader_.load(wanted, entry.last_version + 1)
+                             : Result<LoadedVersion>(std::move(staged.mapped().version));
   if (!made) {
     // kNotFound is for names that no plugin has.
     if (made.error().kind == ErrorKind::kNotFound) made.error().kind = ErrorKind::kInvalidArgument;
@@ -438,18 +261,26 @@ void Registry::failed(Entry& entry, const Error& error) {
   {
     const std::lock_guard lock(mutex_);
     entry.loading = false;
-    entry.last_error = error.message;
   }
-  metrics_
-      .counter("heddle_plugin_load_failures_total", "Versions that failed their activation gate.",
-               {{"plugin", entry.wanted.name}})
-      ->add();
-  record(entry.wanted.name, "failed", error.message);
   const std::string_view consequence = entry.current ? "the former version goes on serving"
                                        : entry.wanted.on_failure == config::OnFailure::kOpen
                                            ? "requests pass WITHOUT this plugin (on_failure: open)"
                                            : "its routes answer 503";
-  log_.error(error.message, {{"plugin", entry.wanted.name}, {"consequence", consequence}});
+  note_failure(entry.wanted.name, &entry, error, consequence);
+}
+
+void Registry::note_failure(const std::string& name, Entry* entry, const Error& error,
+                            std::string_view consequence) {
+  if (entry != nullptr) {
+    const std::lock_guard lock(mutex_);
+    entry->last_error = error.message;
+  }
+  metrics_
+      .counter("heddle_plugin_load_failures_total", "Versions that failed their activation gate.",
+               {{"plugin", name}})
+      ->add();
+  record(name, "failed", error.message);
+  log_.error(error.message, {{"plugin", name}, {"consequence", consequence}});
 }
 
 void Registry::record(std::string_view plugin, std::string_view what, std::string message) {

@@ -71,6 +71,7 @@ struct ChangeReport {
   std::vector<std::string> removed;
   std::vector<std::string> kept;      // unchanged
   std::vector<PluginFailure> failed;  // their former version, if there is one, goes on serving
+  bool applied = true;                // of apply(): false: because of `failed` nothing changed
 };
 
 struct Event {
@@ -104,7 +105,8 @@ class Registry {
   ChangeReport load(const config::Config& config);
 
   // Goes over to a new configuration: an entry that is unchanged and whose file is unchanged keeps
-  // its version.
+  // its version. All or nothing: when a version that it needs cannot be made, nothing changes.
+  // What had failed before, and what directories hold, does not count there.
   ChangeReport apply(const config::Config& config);
 
   // A new version from the entry as it is and the file as it is now. kNotFound for an unknown name;
@@ -158,6 +160,21 @@ class Registry {
     FileStamp tried;  // the file at the last attempt
   };
 
+  // What a configuration says about plugins.
+  struct Sources {
+    std::vector<config::Plugin> plugins;
+    std::vector<config::PluginDirectory> directories;
+    // What routes configure plugins with, by plugin name; each configuration once.
+    std::map<std::string, std::vector<std::string>> route_configurations;
+  };
+
+  // A version that was made ahead of its use.
+  struct Staged {
+    LoadedVersion version;
+    FileStamp file;  // before it was read
+  };
+
+  static Sources sources_of(const config::Config& config);
   static FileStamp stamp(const std::string& path);
   static bool file_changed(const Entry& entry);
   static PluginInfo describe(const Entry& entry);
@@ -166,13 +183,19 @@ class Registry {
   Entry* entry_named(std::string_view name) const;
   // The entries in the order in which requests meet them.
   std::vector<const Entry*> by_priority() const;
-  std::vector<Wanted> wanted_now(bool tell) const;
+  std::vector<Wanted> wanted_of(const Sources& sources, bool tell) const;
+  // Makes the versions that entries of the configuration need, without using them yet.
+  void stage(const std::vector<Wanted>& wanted, ChangeReport& report);
+  static bool needs_version(const Entry* entry, const config::Plugin& wanted);
+  void go_over(Sources sources, const std::vector<Wanted>& wanted, ChangeReport& report);
   // Makes the entries those of `wanted`, in its order; returns the names that are new.
   std::vector<std::string> arrange(const std::vector<Wanted>& wanted, ChangeReport& report);
   void update(Entry& entry, const Wanted& wanted, bool is_new, ChangeReport& report);
   void attempt(Entry& entry, const config::Plugin& wanted, ChangeReport& report);
   Result<void> make_version(Entry& entry, const config::Plugin& wanted);
   void failed(Entry& entry, const Error& error);
+  void note_failure(const std::string& name, Entry* entry, const Error& error,
+                    std::string_view consequence);
   void record(std::string_view plugin, std::string_view what, std::string message);
   // Makes the set anew; tells the listener when it differs from the last one, or always.
   void publish(bool always = false);
@@ -181,10 +204,8 @@ class Registry {
   Log& log_;
   metrics::Registry& metrics_;
   ChangeListener listener_;
-  std::vector<config::Plugin> configured_;  // of the configuration now in force
-  std::vector<config::PluginDirectory> directories_;
-  // What routes configure plugins with, by plugin name; each configuration once.
-  std::map<std::string, std::vector<std::string>> route_configurations_;
+  Sources sources_;                       // of the configuration now in force
+  std::map<std::string, Staged> staged_;  // by plugin; empty but within apply()
 
   // Entries are changed by the control thread only, and under the mutex, so that others may read
   // under it.

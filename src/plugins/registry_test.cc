@@ -248,6 +248,33 @@ TEST_F(RegistryTest, ApplyWithABadEntryKeepsTheOldOneWhole) {
   EXPECT_THAT(registry_.find("b")->last_error, IsEmpty());
 }
 
+TEST_F(RegistryTest, ApplyIsAllOrNothing) {
+  config_.plugins = {entry("a"), entry("gone")};
+  registry_.load(config_);
+  const config::Config before = config_;
+  config_.plugins = {entry("a"), entry("b"), entry("bad", "junk")};
+  config_.plugins[0].priority = 7;
+  const ChangeReport refused = registry_.apply(config_);
+  EXPECT_FALSE(refused.applied);
+  EXPECT_THAT(only_failure(refused), HasSubstr("plugin bad: "));
+  EXPECT_THAT(order(), ElementsAre("a", "gone"));
+  EXPECT_EQ(registry_.find("a")->version, 1U);
+  EXPECT_EQ(testing::FakePlugin::alive(), 2);
+  registry_.rescan();
+  EXPECT_THAT(order(), ElementsAre("a", "gone"));
+  EXPECT_THAT(registry_.apply(before).kept, ElementsAre("a", "gone"));
+}
+
+TEST_F(RegistryTest, WhatFailedBeforeDoesNotStandInTheWay) {
+  config_.plugins = {entry("bad", "junk")};
+  registry_.load(config_);
+  config_.plugins.push_back(entry("b"));
+  const ChangeReport report = registry_.apply(config_);
+  EXPECT_TRUE(report.applied);
+  EXPECT_EQ(report.failed.size(), 1U);
+  EXPECT_THAT(report.added, ElementsAre("b"));
+}
+
 TEST_F(RegistryTest, AdminSwitchOutlivesAReloadThatDoesNotMentionIt) {
   config_.plugins = {entry("a")};
   registry_.load(config_);

@@ -168,8 +168,9 @@ Result<std::unique_ptr<Watcher>> Watcher::create(std::vector<std::string> direct
   if (stop < 0) {
     const std::string reason = std::generic_category().message(errno);
     if (inotify >= 0) close(inotify);
-    return fail(ErrorKind::kIo, "plugin directories cannot be watched: " + reason +
-                                    "; raise fs.inotify.max_user_instances, or set watch: false");
+    return fail(
+        ErrorKind::kIo,
+        "inotify: " + reason + "; raise fs.inotify.max_user_instances, or switch watching off");
   }
   return std::make_unique<InotifyWatcher>(inotify, stop, std::move(directories), std::move(changed),
                                           log, debounce);

@@ -1,0 +1,173 @@
+// How a running server goes over to another configuration: all of it or nothing of it.
+#include <array>
+#include <functional>
+#include <string_view>
+#include <utility>
+
+#include "cli/server.h"
+#include "config/reader.h"
+
+namespace heddle::cli {
+namespace {
+
+using config::Problem;
+
+Problem error_at(config::Location location, std::string path, std::string message) {
+  return {Problem::Severity::kError, std::move(location), std::move(path), std::move(message), {}};
+}
+
+// An error of the item with this name.
+template <typename Item>
+Problem error_of(std::string_view list, const std::vector<Item>& items, std::string_view name,
+                 std::string message) {
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (items[i].name != name) continue;
+    return error_at(items[i].location, std::string(list) + "[" + std::to_string(i) + "]",
+                    std::move(message));
+  }
+  return error_at({}, std::string(list), std::move(message));
+}
+
+// Of listeners, what takes effect only when sockets are bound anew; where TCP connections are
+// passed on to is the snapshot's.
+std::vector<config::Listener> bound_part(std::vector<config::Listener> listeners) {
+  for (config::Listener& listener : listeners) {
+    listener.tls = {};
+    listener.upstream.clear();
+    listener.plugins.clear();
+    listener.limits.tcp_idle_timeout = {};
+  }
+  return listeners;
+}
+
+// One line for those who ask later.
+std::string first_error(const admin::ConfigReload& reload) {
+  for (const Problem& problem : reload.problems) {
+    if (problem.severity == Problem::Severity::kError) return to_string(problem);
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+admin::ConfigReload Server::reload_config() {
+  admin::ConfigReload out;
+  seen_files_ = config::fingerprint(options_.config);
+  config::ReadResult read = config::read(options_.config, {.lenient = options_.lenient});
+  out.problems = std::move(read.problems);
+  if (read.config) {
+    if (auto next = with_overrides(*read.config, options_)) {
+      out.applied = go_over(std::move(*next), out);
+    } else {
+      out.problems.push_back(error_at({.file = options_.config, .line = 0, .column = 0}, "",
+                                      std::move(next.error().message)));
+    }
+  }
+  view_.note_reload(out.applied ? std::string() : first_error(out));
+  if (out.applied) {
+    log_.info("configuration reloaded", {{"file", options_.config},
+                                         {"routes", config_->routes.size()},
+                                         {"plugins", registry_->list().size()}});
+  } else {
+    log_.error("configuration not reloaded; the one in force stays",
+               {{"file", options_.config}, {"problems", out.problems.size()}});
+    for (const Problem& problem : out.problems) log_.error(to_string(problem));
+  }
+  return out;
+}
+
+// What can fail comes first and changes nothing that serves.
+bool Server::go_over(std::shared_ptr<const config::Config> next, admin::ConfigReload& out) {
+  const auto refuse = [&](Problem problem) { out.problems.push_back(std::move(problem)); };
+  std::shared_ptr<const admin::AdminServer::Access> access;
+  if (admin_) {
+    if (auto made = admin_->make_access(next->admin)) {
+      access = std::move(*made);
+    } else {
+      refuse(error_at({.file = options_.config, .line = 0, .column = 0}, "admin",
+                      std::move(made.error().message)));
+      return false;
+    }
+  }
+  if (!certificates_.load(next, out.problems)) return false;
+  const plugins::ChangeReport report = registry_->apply(*next);
+  for (const plugins::PluginFailure& failure : report.failed) {
+    if (report.applied) {
+      out.notes.push_back(failure.error);
+    } else {
+      refuse(error_of("plugins", next->plugins, failure.plugin, failure.error));
+    }
+  }
+  if (!report.applied) {
+    // Those in force stay so.
+    std::vector<Problem> told_before;
+    certificates_.load(config_, told_before);
+    return false;
+  }
+
+  note_what_needs_a_restart(*next, out.notes);
+  config_ = std::move(next);
+  log_.set_level(config_->logging.level);
+  if (access) {
+    admin_worker_->post([this, access = std::move(access)] { admin_->set_access(access); });
+  }
+  publish();
+  watch_directories();
+  watch_configuration();
+  certificates_.watch();
+  return true;
+}
+
+void Server::note_what_needs_a_restart(const config::Config& next,
+                                       std::vector<std::string>& notes) const {
+  const config::Config& now = *started_with_;
+  const std::array<std::pair<bool, std::string_view>, 6> changes = {{
+      {bound_part(next.listeners) != bound_part(started_with_->listeners), "listeners"},
+      {next.admin.enabled != now.admin.enabled || next.admin.address != now.admin.address,
+       "admin.enabled and admin.address"},
+      {next.engine != now.engine, "engine"},
+      {next.workers != now.workers, "workers"},
+      {next.data_dir != now.data_dir, "data_dir"},
+      {next.logging.file != now.logging.file || next.logging.format != now.logging.format,
+       "logging.file and logging.format"},
+  }};
+  for (const auto& [changed, what] : changes) {
+    if (!changed) continue;
+    notes.push_back(std::string(what) + " changed: that takes effect after a restart");
+    log_.warn(notes.back());
+  }
+}
+
+void Server::watch_directories() {
+  std::vector<std::string> directories = registry_->watched_directories();
+  if (watcher_ && directories == watched_directories_) return;
+  watched_directories_ = directories;
+  watcher_ = watch(std::move(directories), "plugin directories are not watched",
+                   [this] { registry_->rescan(); });
+}
+
+// Folders, not files: a file is usually replaced by a rename.
+void Server::watch_configuration() {
+  std::vector<std::string> directories;
+  if (config_->watch_config) directories = config::folders(options_.config);
+  if (config_watcher_ && directories == config_directories_) return;
+  config_directories_ = directories;
+  seen_files_ = config::fingerprint(options_.config);
+  config_watcher_ = watch(std::move(directories), "the configuration is not watched", [this] {
+    if (config::fingerprint(options_.config) != seen_files_) reload_config();
+  });
+}
+
+std::unique_ptr<plugins::Watcher> Server::watch(std::vector<std::string> directories,
+                                                std::string_view failure,
+                                                std::function<void()> changed) {
+  if (directories.empty()) return nullptr;
+  auto watcher = plugins::Watcher::create(
+      std::move(directories), [this, changed = std::move(changed)] { control_.post(changed); },
+      log_);
+  if (watcher) return std::move(*watcher);
+  log_.error(failure, {{"error", watcher.error().message}});
+  return nullptr;
+}
+
+}  // namespace heddle::cli

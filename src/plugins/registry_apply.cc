@@ -1,0 +1,229 @@
+// How the registry goes over to a configuration, or to what now lies in the plugin directories.
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "plugins/directory.h"
+#include "plugins/registry.h"
+
+namespace heddle::plugins {
+namespace {
+
+// The same for two names of one file, as far as the file system tells.
+std::string canonical(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path out = std::filesystem::weakly_canonical(path, error);
+  return error ? path : out.string();
+}
+
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::ranges::find(names, name) != names.end();
+}
+
+}  // namespace
+
+ChangeReport Registry::load(const config::Config& config) {
+  ChangeReport report;
+  Sources sources = sources_of(config);
+  const std::vector<Wanted> wanted = wanted_of(sources, true);
+  go_over(std::move(sources), wanted, report);
+  publish(true);
+  return report;
+}
+
+ChangeReport Registry::apply(const config::Config& config) {
+  ChangeReport report;
+  Sources sources = sources_of(config);
+  const std::vector<Wanted> wanted = wanted_of(sources, true);
+  stage(wanted, report);
+  report.applied = report.failed.empty();
+  if (report.applied) {
+    go_over(std::move(sources), wanted, report);
+    publish();
+  }
+  staged_.clear();
+  return report;
+}
+
+Registry::Sources Registry::sources_of(const config::Config& config) {
+  Sources out{.plugins = config.plugins, .directories = config.plugin_directories};
+  for (const config::Route& route : config.routes) {
+    for (const config::RoutePlugin& plugin : route.plugins) {
+      if (!plugin.configuration) continue;
+      std::vector<std::string>& known = out.route_configurations[plugin.name];
+      if (!contains(known, *plugin.configuration)) known.push_back(*plugin.configuration);
+    }
+  }
+  return out;
+}
+
+void Registry::go_over(Sources sources, const std::vector<Wanted>& wanted, ChangeReport& report) {
+  sources_ = std::move(sources);
+  const std::vector<std::string> added = arrange(wanted, report);
+  for (const Wanted& item : wanted) {
+    update(*entry_named(item.plugin.name), item, contains(added, item.plugin.name), report);
+  }
+}
+
+void Registry::stage(const std::vector<Wanted>& wanted, ChangeReport& report) {
+  for (const Wanted& item : wanted) {
+    const std::string& name = item.plugin.name;
+    Entry* entry = entry_named(name);
+    if (item.from_directory || !needs_version(entry, item.plugin)) continue;
+    const FileStamp file = stamp(item.plugin.path);
+    auto made = loader_.load(item.plugin, (entry != nullptr ? entry->last_version : 0) + 1);
+    if (made) {
+      staged_.emplace(name, Staged{std::move(*made), file});
+      continue;
+    }
+    note_failure(name, entry, made.error(), "the configuration in force stays");
+    report.failed.push_back({name, std::move(made.error().message)});
+  }
+}
+
+bool Registry::needs_version(const Entry* entry, const config::Plugin& wanted) {
+  if (entry == nullptr) return wanted.enabled;
+  const bool enabled = entry->wanted.enabled != wanted.enabled ? wanted.enabled : entry->enabled;
+  if (entry->current) return !same_entry(entry->serving, wanted) || file_changed(*entry);
+  // What failed before and is the same now does not stand in the way of other changes.
+  const bool tried = same_entry(entry->wanted, wanted) && stamp(wanted.path) == entry->tried;
+  return enabled && (!tried || entry->last_error.empty());
+}
+
+ChangeReport Registry::rescan() {
+  ChangeReport report;
+  std::vector<Wanted> wanted = wanted_of(sources_, false);
+  // What lies in a directory that is not watched stays as it is: nothing new, nothing gone.
+  std::erase_if(wanted, [&](const Wanted& item) {
+    return item.from_directory && !item.watched && entry_named(item.plugin.name) == nullptr;
+  });
+  for (const auto& entry : entries_) {
+    const bool listed = std::ranges::any_of(
+        wanted, [&](const Wanted& item) { return item.plugin.name == entry->wanted.name; });
+    if (!listed && entry->from_directory && !entry->watched)
+      wanted.push_back({entry->wanted, true, false});
+  }
+  const std::vector<std::string> added = arrange(wanted, report);
+  for (const Wanted& item : wanted) {
+    Entry& entry = *entry_named(item.plugin.name);
+    const bool is_new = contains(added, item.plugin.name);
+    // A file that did not change since it was last tried is not tried again.
+    if (!is_new && (!item.watched || stamp(item.plugin.path) == entry.tried)) {
+      report.kept.push_back(item.plugin.name);
+    } else {
+      update(entry, item, is_new, report);
+    }
+  }
+  publish();
+  return report;
+}
+
+std::vector<Registry::Wanted> Registry::wanted_of(const Sources& sources, bool tell) const {
+  std::vector<Wanted> out;
+  std::map<std::string, std::size_t> by_file;  // to its place in `out`
+  std::set<std::string, std::less<>> names;
+  for (const config::Plugin& plugin : sources.plugins) {
+    by_file.emplace(canonical(plugin.path), out.size());
+    names.insert(plugin.name);
+    out.push_back({plugin, false, false});
+  }
+  for (const config::PluginDirectory& directory : sources.directories) {
+    for (config::Plugin& plugin : scan_directory(directory.path, tell ? &log_ : nullptr)) {
+      // A file that an entry names runs as that entry says, once.
+      const auto [known, is_new] = by_file.emplace(canonical(plugin.path), out.size());
+      if (!is_new) {
+        if (directory.watch) {
+          const std::string& file = known->first;
+          for (Wanted& item : out) item.watched |= canonical(item.plugin.path) == file;
+        }
+        continue;
+      }
+      if (!names.insert(plugin.name).second) {
+        if (tell) {
+          log_.warn("file in plugin directory left out: another plugin has its name; rename it",
+                    {{"plugin", plugin.name}, {"path", plugin.path}});
+        }
+        by_file.erase(known);
+        continue;
+      }
+      plugin.location.file = directory.path;
+      out.push_back({std::move(plugin), true, directory.watch});
+    }
+  }
+  for (Wanted& item : out) {
+    const auto found = sources.route_configurations.find(item.plugin.name);
+    if (found != sources.route_configurations.end())
+      item.plugin.route_configurations = found->second;
+  }
+  return out;
+}
+
+std::vector<std::string> Registry::arrange(const std::vector<Wanted>& wanted,
+                                           ChangeReport& report) {
+  std::vector<std::string> added;
+  std::vector<std::unique_ptr<Entry>> gone;  // destroyed without the lock
+  {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::unique_ptr<Entry>> old = std::exchange(entries_, {});
+    for (const Wanted& item : wanted) {
+      const auto same = std::ranges::find_if(
+          old, [&](const auto& entry) { return entry && entry->wanted.name == item.plugin.name; });
+      if (same != old.end()) {
+        entries_.push_back(std::move(*same));
+      } else {
+        auto entry = std::make_unique<Entry>();
+        entry->wanted = item.plugin;
+        entry->enabled = item.plugin.enabled;
+        entry->loading = true;
+        entries_.push_back(std::move(entry));
+        added.push_back(item.plugin.name);
+      }
+      entries_.back()->from_directory = item.from_directory;
+      entries_.back()->watched = item.watched;
+    }
+    std::erase(old, nullptr);
+    gone = std::move(old);
+  }
+  for (const auto& entry : gone) {
+    report.removed.push_back(entry->wanted.name);
+    record(entry->wanted.name, "removed", {});
+    log_.info("plugin removed", {{"plugin", entry->wanted.name}});
+    metrics_.remove("plugin", entry->wanted.name);
+  }
+  return added;
+}
+
+void Registry::update(Entry& entry, const Wanted& wanted, bool is_new, ChangeReport& report) {
+  {
+    const std::lock_guard lock(mutex_);
+    // What the admin API switched stays so until the configuration says something new.
+    if (entry.wanted.enabled != wanted.plugin.enabled) entry.enabled = wanted.plugin.enabled;
+    entry.wanted = wanted.plugin;
+    entry.loading = false;
+  }
+  const bool unloaded = !entry.enabled && !entry.current;
+  const bool unchanged =
+      entry.current && same_entry(entry.serving, wanted.plugin) && !file_changed(entry);
+  if (unloaded || unchanged) {
+    const FileStamp now = stamp(wanted.plugin.path);
+    {
+      const std::lock_guard lock(mutex_);
+      entry.tried = now;
+      if (unchanged) entry.last_error.clear();  // what failed was taken back
+    }
+    (is_new ? report.added : report.kept).push_back(wanted.plugin.name);
+    return;
+  }
+  if (!is_new) return attempt(entry, wanted.plugin, report);
+  if (auto made = make_version(entry, wanted.plugin); !made) {
+    report.failed.push_back({wanted.plugin.name, made.error().message});
+  } else {
+    report.added.push_back(wanted.plugin.name);
+  }
+}
+
+}  // namespace heddle::plugins

@@ -1,0 +1,247 @@
+"""Going over to another configuration while serving: by file watch, SIGHUP and the admin API; all of it or nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import wat
+from support.configs import gateway, plugin, route
+from support.load import Load
+from support.server import Server
+from support.waiting import until
+from test_activation import marking, replace
+
+
+class Config:
+    """The configuration file of one server; `watched` says whether changing it is enough."""
+
+    def __init__(self, folder: Path, watched: bool = False) -> None:
+        self.file = folder / "gateway.yaml"
+        self.watched = watched
+
+    def put(self, settings: dict[str, Any] | str) -> Path:
+        """Replaces the file by a rename, as careful tools do."""
+        fresh = self.file.with_suffix(".tmp")
+        text = settings if isinstance(settings, str) else json.dumps({**settings, "watch_config": self.watched}, indent=1)
+        fresh.write_text(text)
+        return fresh.rename(self.file)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return Config(tmp_path)
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Config:
+    return Config(tmp_path, watched=True)
+
+
+def reload(server: Server) -> dict[str, Any]:
+    response = server.admin("/config/reload", "POST")
+    assert response.status == 200, response
+    return response.json()
+
+
+def refused(server: Server) -> dict[str, Any]:
+    response = server.admin("/config/reload", "POST")
+    assert response.status == 422, response
+    return response.json()
+
+
+def test_a_renamed_file_takes_effect(serve, watched: Config) -> None:
+    server = serve(watched.put(gateway(routes=[route("/old")])))
+    watched.put(gateway(routes=[route("/new")]))
+    until(lambda: server.fetch("/new").status == 200, "the new route")
+    assert server.fetch("/old").status == 404
+
+
+def test_a_file_written_in_place_takes_effect(serve, watched: Config) -> None:
+    server = serve(watched.put(gateway(routes=[route("/old")])))
+    watched.file.write_text(json.dumps(gateway(routes=[route("/new")])))
+    until(lambda: server.fetch("/new").status == 200, "the new route")
+
+
+def test_a_link_that_is_switched_takes_effect(serve, tmp_path: Path) -> None:
+    """As Kubernetes mounts configuration: a file that is a link through a folder that is a link."""
+    for name, path in (("one", "/old"), ("two", "/new")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "gateway.yaml").write_text(json.dumps(gateway(routes=[route(path)])))
+    (tmp_path / "data").symlink_to("one")
+    (tmp_path / "gateway.yaml").symlink_to("data/gateway.yaml")
+    server = serve(tmp_path / "gateway.yaml")
+    (tmp_path / "next").symlink_to("two")
+    (tmp_path / "next").rename(tmp_path / "data")
+    until(lambda: server.fetch("/new").status == 200, "the new route")
+
+
+def test_a_file_added_to_a_folder_takes_effect(serve, tmp_path: Path) -> None:
+    folder = tmp_path / "conf"
+    folder.mkdir()
+    (folder / "10-base.yaml").write_text(json.dumps(gateway(routes=[route("/old")])))
+    server = serve(folder)
+    (folder / "20-more.yaml").write_text(json.dumps({"routes": [{"path": "/new", "upstream": "echo"}]}))
+    until(lambda: server.fetch("/new").status == 200, "the new route")
+    assert server.fetch("/old").status == 200
+    (folder / "20-more.yaml").unlink()
+    until(lambda: server.fetch("/new").status == 404, "the route to be gone")
+
+
+def test_neighbours_and_touching_are_no_change(serve, watched: Config) -> None:
+    server = serve(watched.put(gateway()))
+    os.utime(watched.file)
+    (watched.file.parent / "notes.txt").write_text("x")
+    watched.put(gateway(routes=[route("/"), route("/new")]))
+    until(lambda: server.fetch("/new").status == 200, "the new route")
+    until(lambda: configuration(server)["reloads"] >= 1, "the reload to be counted")
+    assert configuration(server)["reloads"] == 1
+
+
+def test_a_broken_file_changes_nothing_and_its_repair_does(serve, watched: Config) -> None:
+    server = serve(watched.put(gateway(routes=[route("/old")])), expect_errors=True)
+    mark = server.mark()
+    watched.put("routes: [{path: /x, upstream: nowhere}]\nrutes: []\n")
+    server.wait_log("not reloaded", after=mark)
+    server.wait_log("gateway.yaml:1:31: error: routes[0].upstream: there is no upstream \"nowhere\"", after=mark)
+    server.wait_log("gateway.yaml:2:1: error: unknown key \"rutes\"", after=mark)
+    assert server.fetch("/old").status == 200
+    watched.put(gateway(routes=[route("/new")]))
+    until(lambda: server.fetch("/new").status == 200, "the new route")
+
+
+def test_an_unwatched_file_waits(serve, config: Config) -> None:
+    server = serve(config.put(gateway(routes=[route("/old")])))
+    config.put(gateway(routes=[route("/new")]))
+    assert server.fetch("/new").status == 404
+    server.signal(signal.SIGHUP)
+    until(lambda: server.fetch("/new").status == 200, "the new route")
+
+
+def test_a_plugin_that_cannot_be_loaded_changes_nothing(serve, config: Config, tmp_path: Path,
+                                                       compile_wat: wat.Compiler) -> None:
+    good, bad = tmp_path / "good.wasm", tmp_path / "bad.wasm"
+    shutil.copy(compile_wat(marking("one")), good)
+    bad.write_text("junk")
+    server = serve(config.put(gateway(routes=[route("/old")], plugins=[plugin("good", good)])), expect_errors=True)
+    replace(good, compile_wat(marking("two")))
+    config.put(gateway(routes=[route("/new")], plugins=[plugin("good", good), plugin("bad", bad)]))
+    answer = refused(server)
+    assert [error["path"] for error in answer["errors"]] == ["plugins[1]"], answer
+    assert "bad.wasm: not a Wasm module" in answer["errors"][0]["message"]
+    assert answer["errors"][0]["line"] > 0
+    response = server.fetch("/old")
+    assert response.json()["headers"]["x-dropped"] == "one", "the good plugin was not exchanged either"
+    assert server.admin("/plugins/bad").status == 404
+    shutil.copy(compile_wat(marking("three")), bad)
+    reload(server)
+    assert server.fetch("/new").json()["headers"]["x-dropped"] == "two, three"
+
+
+def test_a_plugin_that_failed_before_does_not_stand_in_the_way(serve, config: Config, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.wasm"
+    bad.write_text("junk")
+    broken = plugin("bad", bad)
+    server = serve(config.put(gateway(routes=[{**route("/old"), "plugins": ["bad"]}], plugins=[broken])),
+                   expect_errors=True)
+    config.put(gateway(routes=[route("/new"), {**route("/old"), "plugins": ["bad"]}], plugins=[broken]))
+    reload(server)
+    assert server.fetch("/new").status == 200
+    assert server.fetch("/old").status == 503
+
+
+def test_the_log_level_follows(serve, config: Config) -> None:
+    server = serve(config.put(gateway(logging={"level": "info"})))
+    config.put(gateway(logging={"level": "debug"}))
+    reload(server)
+    mark = server.mark()
+    config.put(gateway(logging={"level": "error"}))
+    reload(server)
+    config.put(gateway(logging={"level": "info"}))
+    reload(server)
+    server.wait_log("configuration reloaded", after=mark)
+    assert server.messages().count("configuration reloaded") == 2, "not while only errors are logged"
+
+
+def test_the_access_log_follows(serve, config: Config) -> None:
+    server = serve(config.put(gateway(logging={"access_log": False})))
+    server.fetch("/unseen")
+    config.put(gateway(logging={"access_log": True}))
+    reload(server)
+    server.fetch("/seen")
+    server.wait_access(path="/seen")
+    config.put(gateway(logging={"access_log": False}))
+    reload(server)
+    server.fetch("/unseen")
+    assert [line["path"] for line in server.access_lines() if "path" in line] == ["/seen"]
+
+
+def test_overrides_of_the_command_line_stay_and_are_shown(serve, config: Config) -> None:
+    settings = gateway(listeners=[{"name": "public", "address": "127.0.0.1:1"}], logging={"level": "warn"})
+    server = serve(config.put(settings), "--listen", "127.0.0.1:0", "--log-level", "info")
+    assert server.admin("/config?format=json").json()["listeners"][0]["address"] == "127.0.0.1:0"
+    mark = server.mark()
+    assert reload(server)["notes"] == []
+    server.wait_log("configuration reloaded", after=mark)
+    assert server.admin("/config?format=json").json()["logging"]["level"] == "info"
+    assert server.fetch("/").status == 200
+
+
+def test_what_needs_a_restart_is_told_until_it_is_back(serve, config: Config) -> None:
+    server = serve(config.put(gateway(workers=2)))
+    config.put(gateway(workers=1, data_dir="elsewhere"))
+    for _ in range(2):
+        notes = reload(server)["notes"]
+        assert any(note.startswith("workers changed") for note in notes), notes
+        assert any(note.startswith("data_dir changed") for note in notes), notes
+    config.put(gateway(workers=2))
+    assert reload(server)["notes"] == []
+
+
+def test_users_of_the_admin_api_follow(serve, config: Config) -> None:
+    password = "$2b$04$2Tq0.bUaEfBQAJ8pcmGyiO3fzjIm/cLcCw4vCqGbsqS6J3V/Xnp4y"
+    server = serve(config.put(gateway()))
+    config.put(gateway(admin={"address": "127.0.0.1:0", "auth": {"enabled": True, "users": {"ann": password}}}))
+    reload(server)
+    until(lambda: server.admin("/plugins").status == 401, "the password to be asked for")
+    assert server.admin("/ready").status == 200
+
+
+def configuration(server: Server) -> dict[str, Any]:
+    return server.admin("/info").json()["configuration"]
+
+
+def test_the_last_reload_is_told(serve, config: Config) -> None:
+    server = serve(config.put(gateway()), expect_errors=True)
+    assert configuration(server)["last_reload"] is None
+    reload(server)
+    told = configuration(server)
+    assert told["last_reload"]["success"] and told["last_reload"]["time"] == told["loaded_at"]
+    config.put("rutes: []\n")
+    refused(server)
+    told = configuration(server)
+    assert (told["reloads"], told["failures"], told["last_reload"]["success"]) == (1, 1, False)
+    assert "rutes" in told["last_reload"]["error"]
+    assert told["last_reload"]["time"] > told["loaded_at"]
+    ready = server.admin("/ready")
+    assert ready.status == 200 and ready.json()["configuration"]["last_reload"]["success"] is False
+    text = server.metrics()
+    assert 'heddle_config_reloads_total{result="applied"} 1' in text
+    assert 'heddle_config_reloads_total{result="refused"} 1' in text
+    assert "heddle_config_last_reload_successful 0" in text
+
+
+def test_reloads_under_load_lose_nothing(serve, config: Config) -> None:
+    variants = [gateway(routes=[route("/"), route(f"/{name}")], logging={"access_log": False}) for name in "ab"]
+    server = serve(config.put(variants[0]))
+    with Load(server.address) as load:
+        for number in range(100):
+            config.put(variants[number % 2])
+            reload(server)
+    assert load.failures == []
