@@ -119,7 +119,8 @@ void Server::load_plugins() {
   // Plugins may call upstreams as soon as they start; nobody listens yet, so no request runs
   // without its filters.
   gateway_->publish(std::make_shared<const gateway::Snapshot>(
-      config_, std::vector<gateway::FilterBinding>{}, metrics_, certificates_.contexts()));
+      config_, std::vector<gateway::FilterBinding>{}, natives_, metrics_,
+      certificates_.contexts()));
   registry_->load(*config_);
   registry_->on_change([this](const auto& /*set*/) { publish(); });
   publish();
@@ -133,6 +134,7 @@ void Server::publish() {
     if (!active.enabled) continue;
     gateway::FilterBinding binding;
     binding.name = active.name;
+    binding.priority = active.priority;
     binding.error = active.error;
     binding.fail_open = active.on_failure == config::OnFailure::kOpen;
     if (active.plugin) {
@@ -154,7 +156,7 @@ void Server::publish() {
   }
   std::erase_if(started_plugins_, [](const auto& known) { return known.expired(); });
   warn_of_idle_filters(filters);
-  auto snapshot = std::make_shared<const gateway::Snapshot>(config_, filters, metrics_,
+  auto snapshot = std::make_shared<const gateway::Snapshot>(config_, filters, natives_, metrics_,
                                                             certificates_.contexts());
   view_.publish(snapshot, config_);
   gateway_->publish(std::move(snapshot));

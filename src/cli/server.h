@@ -76,6 +76,7 @@ class Server {
   std::unique_ptr<gateway::Gateway> gateway_;
   std::unique_ptr<Contracts> contracts_;
   std::unique_ptr<plugins::Registry> registry_;
+  gateway::NativeFilters natives_{metrics_};
   GatewayView view_;
   std::unique_ptr<admin::Api> api_;
   std::unique_ptr<admin::AdminServer> admin_;

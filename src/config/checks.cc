@@ -23,7 +23,11 @@ class Checker {
     admin();
     upstreams();
     for (std::size_t i = 0; i < config_.listeners.size(); ++i) tcp_listener(i);
-    for (std::size_t i = 0; i < config_.routes.size(); ++i) route(i);
+    filters(config_.rate_limit, config_.cors, "");
+    for (std::size_t i = 0; i < config_.routes.size(); ++i) {
+      route(i);
+      filters(config_.routes[i].rate_limit, config_.routes[i].cors, item_path("routes", i));
+    }
     if (!problems_.has_errors()) same_routes();
   }
 
@@ -233,6 +237,29 @@ class Checker {
       problems_.error(places_.of(own), own,
                       concat(quote(route.strip_prefix), " does not begin with /"),
                       "for example /api");
+    }
+  }
+
+  // Where a route has the common settings, they are judged once, at their own place.
+  void filters(const RateLimit& limit, const Cors& cors, const std::string& owner) {
+    const std::string limit_path = child_path(owner, "rate_limit");
+    if (places_.has(limit_path) && limit.enabled && limit.key == "header" && limit.header.empty()) {
+      const std::string own = child_path(limit_path, "header");
+      problems_.error(places_.of(limit_path), own, "key: header needs the header's name",
+                      "for example header: x-api-key");
+    }
+    const std::string cors_path = child_path(owner, "cors");
+    if (!places_.has(cors_path) || !cors.enabled) return;
+    const std::string origins = child_path(cors_path, "allow_origins");
+    if (cors.allow_origins.empty()) {
+      problems_.warning(places_.of(cors_path), origins, "names nobody, so no page may do anything",
+                        "for example allow_origins: [\"https://app.example.com\"]");
+    } else if (cors.allow_credentials &&
+               std::ranges::find(cors.allow_origins, "*") != cors.allow_origins.end()) {
+      const std::string own = child_path(cors_path, "allow_credentials");
+      problems_.warning(places_.of(own), own,
+                        "does not count for \"*\": every page could act as its visitor",
+                        "name the origins in allow_origins");
     }
   }
 

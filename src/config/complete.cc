@@ -123,6 +123,29 @@ std::string default_cache_dir() {
   return home != nullptr && *home == '/' ? concat(home, "/.cache/heddle") : std::string();
 }
 
+void complete_burst(RateLimit& limit) {
+  if (limit.burst == 0) limit.burst = limit.rate;
+}
+
+// A route without a filter of its own has the common one; one that has it means it.
+void complete_filters(Config& config, const Places& places) {
+  complete_burst(config.rate_limit);
+  for (std::size_t i = 0; i < config.routes.size(); ++i) {
+    Route& route = config.routes[i];
+    const auto own = [&](std::string_view key, auto& settings, const auto& common) {
+      const std::string path = child_path(item_path("routes", i), key);
+      if (!places.has(path)) {
+        settings = common;
+      } else if (!places.has(child_path(path, "enabled"))) {
+        settings.enabled = true;
+      }
+    };
+    own("rate_limit", route.rate_limit, config.rate_limit);
+    own("cors", route.cors, config.cors);
+    complete_burst(route.rate_limit);
+  }
+}
+
 }  // namespace
 
 void complete(Config& config, const Node& root, const Places& places, Problems& problems) {
@@ -131,6 +154,7 @@ void complete(Config& config, const Node& root, const Places& places, Problems& 
   complete_route_ids(config);
   complete_tls(config, places, problems);
   complete_upstreams(config, places);
+  complete_filters(config, places);
   for (Plugin& plugin : config.plugins) {
     if (std::ranges::find(plugin.phases, "all") != plugin.phases.end()) plugin.phases.clear();
   }

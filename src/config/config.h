@@ -197,6 +197,39 @@ struct RoutePlugin {
   Location location;
 };
 
+// Requests that one client may make: `rate` in a `period`, `burst` of them at once.
+struct RateLimit {
+  bool enabled = false;
+  std::uint32_t rate = 100;
+  Milliseconds period{1'000};
+  std::uint32_t burst = 0;     // 0 is read as `rate`
+  std::string key = "client";  // client, header, route
+  std::string header;          // of the key "header"
+  std::size_t max_keys = 65'536;
+  bool headers = true;
+  int priority = 2'000;
+  friend bool operator==(const RateLimit&, const RateLimit&) = default;
+};
+
+struct Cors {
+  bool enabled = false;
+  std::vector<std::string> allow_origins;  // "*", "https://app.example", "https://*.app.example"
+  std::vector<std::string> allow_methods = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"};
+  std::vector<std::string> allow_headers = {"*"};
+  std::vector<std::string> expose_headers;
+  bool allow_credentials = false;
+  Milliseconds max_age{600'000};
+  int priority = 3'000;
+};
+
+struct HeaderRules {
+  std::vector<std::string> remove;
+  std::vector<Match> set;
+  std::vector<Match> add;
+  int priority = 1'000;
+  bool empty() const { return remove.empty() && set.empty() && add.empty(); }
+};
+
 struct Route {
   std::string id;
   std::string host = "*";            // "*", "api.example.com", "*.example.com"
@@ -209,6 +242,10 @@ struct Route {
   std::string strip_prefix;
   Milliseconds timeout{30'000};
   int priority = 0;
+  RateLimit rate_limit;  // the top level's when the route has none of its own; likewise `cors`
+  Cors cors;
+  HeaderRules request_headers;  // after those of the top level
+  HeaderRules response_headers;
   bool reroute = true;  // choose the route anew after a filter changed request headers
   std::map<std::string, std::string> metadata;  // for plugins, by dotted name
   Location location;
@@ -297,6 +334,10 @@ struct Config {
   std::vector<Route> routes;
   std::vector<Plugin> plugins;
   std::vector<PluginDirectory> plugin_directories;
+  RateLimit rate_limit;
+  Cors cors;
+  HeaderRules request_headers;
+  HeaderRules response_headers;
   Engine engine;
   Logging logging;
   bool metrics_enabled = true;

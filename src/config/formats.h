@@ -20,6 +20,11 @@ std::optional<Complaint> check_body(std::string& value);  // anything
 std::optional<Complaint> check_name(std::string& value);  // plugins, upstreams, listeners, routes
 std::optional<Complaint> check_token(
     std::string& value);  // method or header name (RFC 9110, 5.6.2)
+std::optional<Complaint> check_optional_token(std::string& value);  // or empty
+// A header that the configuration may change: not one on which the message's framing rests.
+std::optional<Complaint> check_changed_header(std::string& value);
+std::optional<Complaint> check_origin(
+    std::string& value);  // "*", "null", https://*.example.com:8443
 std::optional<Complaint> check_listen_address(
     std::string& value);  // 127.0.0.1:8080, :8080, [::]:8080, localhost:0
 std::optional<Complaint> check_endpoint(std::string& value);  // backend:9000; http:// is taken off

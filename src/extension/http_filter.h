@@ -106,6 +106,8 @@ struct FilterInterest {
   bool response_data = false;
   bool response_trailers = false;
   bool log = false;
+  // Changes of the request headers by this filter do not choose the route anew.
+  bool keeps_route = false;
 };
 
 class HttpFilter {

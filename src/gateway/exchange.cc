@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "gateway/forwarding.h"
+#include "gateway/native_cors.h"
 #include "telemetry/trace_context.h"
 
 namespace heddle::gateway {
@@ -97,7 +98,16 @@ bool Exchange::refuse_bad_path(const http::HeaderMap& headers) {
 }
 
 void Exchange::choose_route(http::HeaderMap& headers) {
-  RouteMatch match = bound_->snapshot->router().match(headers);
+  const Router& router = bound_->snapshot->router();
+  RouteMatch match = router.match(headers);
+  if (const auto method = announced_method(headers); !match.allow.empty() && !method.empty()) {
+    // A preflight belongs to the route of the request that it announces.
+    RouteMatch announced = router.match(headers, method);
+    if (announced.route != RouteMatch::kNone &&
+        bound_->snapshot->route(announced.route).route->cors.enabled) {
+      match = std::move(announced);
+    }
+  }
   if (match.route == RouteMatch::kNone) {
     route_ = &bound_->snapshot->unrouted();
     allow_ = std::move(match.allow);

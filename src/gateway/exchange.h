@@ -58,6 +58,7 @@ class Exchange final : public http::Receiver, public FilterChain::Owner {
   void chain_local_reply(extension::LocalReply reply, const std::string& plugin) override;
   void chain_reset(const std::string& plugin) override;
   void chain_clear_route() override { reroute_ = true; }
+  void chain_keep_route(std::uint32_t changes) override { headers_version_ += changes; }
   void retain() override { ++references_; }
   void release() override;
 

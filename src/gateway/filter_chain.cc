@@ -291,9 +291,11 @@ void FilterChain::release_back_pressure(Side side, Stage& stage) {
 HeadersAction FilterChain::call_headers(Side side, Slot& slot, bool end) {
   ++running_;
   http::HeaderMap& map = side_of(side).head->headers;
+  const std::uint32_t version = map.version();
   const HeadersAction action = side == Side::kRequest ? slot.filter_->on_request_headers(map, end)
                                                       : slot.filter_->on_response_headers(map, end);
   --running_;
+  if (slot.entry_->interest.keeps_route) owner_.chain_keep_route(map.version() - version);
   return action;
 }
 

@@ -54,6 +54,8 @@ class FilterChain {
     virtual void chain_local_reply(extension::LocalReply reply, const std::string& plugin) = 0;
     virtual void chain_reset(const std::string& plugin) = 0;
     virtual void chain_clear_route() = 0;
+    // So many changes of the request headers do not count for the choice of the route.
+    virtual void chain_keep_route(std::uint32_t changes) = 0;
     // Keeps the exchange alive across deferred work.
     virtual void retain() = 0;
     virtual void release() = 0;

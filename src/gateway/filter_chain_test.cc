@@ -176,6 +176,7 @@ class ChainTest : public testing::Test, public FilterChain::Owner {
     events_.push_back("reset:" + plugin);
     chain_.stop();
   }
+  void chain_keep_route(std::uint32_t /*changes*/) override {}
   void chain_clear_route() override { events_.emplace_back("clear-route"); }
   void retain() override {}
   void release() override {}

@@ -215,10 +215,13 @@ bool Router::method_matches(const Entry& entry, std::string_view method) {
 }
 
 RouteMatch Router::match(const http::HeaderMap& headers) const {
+  return match(headers, headers.get(":method").value_or(""));
+}
+
+RouteMatch Router::match(const http::HeaderMap& headers, std::string_view method) const {
   std::array<char, 256> storage;  // NOLINT(cppcoreguidelines-init-variables): filled by host_of
   const std::string_view host = host_of(headers.get(":authority").value_or(""), storage);
   const auto [path, query] = split_target(headers.get(":path").value_or(""));
-  const std::string_view method = headers.get(":method").value_or("");
 
   const List* list = &other_hosts_;
   if (!by_host_.empty()) {

@@ -35,6 +35,8 @@ class Router {
 
   // `headers` with its pseudo-headers :authority, :path and :method.
   RouteMatch match(const http::HeaderMap& headers) const;
+  // The same for another method.
+  RouteMatch match(const http::HeaderMap& headers, std::string_view method) const;
 
  private:
   struct Segment {

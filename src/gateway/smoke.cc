@@ -144,8 +144,9 @@ Result<void> run_smoke(const std::shared_ptr<extension::LoadedPlugin>& loaded,
   connection->remote_ip = "127.0.0.1";
   connection->local_address = "127.0.0.1:2";
   auto gateway = std::make_unique<GatewayWorker>(worker, blocking, log, metrics);
+  NativeFilters natives(metrics);
   const auto snapshot = std::make_shared<const Snapshot>(
-      smoke_config(), std::vector<FilterBinding>{{.name = plugin.name, .factory = filter}},
+      smoke_config(), std::vector<FilterBinding>{{.name = plugin.name, .factory = filter}}, natives,
       metrics);
   worker.start();
   Result<void> result;

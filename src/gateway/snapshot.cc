@@ -1,6 +1,8 @@
 #include "gateway/snapshot.h"
 
 #include <algorithm>
+#include <functional>
+#include <utility>
 
 namespace heddle::gateway {
 namespace {
@@ -60,11 +62,12 @@ std::shared_ptr<extension::HttpFilterFactory> factory_for(const FilterBinding& f
 }  // namespace
 
 Snapshot::Snapshot(std::shared_ptr<const config::Config> config,
-                   const std::vector<FilterBinding>& filters, metrics::Registry& metrics,
-                   std::shared_ptr<const TlsContexts> tls)
+                   const std::vector<FilterBinding>& filters, NativeFilters& natives,
+                   metrics::Registry& metrics, std::shared_ptr<const TlsContexts> tls)
     : config_(std::move(config)),
       tls_(tls ? std::move(tls) : std::make_shared<const TlsContexts>()),
       router_(config_->routes) {
+  natives.forget_unused();
   for (const config::Upstream& upstream : config_->upstreams) {
     upstream_names_.emplace(upstream.name, upstreams_.size());
     upstreams_.push_back(
@@ -75,7 +78,7 @@ Snapshot::Snapshot(std::shared_ptr<const config::Config> config,
     entry.route = &route;
     entry.upstream = find_upstream(route.upstream);
     entry.metrics = route_metrics(metrics, route.id);
-    bind(entry, filters);
+    bind(entry, filters, natives);
     routes_.push_back(std::move(entry));
   }
   for (const config::Listener& listener : config_->listeners) {
@@ -87,7 +90,7 @@ Snapshot::Snapshot(std::shared_ptr<const config::Config> config,
     tcp_.push_back(std::move(entry));
   }
   unrouted_.metrics = route_metrics(metrics, "");
-  bind(unrouted_, filters);
+  bind(unrouted_, filters, natives);
   live_ = metrics.gauge("heddle_snapshots_live",
                         "Configuration snapshots in use: the current one and those that exchanges "
                         "still hold",
@@ -99,13 +102,21 @@ Snapshot::~Snapshot() {
   live_->add(-1);
 }
 
-void Snapshot::bind(RouteEntry& entry, const std::vector<FilterBinding>& filters) const {
+void Snapshot::bind(RouteEntry& entry, const std::vector<FilterBinding>& filters,
+                    NativeFilters& natives) const {
+  std::vector<NativeEntry> chain;  // by priority; of equal ones, who came first
+  const auto place = [&](NativeEntry item) {
+    const auto behind =
+        std::ranges::upper_bound(chain, item.priority, std::greater(), &NativeEntry::priority);
+    chain.insert(behind, std::move(item));
+  };
+  for (NativeEntry& item : natives.of_route(*config_, entry.route)) place(std::move(item));
   for (const FilterBinding& filter : filters) {
     const config::RoutePlugin* named =
         entry.route != nullptr ? named_by(*entry.route, filter.name) : nullptr;
     if (named == nullptr && named_somewhere(*config_, filter.name)) continue;
     if (const auto factory = factory_for(filter, named)) {
-      entry.chain.push_back({factory, factory->interest(), factory->buffer_limit()});
+      place({filter.priority, {factory, factory->interest(), factory->buffer_limit()}});
     } else if (filter.factory) {
       entry.unavailable = filter.name +
                           ": its version that serves does not have the config that "
@@ -114,6 +125,7 @@ void Snapshot::bind(RouteEntry& entry, const std::vector<FilterBinding>& filters
       entry.unavailable = filter.error;
     }
   }
+  for (NativeEntry& item : chain) entry.chain.push_back(std::move(item.entry));
 }
 
 void Snapshot::bind(TcpEntry& entry, const std::vector<FilterBinding>& filters) const {

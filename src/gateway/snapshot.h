@@ -17,6 +17,7 @@
 #include "extension/network_filter.h"
 #include "extension/plugin_contract.h"
 #include "gateway/filter_chain.h"
+#include "gateway/native_filters.h"
 #include "gateway/router.h"
 #include "gateway/tls_contexts.h"
 
@@ -29,6 +30,7 @@ struct FilterBinding {
   // Both null: cannot be loaded, see `error`.
   std::shared_ptr<extension::HttpFilterFactory> factory;
   std::shared_ptr<extension::NetworkFilterFactory> network = nullptr;
+  int priority = 0;
   std::string error = {};  // one line that begins with the plugin's name
   bool fail_open = false;  // an unloadable plugin is left out instead of answering 503
   // Where the filters of routes that configure the plugin come from; null when no route may.
@@ -73,7 +75,8 @@ class Snapshot {
  public:
   // `tls`: of that configuration; null: nothing of it speaks TLS.
   Snapshot(std::shared_ptr<const config::Config> config, const std::vector<FilterBinding>& filters,
-           metrics::Registry& metrics, std::shared_ptr<const TlsContexts> tls = nullptr);
+           NativeFilters& natives, metrics::Registry& metrics,
+           std::shared_ptr<const TlsContexts> tls = nullptr);
   ~Snapshot();
   Snapshot(const Snapshot&) = delete;
   Snapshot& operator=(const Snapshot&) = delete;
@@ -91,7 +94,8 @@ class Snapshot {
   std::size_t find_upstream(std::string_view name) const;
 
  private:
-  void bind(RouteEntry& entry, const std::vector<FilterBinding>& filters) const;
+  void bind(RouteEntry& entry, const std::vector<FilterBinding>& filters,
+            NativeFilters& natives) const;
   void bind(TcpEntry& entry, const std::vector<FilterBinding>& filters) const;
 
   std::shared_ptr<const config::Config> config_;
