@@ -6,15 +6,18 @@ import json
 import os
 import shutil
 import signal
+import socket
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support import wat
+from support import wat, wire
 from support.configs import gateway, plugin, route
 from support.load import Load
 from support.server import Server
+from support.upstreams import Peer, Upstream, answering, closed_port, ok
 from support.waiting import until
 from test_activation import marking, replace
 
@@ -245,3 +248,140 @@ def test_reloads_under_load_lose_nothing(serve, config: Config) -> None:
             config.put(variants[number % 2])
             reload(server)
     assert load.failures == []
+
+
+# ---- listeners
+
+
+def listeners(*items: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return gateway(listeners=[{"address": "127.0.0.1:0", **item} for item in items], **more)
+
+
+def address_of(server: Server, name: str, after: int) -> wire.Address:
+    line = server.wait_log("listening", after=after, listener=name)
+    host, port = line["address"].rsplit(":", 1)
+    return host, int(port)
+
+
+def test_a_listener_is_added_and_removed(serve, config: Config) -> None:
+    server = serve(config.put(listeners({"name": "first"})))
+    first = server.address
+    mark = server.mark()
+    config.put(listeners({"name": "first"}, {"name": "second"}))
+    assert reload(server)["notes"] == []
+    second = address_of(server, "second", mark)
+    assert wire.fetch(second, "GET", "/").status == 200
+    assert wire.fetch(first, "GET", "/").status == 200
+    config.put(listeners({"name": "second"}))
+    with wire.Connection(first) as idle:
+        idle.send(wire.head("GET", "/"))
+        assert idle.response().status == 200
+        reload(server)
+        assert idle.is_closed(), "an idle connection of a listener that goes"
+    until(lambda: refuses(first), "the first listener to be closed")
+    assert wire.fetch(second, "GET", "/").status == 200
+
+
+def refuses(address: wire.Address) -> bool:
+    try:
+        socket.create_connection(address, timeout=5).close()
+        return False
+    except ConnectionRefusedError:
+        return True
+    except ConnectionResetError:
+        return False
+
+
+def test_a_removed_listener_lets_its_requests_end(serve, config: Config) -> None:
+    release = threading.Event()
+
+    def script(peer: Peer) -> None:
+        peer.read_request()
+        release.wait(20)
+        peer.send(ok(b"late but whole"))
+
+    with Upstream(script) as origin:
+        more = {"routes": [route(to="raw")], "upstreams": [{"name": "raw", "endpoints": ["%s:%d" % origin.address]}]}
+        server = serve(config.put(listeners({"name": "first"}, {"name": "second"}, **more)))
+        first = server.listeners["first"]
+        with wire.Connection(first) as connection:
+            connection.send(wire.head("GET", "/"))
+            until(lambda: bool(origin.requests), "the request to be under way")
+            config.put(listeners({"name": "second"}, **more))
+            reload(server)
+            until(lambda: refuses(first), "the listener to be closed")
+            release.set()
+            assert connection.response().body == b"late but whole"
+            assert connection.is_closed()
+
+
+def test_what_hangs_on_a_removed_listener_ends_with_drain_timeout(serve, config: Config) -> None:
+    with Upstream(lambda peer: peer.read_request() and threading.Event().wait(20)) as origin:
+        more = {"routes": [route(to="raw")], "upstreams": [{"name": "raw", "endpoints": ["%s:%d" % origin.address]}],
+                "drain_timeout": "200ms"}
+        server = serve(config.put(listeners({"name": "first"}, {"name": "second"}, **more)))
+        with wire.Connection(server.listeners["first"]) as connection:
+            connection.send(wire.head("GET", "/"))
+            until(lambda: bool(origin.requests), "the request to be under way")
+            config.put(listeners({"name": "second"}, **more))
+            reload(server)
+            assert connection.is_closed()
+        until(lambda: server.admin("/info").json()["exchanges"] == 0, "the exchange to be gone")
+
+
+def test_an_address_changes_hands(serve, config: Config) -> None:
+    """From 127.0.0.1:PORT to :PORT and to another name, without a moment in which connections are refused."""
+    port = closed_port()
+    server = serve(config.put(listeners({"name": "one", "address": f"127.0.0.1:{port}"})))
+    with Load(server.address) as load:
+        for item in ({"name": "one", "address": f":{port}"}, {"name": "two", "address": f":{port}"},
+                     {"name": "two", "address": f"127.0.0.1:{port}"}) * 3:
+            config.put(listeners(item))
+            reload(server)
+    assert [failure for failure in load.failures if "refused" in str(failure)] == []
+    assert server.fetch("/").status == 200
+
+
+def test_limits_of_a_listener_follow(serve, config: Config) -> None:
+    server = serve(config.put(listeners({"name": "public", "limits": {"max_headers": 100, "max_body_bytes": 0}})))
+    with server.connect() as kept:
+        kept.send(wire.head("GET", "/"))
+        assert kept.response().status == 200
+        config.put(listeners({"name": "public", "limits": {"max_headers": 3, "max_body_bytes": 4}}))
+        assert reload(server)["notes"] == []
+        many = [(f"x-{number}", "1") for number in range(10)]
+        assert server.fetch("/", headers=many).status == 431
+        assert server.fetch("/", "POST", body=b"too long").status == 413
+        kept.send(wire.head("GET", "/", headers=many))
+        assert kept.response().status == 431, "also on connections that were there"
+    config.put(listeners({"name": "public", "limits": {"idle_timeout": "50ms"}}))
+    reload(server)
+    with server.connect() as idle:
+        assert idle.is_closed()
+
+
+def test_a_port_in_use_changes_nothing(serve, config: Config) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = serve(config.put(listeners({"name": "first"}, routes=[route("/old")])), expect_errors=True)
+        config.put(listeners({"name": "first"}, {"name": "taken", "address": "127.0.0.1:%d" % taken.getsockname()[1]},
+                             {"name": "third"}, routes=[route("/new")]))
+        errors = refused(server)["errors"]
+        assert [error["path"] for error in errors] == ["listeners[1]"]
+        assert "in use" in errors[0]["message"] and errors[0]["line"] > 0
+        assert server.fetch("/old").status == 200
+        assert not any(line.get("listener") == "third" for line in server.log.lines())
+
+
+def test_a_listener_goes_over_to_tcp_and_back(serve, config: Config) -> None:
+    with Upstream(answering(ok(b"raw"))) as origin:
+        upstreams = [{"name": "raw", "endpoints": ["%s:%d" % origin.address]}]
+        port = closed_port()
+        http = {"name": "public", "address": f"127.0.0.1:{port}"}
+        server = serve(config.put(listeners(http, upstreams=upstreams)))
+        for _ in range(3):
+            config.put(listeners({**http, "protocol": "tcp", "upstream": "raw"}, upstreams=upstreams, routes=[]))
+            reload(server)
+            until(lambda: server.fetch("/").body == b"raw", "bytes to be passed on")
+            config.put(listeners(http, upstreams=upstreams))
+            reload(server)
+            until(lambda: server.fetch("/").body != b"raw", "HTTP to be spoken")

@@ -52,7 +52,11 @@ Result<void> Server::start() {
   }
   gateway_ = std::make_unique<gateway::Gateway>(workers_, *blocking_, log_, metrics_);
   view_.set_upstreams(gateway_->upstreams());
-  if (auto probed = gateway_->probe(config_->listeners); !probed) return probed;
+  auto listeners = gateway_->plan_listeners(config_->listeners);
+  if (!listeners.failed.empty()) {
+    auto& [name, error] = listeners.failed.front();
+    return std::unexpected(std::move(error).within("listener " + name + ": "));
+  }
   auto engine = sandbox::Engine::create(engine_options(config_->engine), log_, metrics_);
   if (!engine) return std::unexpected(std::move(engine.error()));
   engine_ = std::move(*engine);
@@ -65,7 +69,8 @@ Result<void> Server::start() {
   // The admin API answers while plugins compile (GET /ready says 503 until then).
   if (auto admin = start_admin(); !admin) return admin;
   load_plugins();
-  if (auto listening = gateway_->listen(); !listening) return listening;
+  auto listening = gateway_->apply_listeners(std::move(listeners), config_->drain_timeout);
+  if (!listening) return listening;
   watch_directories();
   watch_configuration();
   certificates_.watch();
@@ -118,9 +123,9 @@ Result<void> Server::start_admin() {
 void Server::load_plugins() {
   // Plugins may call upstreams as soon as they start; nobody listens yet, so no request runs
   // without its filters.
-  gateway_->publish(std::make_shared<const gateway::Snapshot>(
-      config_, std::vector<gateway::FilterBinding>{}, natives_, metrics_,
-      certificates_.contexts()));
+  gateway_->publish(
+      std::make_shared<const gateway::Snapshot>(config_, std::vector<gateway::FilterBinding>{},
+                                                natives_, metrics_, certificates_.contexts()));
   registry_->load(*config_);
   registry_->on_change([this](const auto& /*set*/) { publish(); });
   publish();

@@ -28,18 +28,6 @@ Problem error_of(std::string_view list, const std::vector<Item>& items, std::str
   return error_at({}, std::string(list), std::move(message));
 }
 
-// Of listeners, what takes effect only when sockets are bound anew; where TCP connections are
-// passed on to is the snapshot's.
-std::vector<config::Listener> bound_part(std::vector<config::Listener> listeners) {
-  for (config::Listener& listener : listeners) {
-    listener.tls = {};
-    listener.upstream.clear();
-    listener.plugins.clear();
-    listener.limits.tcp_idle_timeout = {};
-  }
-  return listeners;
-}
-
 // One line for those who ask later.
 std::string first_error(const admin::ConfigReload& reload) {
   for (const Problem& problem : reload.problems) {
@@ -89,6 +77,11 @@ bool Server::go_over(std::shared_ptr<const config::Config> next, admin::ConfigRe
       return false;
     }
   }
+  gateway::Gateway::ListenerPlan listeners = gateway_->plan_listeners(next->listeners);
+  for (auto& [name, error] : listeners.failed) {
+    refuse(error_of("listeners", next->listeners, name, std::move(error.message)));
+  }
+  if (!listeners.failed.empty()) return false;
   if (!certificates_.load(next, out.problems)) return false;
   const plugins::ChangeReport report = registry_->apply(*next);
   for (const plugins::PluginFailure& failure : report.failed) {
@@ -112,6 +105,11 @@ bool Server::go_over(std::shared_ptr<const config::Config> next, admin::ConfigRe
     admin_worker_->post([this, access = std::move(access)] { admin_->set_access(access); });
   }
   publish();
+  auto listening = gateway_->apply_listeners(std::move(listeners), config_->drain_timeout);
+  if (!listening) {
+    log_.error(listening.error().message);
+    out.notes.push_back(std::move(listening.error().message));
+  }
   watch_directories();
   watch_configuration();
   certificates_.watch();
@@ -121,8 +119,7 @@ bool Server::go_over(std::shared_ptr<const config::Config> next, admin::ConfigRe
 void Server::note_what_needs_a_restart(const config::Config& next,
                                        std::vector<std::string>& notes) const {
   const config::Config& now = *started_with_;
-  const std::array<std::pair<bool, std::string_view>, 6> changes = {{
-      {bound_part(next.listeners) != bound_part(started_with_->listeners), "listeners"},
+  const std::array<std::pair<bool, std::string_view>, 5> changes = {{
       {next.admin.enabled != now.admin.enabled || next.admin.address != now.admin.address,
        "admin.enabled and admin.address"},
       {next.engine != now.engine, "engine"},

@@ -1,8 +1,12 @@
 #include "gateway/gateway.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
+#include <utility>
+
+#include "net/address.h"
 
 namespace heddle::gateway {
 
@@ -24,29 +28,86 @@ Gateway::Gateway(std::vector<std::unique_ptr<net::Worker>>& workers, net::Blocki
 
 Gateway::~Gateway() = default;
 
-Result<void> Gateway::probe(const std::vector<config::Listener>& listeners) {
-  for (const config::Listener& listener : listeners) {
-    auto address = http::reserve_address(listener.address);
-    if (!address) {
-      return std::unexpected(std::move(address.error()).within("listener " + listener.name + ": "));
-    }
-    listeners_.push_back({listener, std::move(*address)});
-  }
-  return {};
+// The listener that can go on as `listener`: its socket and its connections are the same.
+const Gateway::BoundListener* Gateway::bound_as(const config::Listener& listener) const {
+  const auto found = std::ranges::find_if(listeners_, [&](const BoundListener& bound) {
+    return bound.listener.name == listener.name && bound.listener.address == listener.address &&
+           bound.listener.is_tcp() == listener.is_tcp() &&
+           bound.listener.tls.enabled == listener.tls.enabled;
+  });
+  return found != listeners_.end() ? &*found : nullptr;
 }
 
-Result<void> Gateway::listen() {
-  for (const BoundListener& bound : listeners_) {
-    auto listening = each_worker([&](GatewayWorker& worker) {
-      return worker.listen(bound.listener, bound.reserved.address);
-    });
-    if (!listening) {
-      return std::unexpected(
-          std::move(listening.error()).within("listener " + bound.listener.name + ": "));
+// A port of our own may change hands: the former listener has it until the new one stands.
+Result<http::ReservedAddress> Gateway::reserve(const config::Listener& listener) const {
+  auto reserved = http::reserve_address(listener.address);
+  const auto port_of = [](const std::string& address) {
+    const auto parsed = net::parse_host_port(address);
+    return parsed ? parsed->port : 0;
+  };
+  const bool ours = std::ranges::any_of(listeners_, [&](const BoundListener& bound) {
+    return port_of(bound.reserved.address) == port_of(listener.address);
+  });
+  if (reserved || !ours) return reserved;
+  return http::reserve_address(listener.address, net::Sharing::kShared);
+}
+
+Gateway::ListenerPlan Gateway::plan_listeners(
+    const std::vector<config::Listener>& listeners) const {
+  ListenerPlan plan;
+  for (const config::Listener& listener : listeners) {
+    ListenerPlan::Item item{.listener = listener, .kept = 0, .reserved = {}};
+    if (const BoundListener* bound = bound_as(listener)) {
+      item.kept = bound->id;
+    } else if (auto reserved = reserve(listener)) {
+      item.reserved = std::move(*reserved);
+    } else {
+      plan.failed.emplace_back(listener.name, std::move(reserved.error()));
+      continue;
     }
-    log_.info("listening",
-              {{"listener", bound.listener.name}, {"address", bound.reserved.address}});
+    plan.items.push_back(std::move(item));
   }
+  return plan;
+}
+
+Result<void> Gateway::apply_listeners(ListenerPlan plan, std::chrono::milliseconds drain_timeout) {
+  Result<void> out;
+  std::vector<BoundListener> former = std::exchange(listeners_, {});
+  for (ListenerPlan::Item& item : plan.items) {
+    const auto kept = std::ranges::find(former, item.kept, &BoundListener::id);
+    if (kept == former.end()) {
+      BoundListener fresh{++last_listener_, std::move(item.listener), std::move(item.reserved)};
+      auto opened = open(fresh);
+      if (!opened && out) out = std::move(opened);
+      listeners_.push_back(std::move(fresh));
+      continue;
+    }
+    if (item.listener != kept->listener) {
+      on_all_workers(
+          [&](GatewayWorker& worker) { worker.listeners().update(kept->id, item.listener); });
+    }
+    listeners_.push_back({kept->id, std::move(item.listener), std::move(kept->reserved)});
+    former.erase(kept);
+  }
+  for (const BoundListener& gone : former) {
+    on_all_workers(
+        [&](GatewayWorker& worker) { worker.listeners().retire(gone.id, drain_timeout); });
+    log_.info("no longer listening",
+              {{"listener", gone.listener.name}, {"address", gone.reserved.address}});
+  }
+  return out;
+}
+
+Result<void> Gateway::open(BoundListener& listener) {
+  auto opened = each_worker([&](GatewayWorker& worker) {
+    return worker.listeners().open(listener.id, listener.listener, listener.reserved.address);
+  });
+  if (!opened) {
+    return std::unexpected(
+        std::move(opened.error()).within("listener " + listener.listener.name + ": "));
+  }
+  log_.info("listening",
+            {{"listener", listener.listener.name}, {"address", listener.reserved.address}});
   return {};
 }
 
@@ -95,11 +156,11 @@ void Gateway::publish(std::shared_ptr<const Snapshot> snapshot) {
 
 bool Gateway::drain(std::chrono::milliseconds timeout, const std::function<bool()>& hurry) {
   on_all_workers([](GatewayWorker& worker) {
-    worker.stop_accepting();
-    worker.drain();
+    worker.listeners().stop_accepting();
+    worker.listeners().drain();
   });
   const auto deadline = std::chrono::steady_clock::now() + timeout;
-  while (sum([](GatewayWorker& worker) { return worker.connections(); }) > 0) {
+  while (sum([](GatewayWorker& worker) { return worker.listeners().connections(); }) > 0) {
     if (std::chrono::steady_clock::now() >= deadline || hurry()) {
       const std::size_t left = sum([](GatewayWorker& worker) { return worker.exchanges(); });
       log_.warn("not everything ended in time; closing what is left",

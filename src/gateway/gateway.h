@@ -34,11 +34,21 @@ class Gateway {
   extension::UpstreamDirectory& directory() { return directory_; }
   const UpstreamManager& upstreams() const { return *upstreams_; }
 
-  // Settles the listeners' addresses (port 0 becomes a number) and finds one in use, before
-  // anything is served.
-  Result<void> probe(const std::vector<config::Listener>& listeners);
-  // Accepts on every listener, on every worker; after the first publish(). Logs the addresses.
-  Result<void> listen();
+  // How to go over from the listeners that there are to those of a configuration. Reserves the
+  // addresses of new ones (port 0 becomes a number), and changes nothing.
+  struct ListenerPlan {
+    struct Item {
+      config::Listener listener;
+      std::uint64_t kept = 0;  // the listener that goes on under it; 0: it is new
+      http::ReservedAddress reserved;
+    };
+    std::vector<Item> items;
+    std::vector<std::pair<std::string, Error>> failed;  // by the listener's name
+  };
+  ListenerPlan plan_listeners(const std::vector<config::Listener>& listeners) const;
+  // Opens, changes and retires listeners on every worker, after publish(). Logs addresses. An error
+  // is what no plan could foresee; the other listeners serve.
+  Result<void> apply_listeners(ListenerPlan plan, std::chrono::milliseconds drain_timeout);
 
   // Makes a plugin version's instance on every worker, so that no request waits for it.
   Result<void> start_plugin(extension::LoadedPlugin& plugin);
@@ -59,9 +69,13 @@ class Gateway {
 
  private:
   struct BoundListener {
+    std::uint64_t id = 0;
     config::Listener listener;
     http::ReservedAddress reserved;
   };
+  const BoundListener* bound_as(const config::Listener& listener) const;
+  Result<http::ReservedAddress> reserve(const config::Listener& listener) const;
+  Result<void> open(BoundListener& listener);
 
   // Runs `task` on every worker and waits for all.
   void on_all_workers(const std::function<void(GatewayWorker&)>& task);
@@ -75,6 +89,7 @@ class Gateway {
   std::unique_ptr<UpstreamManager> upstreams_;
   std::shared_ptr<const Snapshot> snapshot_;
   std::vector<BoundListener> listeners_;
+  std::uint64_t last_listener_ = 0;
 };
 
 }  // namespace heddle::gateway

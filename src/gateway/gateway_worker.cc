@@ -4,7 +4,6 @@
 #include "gateway/forwarding.h"
 #include "gateway/origin_echo.h"
 #include "gateway/origin_upstream.h"
-#include "gateway/tcp_listener.h"
 
 namespace heddle::gateway {
 
@@ -23,10 +22,9 @@ GatewayWorker::GatewayWorker(net::Worker& worker, net::BlockingPool& blocking, L
                              metrics::Registry& metrics)
     : worker_(worker),
       log_(log),
-      registry_(metrics),
       metrics_(metrics),
       pool_(http::ClientPool::create(worker, blocking, metrics)),
-      resolver_(worker, blocking),
+      listeners_(*this, blocking, metrics),
       access_log_(log) {}
 
 GatewayWorker::~GatewayWorker() = default;
@@ -49,88 +47,12 @@ void GatewayWorker::use(std::shared_ptr<const Snapshot> snapshot,
   }
   bound->snapshot = std::move(snapshot);
   current_ = std::move(bound);
-  for (const auto& listener : tcp_listeners_) listener->follow();
-  use_certificates();
-}
-
-// A listener that the new configuration does not have keeps what it had.
-void GatewayWorker::use_certificates() {
-  for (const auto& [name, listener] : tls_listeners_) {
-    if (auto tls = current_->snapshot->tls().listener(name)) listener->use_tls(std::move(tls));
-  }
-}
-
-namespace {
-
-http::Http2Limits http2_limits(const config::Listener& listener) {
-  const config::ListenerHttp2& http2 = listener.http2;
-  return {.enabled = http2.enabled,
-          .only = listener.protocol == "h2c",
-          .max_concurrent_streams = http2.max_concurrent_streams,
-          .stream_window = static_cast<std::uint32_t>(http2.stream_window),
-          .connection_window = static_cast<std::uint32_t>(http2.connection_window),
-          .max_frame_size = static_cast<std::uint32_t>(http2.max_frame_size),
-          .max_resets_per_second = http2.max_resets_per_second,
-          .max_control_frames_per_second = http2.max_control_frames_per_second};
-}
-
-}  // namespace
-
-Result<void> GatewayWorker::listen(const config::Listener& listener, const std::string& address) {
-  if (listener.is_tcp()) {
-    auto fd = net::listen_socket(address);
-    if (!fd) return std::unexpected(std::move(fd.error()));
-    tcp_listeners_.push_back(
-        std::make_unique<TcpListener>(*this, resolver_, listener, std::move(*fd), registry_));
-    return {};
-  }
-  http::ServerLimits limits;
-  limits.max_head_bytes = listener.limits.max_head_bytes;
-  limits.max_headers = listener.limits.max_headers;
-  limits.max_target_bytes = listener.limits.max_target_bytes;
-  limits.max_body_bytes = listener.limits.max_body_bytes;
-  limits.idle_timeout = listener.limits.idle_timeout;
-  limits.head_timeout = listener.limits.head_timeout;
-  limits.body_timeout = listener.limits.body_timeout;
-  limits.send_timeout = listener.limits.send_timeout;
-  limits.max_connections = listener.limits.max_connections;
-  limits.http2 = http2_limits(listener);
-  auto created = http::Listener::create(worker_, address, limits, *this, registry_);
-  if (!created) return std::unexpected(std::move(created.error()));
-  listeners_.push_back(std::move(*created));
-  if (listener.tls.enabled) {
-    tls_listeners_.emplace_back(listener.name, listeners_.back().get());
-    use_certificates();
-  }
-  return {};
-}
-
-void GatewayWorker::stop_accepting() {
-  for (const auto& listener : listeners_) listener->stop_accepting();
-  for (const auto& listener : tcp_listeners_) listener->stop_accepting();
-}
-
-void GatewayWorker::drain() {
-  for (const auto& listener : listeners_) listener->drain();
+  listeners_.follow();
 }
 
 void GatewayWorker::abort() {
-  for (const auto& listener : listeners_) listener->abort();
-  for (const auto& listener : tcp_listeners_) listener->abort();
+  listeners_.abort();
   pool_->close_idle();
-}
-
-std::size_t GatewayWorker::exchanges() const {
-  std::size_t sum = active_;
-  for (const auto& listener : tcp_listeners_) sum += listener->connections();
-  return sum;
-}
-
-std::size_t GatewayWorker::connections() const {
-  std::size_t sum = 0;
-  for (const auto& listener : tcp_listeners_) sum += listener->connections();
-  for (const auto& listener : listeners_) sum += listener->connections();
-  return sum;
 }
 
 http::Receiver* GatewayWorker::on_request(http::Sender& sender,

@@ -13,17 +13,16 @@
 #include "base/metrics.h"
 #include "extension/http_origin.h"
 #include "gateway/snapshot.h"
+#include "gateway/worker_listeners.h"
 #include "http/client.h"
 #include "http/server.h"
 #include "net/blocking_pool.h"
-#include "net/resolver.h"
 #include "net/worker.h"
 #include "telemetry/access_log.h"
 
 namespace heddle::gateway {
 
 class Exchange;
-class TcpListener;
 class UpstreamState;
 
 // A snapshot as one worker uses it: with origins that hold this worker's state. Exchanges share it;
@@ -53,13 +52,10 @@ class GatewayWorker final : public http::ServerHandler {
   void use(std::shared_ptr<const Snapshot> snapshot,
            const std::vector<std::shared_ptr<UpstreamState>>& states);
 
-  Result<void> listen(const config::Listener& listener, const std::string& address);
-  void stop_accepting();
-  void drain();
+  WorkerListeners& listeners() { return listeners_; }
   void abort();
-  // Exchanges and TCP connections that have not ended; connections that are open.
-  std::size_t exchanges() const;
-  std::size_t connections() const;
+  // Exchanges and TCP connections that have not ended.
+  std::size_t exchanges() const { return active_ + listeners_.tcp_connections(); }
   // Runs what is queued for later at once; before the worker goes.
   void finish_late_work();
 
@@ -94,19 +90,14 @@ class GatewayWorker final : public http::ServerHandler {
   static constexpr std::size_t kLateLimit = 8192;  // ended exchanges that may wait for on_log
   static constexpr std::size_t kLateBatch = 128;   // of them finished in one turn of the loop
   void run_late(std::size_t limit);
-  void use_certificates();
   void schedule_late();
 
   net::Worker& worker_;
   Log& log_;
-  metrics::Registry& registry_;
   GatewayMetrics metrics_;
   std::unique_ptr<http::ClientPool> pool_;
   std::shared_ptr<BoundSnapshot> current_;
-  std::vector<std::unique_ptr<http::Listener>> listeners_;
-  net::Resolver resolver_;  // of TCP connections
-  std::vector<std::unique_ptr<TcpListener>> tcp_listeners_;
-  std::vector<std::pair<std::string, http::Listener*>> tls_listeners_;  // by name
+  WorkerListeners listeners_;
   std::vector<std::unique_ptr<Exchange>> all_;
   std::vector<Exchange*> free_;
   std::vector<Exchange*> late_;

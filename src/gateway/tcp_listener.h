@@ -41,6 +41,10 @@ class TcpListener final : net::Acceptor::Observer {
 
   // There is a new snapshot in force.
   void follow();
+  // For connections that come from now on; idle times are the snapshot's.
+  void set_limits(const config::ListenerLimits& limits) {
+    max_connections_ = limits.max_connections;
+  }
   void stop_accepting() { acceptor_.stop(); }
   void abort();
   std::size_t connections() const { return connections_.size(); }

@@ -52,8 +52,8 @@ class H2Client : public testing::WorkerFixture {
   ClientStream& request_now(Recorder& recorder, const std::string& method,
                             std::string_view body = {}, bool end = true,
                             const Headers& headers = {}) {
-    ClientStream& stream = pool->open(
-        {.endpoint = endpoint, .protocol = ClientProtocol::kHttp2}, limits, recorder);
+    ClientStream& stream =
+        pool->open({.endpoint = endpoint, .protocol = ClientProtocol::kHttp2}, limits, recorder);
     const HeadPtr head = make_head();
     for (const auto& [name, value] : std::initializer_list<std::pair<const char*, std::string>>{
              {":authority", "up"}, {":path", "/p"}, {":method", method}, {":scheme", "http"}}) {
@@ -110,8 +110,8 @@ TEST_F(H2Client, ExchangesShareOneConnection) {
   EXPECT_EQ(first.log, "head 200|end|complete|");
   EXPECT_EQ(second.body, "ok");
   Recorder third;
-  ClientStream& stream = request(third, "GET");
-  on_worker([&] { EXPECT_EQ(stream.upstream().connection_id, first_connection); });
+  on_worker(
+      [&] { EXPECT_EQ(request_now(third, "GET").upstream().connection_id, first_connection); });
   third.wait();
   on_worker([&] {
     EXPECT_EQ(pool->active(), 0U);
@@ -391,7 +391,7 @@ constexpr int kHeaders = 1;
 constexpr int kReset = 3;
 constexpr int kSettings = 4;
 constexpr int kGoaway = 7;
-constexpr int kEnd = 5;                           // END_STREAM and END_HEADERS
+constexpr int kEnd = 5;                              // END_STREAM and END_HEADERS
 const std::string kStatus200 = std::string("\x88");  // HPACK's static entry
 
 class H2ClientByHand : public H2Client {
@@ -484,8 +484,8 @@ TEST_F(H2ClientByHand, AStaleConnectionIsReplaced) {
 TEST_F(H2ClientByHand, BadAnswersAreProtocolErrors) {
   const std::vector<std::string> cases = {
       "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n",
-      frame(kHeaders, kEnd, 1, "\xff\xff\xff\xff\xff\xff"),                // bad HPACK
-      frame(kHeaders, kEnd, 1, std::string("\x00\x01x\x01y", 5)),         // no :status
+      frame(kHeaders, kEnd, 1, "\xff\xff\xff\xff\xff\xff"),                     // bad HPACK
+      frame(kHeaders, kEnd, 1, std::string("\x00\x01x\x01y", 5)),               // no :status
       frame(kHeaders, kEnd, 1, kStatus200 + std::string("\x00\x01X\x01y", 5)),  // upper case
       frame(kSettings, 0, 0, "abc"),
       frame(0, 0, 0, "data on stream 0"),
@@ -510,8 +510,7 @@ TEST_F(H2ClientByHand, HeadsHaveALimit) {
   request(recorder, "GET");
   Peer peer = accept_request();
   std::string block = kStatus200;
-  for (int i = 0; i < 20; ++i)
-    block += std::string("\x00\x01x\x64", 4) + std::string(100, 'y');
+  for (int i = 0; i < 20; ++i) block += std::string("\x00\x01x\x64", 4) + std::string(100, 'y');
   peer.send(frame(kHeaders, kEnd, 1, block));
   recorder.wait();
   EXPECT_EQ(recorder.log, "reset too large|");

@@ -28,6 +28,7 @@ class ListenerImpl final : public Listener, net::Acceptor::Observer {
   void use_tls(std::shared_ptr<const net::TlsServerContext> context) override {
     context_.use_tls(std::move(context), registry_);
   }
+  void set_limits(const ServerLimits& limits) override { context_.set_limits(limits); }
   void stop_accepting() override { acceptor_.stop(); }
   std::size_t connections() const override { return context_.connections.size(); }
 
@@ -97,10 +98,10 @@ Result<std::unique_ptr<Listener>> Listener::create(net::Worker& worker, const st
   return std::make_unique<ListenerImpl>(worker, std::move(*fd), limits, handler, metrics);
 }
 
-Result<ReservedAddress> reserve_address(const std::string& address) {
+Result<ReservedAddress> reserve_address(const std::string& address, net::Sharing sharing) {
   const auto parsed = net::parse_host_port(address);
   if (!parsed) return std::unexpected(parsed.error());
-  if (parsed->port != 0) {
+  if (parsed->port != 0 && sharing == net::Sharing::kExclusive) {
     // SO_REUSEPORT would share the port with whoever holds it in that way.
     const auto probe = net::bind_socket(address, net::Sharing::kExclusive);
     if (!probe) return std::unexpected(probe.error());

@@ -91,6 +91,8 @@ class Listener {
   // Connections that are accepted from now on speak TLS with this context; those that stand keep
   // theirs. ALPN chooses the protocol.
   virtual void use_tls(std::shared_ptr<const net::TlsServerContext> context) = 0;
+  // For requests that come from now on; HTTP/2 connections keep those they began with.
+  virtual void set_limits(const ServerLimits& limits) = 0;
   // Accepts what the kernel already holds, then closes the socket. Connections go on.
   virtual void stop_accepting() = 0;
   // Tells every connection to close after the exchange in flight (Connection: close) and closes
@@ -108,8 +110,9 @@ struct ReservedAddress {
   net::Fd hold;         // bound, never listens
 };
 
-// Fails with a clear text ("address 127.0.0.1:8080 is in use …") when another process holds the
-// address.
-Result<ReservedAddress> reserve_address(const std::string& address);
+// Fails with a clear text ("address 127.0.0.1:8080 is in use …") when somebody holds the address;
+// with kShared only when that was not by this process or user.
+Result<ReservedAddress> reserve_address(const std::string& address,
+                                        net::Sharing sharing = net::Sharing::kExclusive);
 
 }  // namespace heddle::http

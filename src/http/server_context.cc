@@ -50,6 +50,11 @@ ServerContext::ServerContext(net::Worker& worker_in, const ServerLimits& limits_
 
 ServerContext::~ServerContext() = default;
 
+void ServerContext::set_limits(const ServerLimits& limits_in) {
+  limits = limits_in;
+  head_limits = {limits_in.max_head_bytes, limits_in.max_headers, limits_in.max_target_bytes};
+}
+
 void ServerContext::replace(ServerConnection& old, std::unique_ptr<ServerConnection> connection) {
   connection->slot = old.slot;
   std::swap(connections[old.slot], connection);

@@ -37,6 +37,7 @@ struct ServerContext {
   ServerContext(const ServerContext&) = delete;
   ServerContext& operator=(const ServerContext&) = delete;
 
+  void set_limits(const ServerLimits& limits_in);
   void add(std::unique_ptr<ServerConnection> connection);
   void remove(ServerConnection& connection);  // destroys it at the end of the scope
   // In the place of `old`, which goes at the end of the scope: the connection speaks something

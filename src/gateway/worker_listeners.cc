@@ -1,0 +1,159 @@
+#include "gateway/worker_listeners.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "gateway/gateway_worker.h"
+#include "gateway/tcp_listener.h"
+
+namespace heddle::gateway {
+namespace {
+
+constexpr std::chrono::milliseconds kSweep{50};  // how often it is seen whether a retired one ended
+
+http::Http2Limits http2_limits(const config::Listener& listener) {
+  const config::ListenerHttp2& http2 = listener.http2;
+  return {.enabled = http2.enabled,
+          .only = listener.protocol == "h2c",
+          .max_concurrent_streams = http2.max_concurrent_streams,
+          .stream_window = static_cast<std::uint32_t>(http2.stream_window),
+          .connection_window = static_cast<std::uint32_t>(http2.connection_window),
+          .max_frame_size = static_cast<std::uint32_t>(http2.max_frame_size),
+          .max_resets_per_second = http2.max_resets_per_second,
+          .max_control_frames_per_second = http2.max_control_frames_per_second};
+}
+
+http::ServerLimits server_limits(const config::Listener& listener) {
+  http::ServerLimits limits;
+  limits.max_head_bytes = listener.limits.max_head_bytes;
+  limits.max_headers = listener.limits.max_headers;
+  limits.max_target_bytes = listener.limits.max_target_bytes;
+  limits.max_body_bytes = listener.limits.max_body_bytes;
+  limits.idle_timeout = listener.limits.idle_timeout;
+  limits.head_timeout = listener.limits.head_timeout;
+  limits.body_timeout = listener.limits.body_timeout;
+  limits.send_timeout = listener.limits.send_timeout;
+  limits.max_connections = listener.limits.max_connections;
+  limits.http2 = http2_limits(listener);
+  return limits;
+}
+
+}  // namespace
+
+WorkerListeners::WorkerListeners(GatewayWorker& gateway, net::BlockingPool& blocking,
+                                 metrics::Registry& registry)
+    : gateway_(gateway), registry_(registry), resolver_(gateway.worker(), blocking) {}
+
+WorkerListeners::~WorkerListeners() = default;
+
+std::size_t WorkerListeners::Open::connections() const {
+  return http ? http->connections() : tcp->connections();
+}
+
+Result<void> WorkerListeners::open(std::uint64_t id, const config::Listener& listener,
+                                   const std::string& address) {
+  Open out{.id = id,
+           .name = listener.name,
+           .speaks_tls = listener.tls.enabled,
+           .http = nullptr,
+           .tcp = nullptr};
+  if (listener.is_tcp()) {
+    auto fd = net::listen_socket(address);
+    if (!fd) return std::unexpected(std::move(fd.error()));
+    out.tcp =
+        std::make_unique<TcpListener>(gateway_, resolver_, listener, std::move(*fd), registry_);
+  } else {
+    auto created = http::Listener::create(gateway_.worker(), address, server_limits(listener),
+                                          gateway_, registry_);
+    if (!created) return std::unexpected(std::move(created.error()));
+    out.http = std::move(*created);
+    use_certificates(out);
+  }
+  open_.push_back(std::move(out));
+  return {};
+}
+
+void WorkerListeners::update(std::uint64_t id, const config::Listener& listener) {
+  Open* const found = find(id);
+  if (found == nullptr) return;
+  if (found->http) {
+    found->http->set_limits(server_limits(listener));
+  } else {
+    found->tcp->set_limits(listener.limits);
+  }
+}
+
+void WorkerListeners::retire(std::uint64_t id, std::chrono::nanoseconds timeout) {
+  Open* const found = find(id);
+  if (found == nullptr) return;
+  found->retired_until = gateway_.worker().now() + timeout.count();
+  if (found->http) {
+    found->http->stop_accepting();
+    found->http->drain();
+  } else {
+    found->tcp->stop_accepting();  // its connections follow the snapshot
+  }
+  sweep();
+}
+
+WorkerListeners::Open* WorkerListeners::find(std::uint64_t id) {
+  const auto found = std::ranges::find(open_, id, &Open::id);
+  return found != open_.end() ? &*found : nullptr;
+}
+
+// A listener goes one round after its last connection, which nothing refers to by then.
+void WorkerListeners::sweep() {
+  bool waiting = false;
+  std::erase_if(open_, [&](Open& item) {
+    if (item.retired_until == 0) return false;
+    if (item.connections() == 0) return true;
+    if (item.http && gateway_.worker().now() >= item.retired_until) item.http->abort();
+    waiting = true;
+    return false;
+  });
+  if (waiting) sweep_timer_.arm(gateway_.worker().timers(), kSweep, [this] { sweep(); });
+}
+
+void WorkerListeners::follow() {
+  for (const Open& item : open_) {
+    if (item.tcp) item.tcp->follow();
+    use_certificates(item);
+  }
+}
+
+void WorkerListeners::use_certificates(const Open& item) const {
+  if (!item.http || !item.speaks_tls || gateway_.current() == nullptr) return;
+  if (auto tls = gateway_.current()->snapshot->tls().listener(item.name)) {
+    item.http->use_tls(std::move(tls));
+  }
+}
+
+void WorkerListeners::stop_accepting() {
+  for (const Open& item : open_)
+    item.http ? item.http->stop_accepting() : item.tcp->stop_accepting();
+}
+
+void WorkerListeners::drain() {
+  for (const Open& item : open_) {
+    if (item.http) item.http->drain();
+  }
+}
+
+void WorkerListeners::abort() {
+  sweep_timer_.cancel();
+  for (const Open& item : open_) item.http ? item.http->abort() : item.tcp->abort();
+}
+
+std::size_t WorkerListeners::connections() const {
+  std::size_t sum = 0;
+  for (const Open& item : open_) sum += item.connections();
+  return sum;
+}
+
+std::size_t WorkerListeners::tcp_connections() const {
+  std::size_t sum = 0;
+  for (const Open& item : open_) sum += item.tcp ? item.tcp->connections() : 0;
+  return sum;
+}
+
+}  // namespace heddle::gateway

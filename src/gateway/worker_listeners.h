@@ -1,0 +1,69 @@
+// The listeners of one worker: opened, changed and retired while others go on. Worker thread only.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/metrics.h"
+#include "base/result.h"
+#include "config/config.h"
+#include "http/server.h"
+#include "net/resolver.h"
+#include "net/timer.h"
+
+namespace heddle::gateway {
+
+class GatewayWorker;
+class TcpListener;
+
+class WorkerListeners {
+ public:
+  WorkerListeners(GatewayWorker& gateway, net::BlockingPool& blocking, metrics::Registry& registry);
+  ~WorkerListeners();
+  WorkerListeners(const WorkerListeners&) = delete;
+  WorkerListeners& operator=(const WorkerListeners&) = delete;
+
+  // `id` names it in later calls; `address` is a concrete one.
+  Result<void> open(std::uint64_t id, const config::Listener& listener, const std::string& address);
+  // What may change while it is open beside its certificates: limits, and the version of HTTP of
+  // new connections.
+  void update(std::uint64_t id, const config::Listener& listener);
+  // No more connections. Those that it has end after their exchanges, at the latest after
+  // `timeout`; then it goes.
+  void retire(std::uint64_t id, std::chrono::nanoseconds timeout);
+
+  // There is a new snapshot in force.
+  void follow();
+  void stop_accepting();
+  void drain();
+  void abort();
+  std::size_t connections() const;
+  std::size_t tcp_connections() const;
+
+ private:
+  struct Open {
+    std::uint64_t id = 0;
+    std::string name;
+    bool speaks_tls = false;
+    std::unique_ptr<http::Listener> http;  // one of the two
+    std::unique_ptr<TcpListener> tcp;
+    Nanoseconds retired_until = 0;  // 0: in use
+    std::size_t connections() const;
+  };
+  Open* find(std::uint64_t id);
+  // The certificates in force; one that the configuration does not have keeps what it had.
+  void use_certificates(const Open& item) const;
+  void sweep();
+
+  GatewayWorker& gateway_;
+  metrics::Registry& registry_;
+  net::Resolver resolver_;  // of TCP connections
+  std::vector<Open> open_;
+  net::Timer sweep_timer_;
+};
+
+}  // namespace heddle::gateway
