@@ -38,8 +38,8 @@ def test_who_asks_too_often_waits(serve) -> None:
     assert refused.json()["error"]["code"] == "rate_limited"
     server.wait_access(status=429, details="rate_limited")
     text = server.metrics()
-    assert 'heddle_rate_limit_requests_total{result="allowed",route="all"} 3' in text
-    assert 'heddle_rate_limit_requests_total{result="limited",route="all"} 1' in text
+    assert 'heddle_rate_limit_requests_total{route="all",result="allowed"} 3' in text
+    assert 'heddle_rate_limit_requests_total{route="all",result="limited"} 1' in text
 
 
 def test_a_token_comes_back(serve) -> None:
@@ -168,7 +168,7 @@ def test_foreign_origins_get_nothing(cors: Server, origin: str) -> None:
     for response in (answer, passed):
         names = dict(response.headers)
         assert not any(name.startswith("access-control-") for name in names), names
-        assert names["vary"].startswith("origin")
+        assert ("vary", "origin") in response.headers
 
 
 def test_methods_and_headers_must_be_listed(cors: Server) -> None:
@@ -211,7 +211,6 @@ def test_everybody_without_credentials(serve) -> None:
     assert "access-control-allow-credentials" not in dict(answer.headers)
     assert "vary" not in dict(answer.headers)
     assert preflight(server, "/", ORIGIN[1], "PATCH", ("Access-Control-Request-Headers", "x-any")).status == 204
-    server.wait_log("", timeout=5)
 
 
 def test_cors_belongs_to_the_route(serve) -> None:
