@@ -37,7 +37,10 @@ class FakeGateway final : public GatewayView {
     UpstreamView upstream;
     upstream.name = "api";
     upstream.load_balancer = "round_robin";
-    upstream.endpoints = {{"127.0.0.1:9000", 1, true, 5}};
+    EndpointView endpoint;
+    endpoint.address = endpoint.host = "127.0.0.1:9000";
+    endpoint.active_connections = 5;
+    upstream.endpoints = {endpoint};
     return {upstream};
   }
   Phase phase() const override { return current; }

@@ -50,7 +50,9 @@ ChangeReport Registry::apply(const config::Config& config) {
 }
 
 Registry::Sources Registry::sources_of(const config::Config& config) {
-  Sources out{.plugins = config.plugins, .directories = config.plugin_directories};
+  Sources out{.plugins = config.plugins,
+              .directories = config.plugin_directories,
+              .route_configurations = {}};
   for (const config::Route& route : config.routes) {
     for (const config::RoutePlugin& plugin : route.plugins) {
       if (!plugin.configuration) continue;
