@@ -103,9 +103,12 @@ Result<void> Registry::disable(std::string_view name) {
   if (entry == nullptr)
     return fail(ErrorKind::kNotFound, fmt::format("no plugin is named {}", name));
   if (!entry->enabled) return {};
+  // Its version goes with the last exchange that uses it: ticks, calls and memory end too.
+  std::optional<LoadedVersion> gone;
   {
     const std::lock_guard lock(mutex_);
     entry->enabled = false;
+    gone = std::exchange(entry->current, std::nullopt);
   }
   record(name, "disabled", {});
   log_.info("plugin disabled", {{"plugin", name}});

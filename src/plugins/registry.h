@@ -114,8 +114,9 @@ class Registry {
   Result<ReloadResult> reload(std::string_view name);
   ChangeReport reload_all();
 
-  // Takes effect for exchanges that start afterwards. A plugin without a version is loaded by
-  // enable(); failing that it stays disabled. Repeating either is harmless.
+  // Takes effect for exchanges that start afterwards. A disabled plugin has no version: it goes with
+  // the last exchange that uses it, and enable() makes one; failing that it stays disabled. Repeating
+  // either is harmless.
   Result<void> enable(std::string_view name);
   Result<void> disable(std::string_view name);
 

@@ -183,16 +183,17 @@ TEST_F(RegistryTest, OldVersionsAreLetGo) {
   EXPECT_EQ(testing::FakePlugin::alive(), 0);
 }
 
-TEST_F(RegistryTest, DisableAndEnableKeepTheVersion) {
+TEST_F(RegistryTest, DisableUnloadsAndEnableLoadsAnew) {
   config_.plugins = {entry("a")};
   registry_.load(config_);
   ASSERT_TRUE(registry_.disable("a"));
   EXPECT_FALSE(registry_.set()->find("a")->enabled);
   EXPECT_EQ(registry_.find("a")->state, PluginState::kDisabled);
+  EXPECT_EQ(registry_.find("a")->version, 0U);
   ASSERT_TRUE(registry_.disable("a"));
   ASSERT_TRUE(registry_.enable("a"));
   EXPECT_TRUE(registry_.set()->find("a")->enabled);
-  EXPECT_EQ(registry_.find("a")->version, 1U);
+  EXPECT_EQ(registry_.find("a")->version, 2U);
 }
 
 TEST_F(RegistryTest, DisabledByConfigurationIsLoadedWhenEnabled) {
