@@ -204,7 +204,7 @@ TEST_F(ApiTest, EnableAndDisable) {
   EXPECT_FALSE(registry_.set()->find("auth")->enabled);
   const auto enabled = json(call("POST", "/plugins/auth/enable"));
   EXPECT_EQ(enabled.at("state").as_string(), "active");
-  EXPECT_EQ(enabled.at("version").as_int64(), 1);
+  EXPECT_EQ(enabled.at("version").as_int64(), 2);
   expect_error(call("POST", "/plugins/none/enable"), 404, "plugin_not_found");
   expect_error(call("POST", "/plugins/none/disable"), 404, "plugin_not_found");
 }

@@ -319,7 +319,7 @@ TEST_F(H1Client, TheConnectionLimitIsNamed) {
   Recorder second;
   request(second, "GET");
   second.wait();
-  EXPECT_EQ(second.log, "reset refused|");
+  EXPECT_EQ(second.log, "reset overflow|");
   EXPECT_NE(second.reset_detail.find("max_connections"), std::string::npos);
   peer.send(kOk);
   first.wait();
