@@ -27,9 +27,10 @@ struct ExchangeInfo {
   std::string_view route;  // id; lives as long as the exchange
   // The route's metadata by dotted name; lives as long as the exchange. Null: none.
   const std::map<std::string, std::string>* route_metadata = nullptr;
-  std::string_view upstream;                                   // name
-  std::string upstream_address;                                // "127.0.0.1:9000", once connected
-  std::string upstream_local_address;                          // once connected
+  std::string_view route_upstream;     // name of the upstream that the route leads to
+  std::string_view upstream;           // name of the one that was asked
+  std::string upstream_address;        // "127.0.0.1:9000", once connected
+  std::string upstream_local_address;  // once connected
   std::shared_ptr<const net::TlsInfo> upstream_tls = nullptr;  // null: plain
   std::string upstream_failure;                                // why the upstream failed, if it did
   int upstream_attempts = 0;                // how often the request was sent, or was tried to be

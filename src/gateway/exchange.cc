@@ -111,12 +111,13 @@ void Exchange::choose_route(http::HeaderMap& headers) {
   if (match.route == RouteMatch::kNone) {
     route_ = &bound_->snapshot->unrouted();
     allow_ = std::move(match.allow);
-    info_.route = {};
+    info_.route = info_.route_upstream = {};
     info_.route_metadata = nullptr;
     return;
   }
   route_ = &bound_->snapshot->route(match.route);
   info_.route = route_->route->id;
+  info_.route_upstream = route_->route->upstream;
   info_.route_metadata = &route_->route->metadata;
   for (const auto& [name, value] : match.parameters) {
     std::string path = "path";
@@ -378,7 +379,7 @@ void Exchange::reset() {
   request_ended_ = reroute_ = replied_ = tunnel_ = active_since_timer_ = false;
   upstream_paused_ = client_paused_ = finished_ = logged_ = false;
   // The strings keep their memory.
-  info_.route = info_.upstream = {};
+  info_.route = info_.route_upstream = info_.upstream = {};
   info_.route_metadata = nullptr;
   info_.upstream_address.clear();
   info_.upstream_local_address.clear();

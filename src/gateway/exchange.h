@@ -104,6 +104,7 @@ class Exchange final : public http::Receiver, public FilterChain::Owner {
                std::string_view details);
   void answer_unrouted();
   void send_reply(extension::LocalReply reply);
+  void to_grpc(extension::LocalReply& reply);
 
   Outgoing& outgoing(Side side) { return outgoing_[side == Side::kRequest ? 0 : 1]; }
   void note_arrival(Side side, const http::HeaderMap& headers, bool end);

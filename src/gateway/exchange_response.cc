@@ -206,52 +206,6 @@ void Exchange::chain_overflow(Side side, const std::string& plugin) {
   }
 }
 
-void Exchange::send_reply(LocalReply reply) {
-  if (finished_) return;
-  if (outgoing(Side::kResponse).head_sent || client_ == nullptr) {
-    break_off(reply.details, "LR");
-    return;
-  }
-  retain();
-  replied_ = true;
-  drop_origin(StreamError::kCancelled);
-  info_.response_code = reply.status;
-  info_.response_code_details = std::move(reply.details);
-  std::ranges::replace(info_.response_code_details, ' ', '_');
-  // Reading goes on: a paused client could otherwise never finish its request and close.
-  if (std::exchange(client_paused_, false)) client_->resume_receiving();
-  chain_.restart_response();
-  Outgoing& out = outgoing(Side::kResponse);
-  out.reset();
-
-  http::HeadPtr head = http::make_head();
-  http::HeaderMap& headers = head->headers;
-  set_number(headers, ":status", static_cast<std::uint64_t>(reply.status));
-  bool typed = false;
-  for (const auto& [name, value] : reply.headers) {
-    if (http::equals_ignoring_case(name, "content-length") || name.starts_with(':')) continue;
-    typed = typed || http::equals_ignoring_case(name, "content-type");
-    headers.add(name, value);
-  }
-  const bool body = !reply.body.empty();
-  if (body) {
-    set_number(headers, "content-length", reply.body.size());
-    if (!typed) headers.add("content-type", "text/plain");
-  }
-  if (reply.grpc_status >= 0)
-    set_number(headers, "grpc-status", static_cast<std::uint64_t>(reply.grpc_status));
-  note_arrival(Side::kResponse, headers, !body);
-  chain_.set_head(Side::kResponse, std::move(head));
-  chain_.headers(Side::kResponse, !body);
-  if (body && !finished_) {
-    http::Buffer bytes;
-    bytes.append(reply.body);
-    out.arrived += bytes.size();
-    chain_.data(Side::kResponse, bytes, true);
-  }
-  release();
-}
-
 // ---- behind the filter chain
 // -----------------------------------------------------------------------------------
 

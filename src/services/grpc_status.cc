@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "http/grpc.h"
+
 namespace heddle::services {
 namespace {
 
@@ -24,23 +26,7 @@ GrpcCode parse_code(std::string_view text) {
 }  // namespace
 
 GrpcCode grpc_code_of_http(int status) {
-  switch (status) {
-    case 400:
-      return GrpcCode::kInternal;
-    case 401:
-      return GrpcCode::kUnauthenticated;
-    case 403:
-      return GrpcCode::kPermissionDenied;
-    case 404:
-      return GrpcCode::kUnimplemented;
-    case 429:
-    case 502:
-    case 503:
-    case 504:
-      return GrpcCode::kUnavailable;
-    default:
-      return GrpcCode::kUnknown;
-  }
+  return static_cast<GrpcCode>(http::grpc_status_of_http(status));
 }
 
 std::optional<GrpcStatus> grpc_status_of(const http::HeaderMap& headers) {

@@ -11,6 +11,7 @@ typedef unsigned long long u64;
 HOST(proxy_log)(u32 level, const char* text, u32 size);
 HOST(proxy_get_buffer_bytes)(u32 type, u32 start, u32 max, char** data, u32* size);
 HOST(proxy_set_buffer_bytes)(u32 type, u32 start, u32 size, const char* data, u32 length);
+HOST(proxy_get_header_map_pairs)(u32 map, char** pairs, u32* size);
 HOST(proxy_get_header_map_value)(u32 map, const char* key, u32 key_size, char** value, u32* size);
 HOST(proxy_add_header_map_value)(u32 map, const char* key, u32 key_size, const char* value,
                                  u32 size);

@@ -5,16 +5,20 @@
  * CALLBACK is a callback without "proxy_on_" ("*" for every one); `if HEADER` runs the line only when the request has that
  * header, `when TYPE TEXT` only when that buffer begins with the text. Commands: trace | log TEXT | add MAP NAME VALUE |
  * set MAP NAME VALUE | remove MAP NAME | body TYPE TEXT | prepend TYPE TEXT | append TYPE TEXT | reply STATUS TEXT |
- * call UPSTREAM PATH | remember | resume STREAM | close STREAM | tick MS | foreign FUNCTION ARGUMENTS | property A.B |
+ * call UPSTREAM PATH | remember | effective (act for that stream) | resume STREAM | close STREAM | tick MS |
+ * foreign FUNCTION ARGUMENTS | property A.B |
  * export A.B TEXT | count NAME | upper TYPE | hold N (pause until the callback has N bytes, or the end) | show TYPE |
- * return N | pause | trap | spin | exit CODE | grow. */
+ * return N | pause | trap | spin | exit CODE | grow | pairs MAP | get MAP NAME | buffer TYPE START SIZE | hex A.B | size A.B |
+ * last (the status of the last change). */
 #include "abi.h"
+#include "show.h"
 #include "text.h"
 
 static char config[16384];
 static u32 config_size;
 static char arena[262144];
 static u32 arena_used;
+static u32 last; /* status of the last change of a header, a body or the stream */
 static u32 called_from; /* the stream that made the last http_call, or remembered itself: resume is for it */
 
 EXPORT(proxy_abi_version_0_2_1) void abi_version(void) {}
@@ -69,22 +73,6 @@ static void call(Text upstream, Text path) {
   if (result != 0) trace("call refused", &result, 1);
 }
 
-static u32 path_of(Text dotted, char* out) {
-  for (u32 i = 0; i < length(dotted); i++) out[i] = dotted.at[i] == '.' ? 0 : dotted.at[i];
-  return length(dotted);
-}
-
-static void show_property(Text name) {
-  char path[128], line[1024];
-  char* value = 0;
-  u32 size = 0;
-  const u32 result = proxy_get_property(path, path_of(name, path), &value, &size);
-  char* out = put(put_text(line, "property "), name.at, length(name));
-  *out++ = '=';
-  out = result == 0 ? put(out, value, size < 512 ? size : 512) : put_number(out, result);
-  proxy_log(2, line, (u32)(out - line));
-}
-
 static void call_foreign(Text name, Text arguments) {
   char line[256];
   char* data = 0;
@@ -105,15 +93,17 @@ static void change_body(Text command, Text line) {
   const u32 type = number(word(&line));
   const u32 start = is(command, "append") ? 0x7fffffffu : 0;
   const u32 size = is(command, "body") ? 0x7fffffffu : 0;
-  proxy_set_buffer_bytes(type, start, size, line.at, length(line));
+  last = proxy_set_buffer_bytes(type, start, size, line.at, length(line));
 }
 
 static void change_header(Text command, Text line) {
   const u32 map = number(word(&line));
   const Text name = word(&line);
-  if (is(command, "add")) proxy_add_header_map_value(map, name.at, length(name), line.at, length(line));
-  if (is(command, "set")) proxy_replace_header_map_value(map, name.at, length(name), line.at, length(line));
-  if (is(command, "remove")) proxy_remove_header_map_value(map, name.at, length(name));
+  if (is(command, "add"))
+    last = proxy_add_header_map_value(map, name.at, length(name), line.at, length(line));
+  if (is(command, "set"))
+    last = proxy_replace_header_map_value(map, name.at, length(name), line.at, length(line));
+  if (is(command, "remove")) last = proxy_remove_header_map_value(map, name.at, length(name));
 }
 
 static int begins_with(u32 type, Text text) {
@@ -163,7 +153,7 @@ static void act(Text command, Text line, const char* callback, const u32* argume
   if (is(command, "body") || is(command, "prepend") || is(command, "append")) change_body(command, line);
   if (is(command, "reply")) {
     const u32 status = number(word(&line));
-    proxy_send_local_response(status, 0, 0, line.at, length(line), 0, 0, ~0u);
+    last = proxy_send_local_response(status, 0, 0, line.at, length(line), 0, 0, ~0u);
   }
   if (is(command, "call")) {
     const Text upstream = word(&line);
@@ -171,17 +161,18 @@ static void act(Text command, Text line, const char* callback, const u32* argume
     call(upstream, word(&line));
   }
   if (is(command, "remember")) called_from = arguments[0];
+  if (is(command, "effective")) proxy_set_effective_context(called_from);
   if (is(command, "resume")) {
     if (called_from != 0) proxy_set_effective_context(called_from);
-    proxy_continue_stream(number(word(&line)));
+    last = proxy_continue_stream(number(word(&line)));
   }
-  if (is(command, "close")) proxy_close_stream(number(word(&line)));
+  if (is(command, "close")) last = proxy_close_stream(number(word(&line)));
   if (is(command, "tick")) proxy_set_tick_period_milliseconds(number(word(&line)));
-  if (is(command, "property")) show_property(word(&line));
+  look(command, line, last);
   if (is(command, "export")) {
     char path[128];
     const u32 size = path_of(word(&line), path);
-    proxy_set_property(path, size, line.at, length(line));
+    last = proxy_set_property(path, size, line.at, length(line));
   }
   if (is(command, "foreign")) {
     const Text name = word(&line);
@@ -196,16 +187,25 @@ static void act(Text command, Text line, const char* callback, const u32* argume
   misbehave(command, line);
 }
 
+static u32 done_once; /* a bit for each of the first 32 lines */
+
 static u32 run(const char* callback, const u32* arguments, u32 count, u32 result) {
   arena_used = 0;
   const char* at = config;
+  u32 line_number = 0;
   while (at < config + config_size) {
     Text line = {at, at};
     while (line.end < config + config_size && *line.end != '\n') line.end++;
     at = line.end + 1;
+    const u32 line_bit = 1u << (line_number++ & 31);
     const Text name = word(&line);
     if (!is(name, callback) && !is(name, "*")) continue;
     Text command = word(&line);
+    if (is(command, "once")) {
+      if ((done_once & line_bit) != 0) continue;
+      done_once |= line_bit;
+      command = word(&line);
+    }
     if (is(command, "if")) {
       if (!has_request_header(word(&line))) continue;
       command = word(&line);

@@ -20,16 +20,19 @@ std::optional<View> view_of(const http::Buffer* body) {
   return View{.body = body, .bytes = {}};
 }
 
+// What is on its way through the stream: empty in any other phase, as in Envoy.
+View passing(const http::Buffer* body) { return View{.body = body, .bytes = {}}; }
+
 std::optional<View> readable(Vm& vm, BufferType type) {
   switch (type) {
     case BufferType::kRequestBody:
-      return vm.http() != nullptr ? view_of(vm.http()->request_body()) : std::nullopt;
+      return passing(vm.http() != nullptr ? vm.http()->request_body() : nullptr);
     case BufferType::kResponseBody:
-      return vm.http() != nullptr ? view_of(vm.http()->response_body()) : std::nullopt;
+      return passing(vm.http() != nullptr ? vm.http()->response_body() : nullptr);
     case BufferType::kDownstreamData:
-      return vm.network() != nullptr ? view_of(vm.network()->downstream_data()) : std::nullopt;
+      return passing(vm.network() != nullptr ? vm.network()->downstream_data() : nullptr);
     case BufferType::kUpstreamData:
-      return vm.network() != nullptr ? view_of(vm.network()->upstream_data()) : std::nullopt;
+      return passing(vm.network() != nullptr ? vm.network()->upstream_data() : nullptr);
     case BufferType::kHttpCallResponseBody:
       return vm.call_response() != nullptr ? view_of(&vm.call_response()->body) : std::nullopt;
     case BufferType::kGrpcMessage:

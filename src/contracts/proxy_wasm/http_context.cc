@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "http/grpc.h"
+
 namespace heddle::proxy_wasm {
 
 using extension::DataAction;
@@ -83,9 +85,7 @@ bool HttpContext::fail_over() {
   reply.headers.emplace_back("content-type", "application/json");
   reply.body = error_body(spec.name, http->info().request_id);
   const http::HeaderMap* request = http->request_headers();
-  const bool grpc = request != nullptr &&
-                    request->get("content-type").value_or("").starts_with("application/grpc");
-  if (grpc) reply.grpc_status = kGrpcUnavailable;
+  if (request != nullptr && http::is_grpc(*request)) reply.grpc_status = kGrpcUnavailable;
   http->send_local_reply(std::move(reply));
   return false;
 }
@@ -108,7 +108,7 @@ HeadersAction HttpContext::headers_action(std::uint32_t result) const {
       return version_.spec.allow_on_headers_stop_iteration ? HeadersAction::kStop
                                                            : HeadersAction::kStopAllWatermark;
     case HeadersStatus::kContinueAndEndStream:
-      return HeadersAction::kContinueAndEnd;
+      return HeadersAction::kContinue;  // the body goes on, as in Envoy 1.40
     case HeadersStatus::kStopAllIterationAndBuffer:
       return HeadersAction::kStopAllBuffer;
     default:
@@ -128,7 +128,7 @@ HeadersAction HttpContext::headers(Side side, Callback callback, const Three& th
   }
   if (!result) return fail_over() ? HeadersAction::kContinue : HeadersAction::kStopAllWatermark;
   const HeadersAction action = headers_action(*result);
-  paused.at(side) = action != HeadersAction::kContinue && action != HeadersAction::kContinueAndEnd;
+  paused.at(side) = action != HeadersAction::kContinue;
   return action;
 }
 

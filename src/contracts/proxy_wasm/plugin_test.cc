@@ -140,7 +140,7 @@ TEST_F(PluginTest, ReturnValues) {
     const std::vector<HeadersAction> headers = {
         HeadersAction::kContinue,
         allow ? HeadersAction::kStop : HeadersAction::kStopAllWatermark,
-        HeadersAction::kContinueAndEnd,
+        HeadersAction::kContinue,
         HeadersAction::kStopAllBuffer,
         HeadersAction::kStopAllWatermark,
         HeadersAction::kStopAllWatermark};

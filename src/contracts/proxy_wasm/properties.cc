@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "contracts/proxy_wasm/pairs.h"
+#include "http/grpc.h"
 #include "net/tls.h"
 
 namespace heddle::proxy_wasm {
@@ -121,6 +122,15 @@ void read_duration(Value& out) {
   if (out.info().end != 0) out.number(out.info().end - out.info().start);
 }
 
+// What is announced, because nothing may have arrived yet; else what has arrived.
+void read_request_size(Value& out) {
+  std::uint64_t size = out.info().request_body_bytes;
+  const HeaderMap* headers = out.http().request_headers();
+  if (const auto length = headers != nullptr ? headers->get("content-length") : std::nullopt)
+    std::from_chars(length->data(), length->data() + length->size(), size);
+  out.unsigned_number(size);
+}
+
 constexpr std::array kRequest = {
     Attribute{"path", [](Value& out) { out.header(out.http().request_headers(), ":path"); }},
     Attribute{"url_path", &read_url_path},
@@ -136,7 +146,7 @@ constexpr std::array kRequest = {
     Attribute{"protocol", [](Value& out) { out.text(http::to_string(out.info().protocol)); }},
     Attribute{"query", &read_query},
     Attribute{"duration", &read_duration},
-    Attribute{"size", [](Value& out) { out.unsigned_number(out.info().request_body_bytes); }},
+    Attribute{"size", &read_request_size},
     Attribute{"total_size",
               [](Value& out) { out.unsigned_number(out.info().request_total_bytes); }},
 };
@@ -147,7 +157,6 @@ constexpr std::array<std::string_view, 23> kFlags = {
     "UAEX", "RLSE", "DC", "URX", "SI", "IH", "DPE", "UMSDR", "RFCF", "NFCF", "DT"};
 
 void read_flags(Value& out) {
-  if (out.info().response_code == 0) return;
   if (out.spec().string_properties) {
     out.text(out.info().response_flags);
     return;
@@ -164,27 +173,6 @@ void read_flags(Value& out) {
   out.unsigned_number(bits);
 }
 
-// gRPC over HTTP/2 protocol mapping of HTTP statuses.
-std::int64_t grpc_status_of(int http_status) {
-  switch (http_status) {
-    case 400:
-      return 13;
-    case 401:
-      return 16;
-    case 403:
-      return 7;
-    case 404:
-      return 12;
-    case 429:
-    case 502:
-    case 503:
-    case 504:
-      return 14;
-    default:
-      return 2;
-  }
-}
-
 void read_grpc_status(Value& out) {
   if (out.info().response_code == 0) return;
   for (const HeaderMap* map : {out.http().response_trailers(), out.http().response_headers()}) {
@@ -196,7 +184,7 @@ void read_grpc_status(Value& out) {
       return;
     }
   }
-  out.number(grpc_status_of(out.info().response_code));
+  out.number(http::grpc_status_of_http(out.info().response_code));
 }
 
 constexpr std::array kResponse = {
@@ -298,21 +286,31 @@ void read_port(Value& out, std::string_view address) {
     out.number(port);
 }
 
+// Empty while all is well; absent before there is an upstream.
+void read_transport_failure(Value& out) {
+  if (!out.info().upstream_address.empty() || !out.info().upstream_failure.empty())
+    out.text(out.info().upstream_failure);
+}
+
 constexpr std::array kUpstream = {
     Attribute{"address", [](Value& out) { out.text_if_any(out.info().upstream_address); }},
     Attribute{"port", [](Value& out) { read_port(out, out.info().upstream_address); }},
     Attribute{"local_address",
               [](Value& out) { out.text_if_any(out.info().upstream_local_address); }},
     Attribute{"local_port", [](Value& out) { read_port(out, out.info().upstream_local_address); }},
-    Attribute{"transport_failure_reason",
-              [](Value& out) { out.text_if_any(out.info().upstream_failure); }},
+    Attribute{"transport_failure_reason", &read_transport_failure},
 };
+
+// The one that was asked, else the one that the route names.
+void read_upstream_name(Value& out) {
+  out.text_if_any(out.info().upstream.empty() ? out.info().route_upstream : out.info().upstream);
+}
 
 constexpr std::int64_t kInbound = 1;  // envoy.config.core.v3.TrafficDirection
 constexpr std::string_view kNodeName = "heddle";
 
 constexpr std::array kXds = {
-    Attribute{"cluster_name", [](Value& out) { out.text_if_any(out.info().upstream); }},
+    Attribute{"cluster_name", &read_upstream_name},
     Attribute{"route_name", [](Value& out) { out.text_if_any(out.info().route); }},
     Attribute{"listener_direction", [](Value& out) { out.number(kInbound); }},
     Attribute{"node", [](Value& out) { out.message(); }},
@@ -342,7 +340,7 @@ constexpr std::array kPluginAttributes = {
     Attribute{"listener_direction", [](Value& out) { out.number(kInbound); }},
 };
 constexpr std::array kStreamAttributes = {
-    Attribute{"cluster_name", [](Value& out) { out.text_if_any(out.info().upstream); }},
+    Attribute{"cluster_name", &read_upstream_name},
     Attribute{"route_name", [](Value& out) { out.text_if_any(out.info().route); }},
     Attribute{"connection_id", [](Value& out) { out.unsigned_number(out.info().connection->id); }},
 };
@@ -376,6 +374,7 @@ void read(const PropertySource& source, const PropertyPath& path, Value& out) {
   const std::string_view first = path.segment(0);
   if (first == "node") return read_node(out, path.segment(1));
   if (first == "xds" && path.segment(1) == "node") return read_node(out, path.segment(2));
+  if (path.raw.empty()) return out.message();
   if (path.count == 1) {
     if (const Attribute* found = find(kPluginAttributes, first)) return found->read(out);
   }

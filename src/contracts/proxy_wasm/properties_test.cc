@@ -175,7 +175,7 @@ TEST_F(PropertiesTest, OfTheRest) {
 }
 
 TEST_F(PropertiesTest, OfTheResponse) {
-  check({{"response.code", Status::kNotFound, ""}, {"response.flags", Status::kNotFound, ""}});
+  check({{"response.code", Status::kNotFound, ""}});
   host_->has_response = true;
   host_->response.add(":status", "200");
   host_->mutable_info().response_code = 200;
