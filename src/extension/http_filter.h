@@ -32,7 +32,6 @@ enum class HeadersAction : std::uint8_t {
   kStopAllBuffer,  // headers and body wait for continue_*(); too much body is 413 (request) or 502
                    // (response)
   kStopAllWatermark,  // the same, with back-pressure instead of a limit
-  kContinueAndEnd,    // send the headers on as the end of the message; the body is dropped
 };
 
 enum class DataAction : std::uint8_t {

@@ -13,7 +13,7 @@ using extension::TrailersAction;
 void FilterChain::Stage::reset() {
   held.clear();
   pause = Pause::kNone;
-  bypass = headers_in = headers_out = headers_ended = end_in = trailers_in = drop_body = false;
+  bypass = headers_in = headers_out = headers_ended = end_in = trailers_in = false;
   back_pressure = in_data = in_last_data = false;
 }
 
@@ -138,14 +138,10 @@ void FilterChain::headers_from(Side side, int position, bool end) {
 }
 
 // False: the headers stay at this filter.
-bool FilterChain::apply_headers_action(Side side, int position, HeadersAction action, bool& end) {
+bool FilterChain::apply_headers_action(Side side, int position, HeadersAction action, bool end) {
   Stage& stage = this->stage(side, position);
   switch (action) {
     case HeadersAction::kContinue:
-      return true;
-    case HeadersAction::kContinueAndEnd:
-      stage.drop_body = !end;
-      end = true;
       return true;
     case HeadersAction::kStop:
       stage.pause = Pause::kHeaders;
@@ -168,7 +164,6 @@ void FilterChain::data_from(Side side, int position, http::Buffer& data, bool en
   bool reached_end = true;
   for (; valid(position); position += step(side)) {
     Stage& stage = this->stage(side, position);
-    if (stage.drop_body) return;
     const bool wanted = wants_data(side, slot(position));
     if (stage.bypass || (stage.pause == Pause::kNone && !wanted)) continue;
     stage.held.append(std::move(current));
@@ -216,7 +211,6 @@ void FilterChain::trailers_from(Side side, int position) {
   for (; valid(position); position += step(side)) {
     Stage& stage = this->stage(side, position);
     stage.trailers_in = true;
-    if (stage.drop_body) return;
     if (stage.bypass) continue;
     if (stage.pause == Pause::kAll || stage.pause == Pause::kAllWatermark) return;
     if (wants_trailers(side, slot(position))) {

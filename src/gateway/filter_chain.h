@@ -122,7 +122,6 @@ class FilterChain {
     bool headers_ended = false;  // reached it as the end of the message
     bool end_in = false;         // the body's end reached it
     bool trailers_in = false;
-    bool drop_body = false;  // this filter ended the message at the headers
     bool back_pressure = false;
     bool in_data = false;       // its body callback runs
     bool in_last_data = false;  // with end = true
@@ -191,7 +190,7 @@ class FilterChain {
   void data_from(Side side, int position, http::Buffer& data, bool end);
   void trailers_from(Side side, int position);
   void resume(Side side, int position);
-  bool apply_headers_action(Side side, int position, extension::HeadersAction action, bool& end);
+  bool apply_headers_action(Side side, int position, extension::HeadersAction action, bool end);
   void hold(Side side, int position);
   void release_back_pressure(Side side, Stage& stage);
   extension::HeadersAction call_headers(Side side, Slot& slot, bool end);

@@ -342,15 +342,6 @@ TEST_F(ChainTest, TrailersWaitBehindAStoppedBody) {
   EXPECT_EQ(seen(), "a:request_trailers ->'x' ->trailers");
 }
 
-TEST_F(ChainTest, EndingAtTheHeadersDropsTheBody) {
-  Script a{.name = "a"};
-  a.request_headers = [](auto&, auto&, bool) { return HeadersAction::kContinueAndEnd; };
-  use({&a});
-  request();
-  data(Side::kRequest, "x", true);
-  EXPECT_EQ(seen(), "a:request_headers(3,0) ->headers!");
-}
-
 TEST_F(ChainTest, ResetStopsEverything) {
   Script a{.name = "a"};
   a.request_headers = [](extension::FilterHost& host, auto&, bool) {

@@ -48,7 +48,7 @@ class SharedVmTest : public ProxyWasmTest {
     if (!result.empty()) out += " (result i32)";
     guest_.add(out + " " + std::string(body) + " " + std::string(result) + ")");
   }
-  // Each request gets the next number of the VM: 1 holds it back, 2 ends it, 3 buffers it.
+  // Each request gets the next number of the VM: 1 holds it back, 2 lets it go on, 3 buffers it.
   void counting() {
     on("request_headers", 3, "(global.set $x (i32.add (global.get $x) (i32.const 1)))",
        "(global.get $x)");
@@ -67,7 +67,7 @@ class SharedVmTest : public ProxyWasmTest {
 };
 
 constexpr auto kFirst = HeadersAction::kStopAllWatermark;
-constexpr auto kSecond = HeadersAction::kContinueAndEnd;
+constexpr auto kSecond = HeadersAction::kContinue;
 constexpr auto kThird = HeadersAction::kStopAllBuffer;
 
 TEST_F(SharedVmTest, PluginsOfOneVmIdConfigurationAndCodeAreInOneVm) {
