@@ -59,6 +59,14 @@ Result<std::vector<SqlValue>> values_of(const json::value& value) {
   return out;
 }
 
+void append_number(std::string& out, double number) {
+  // JSON has no words for infinity and NaN.
+  std::string text = std::isfinite(number) ? fmt::format("{}", number) : "null";
+  // Still a number with a fraction to those who tell them apart.
+  if (text.find_first_not_of("-0123456789") == std::string::npos) text += ".0";
+  out += text;
+}
+
 void append(std::string& out, const SqlValue& value) {
   std::visit(
       [&out](const auto& v) {
@@ -70,8 +78,7 @@ void append(std::string& out, const SqlValue& value) {
         } else if constexpr (std::is_same_v<T, std::int64_t>) {
           fmt::format_to(std::back_inserter(out), "{}", v);
         } else if constexpr (std::is_same_v<T, double>) {
-          // JSON has no words for infinity and NaN.
-          out += std::isfinite(v) ? json::serialize(json::value(v)) : "null";
+          append_number(out, v);
         } else if constexpr (std::is_same_v<T, SqlBlob>) {
           out += '"' + base64_of(v.bytes) + '"';
         } else if constexpr (std::is_same_v<T, SqlJson>) {

@@ -12,6 +12,7 @@
 
 #include "net/blocking_pool.h"
 #include "services/sql_json.h"
+#include "services/sql_service.h"
 #include "services/test_support.h"
 
 namespace heddle::services {
@@ -63,7 +64,7 @@ TEST_F(SqliteTest, ValuesOfEveryType) {
   ASSERT_TRUE(rows);
   EXPECT_EQ(rows->columns, (std::vector<std::string>{"a", "b", "c", "d", "e"}));
   EXPECT_EQ(sql_rows_json(*rows),
-            R"({"rows":[{"a":null,"b":4611686018427387904,"c":1.5E0,"d":"it's; --","e":"AP8="}],)"
+            R"({"rows":[{"a":null,"b":4611686018427387904,"c":1.5,"d":"it's; --","e":"AP8="}],)"
             R"("error":null})");
   EXPECT_EQ(run("SELECT $2 AS x, $1 AS y", {std::int64_t{1}, true})->rows[0],
             (std::vector<SqlValue>{std::int64_t{1}, std::int64_t{1}}));
@@ -247,6 +248,23 @@ TEST_F(SqliteTest, ManyCallsAtOnceAllEnd) {
   EXPECT_EQ(done, kCalls);
   EXPECT_GT(limited, 0);
   EXPECT_EQ(run("SELECT count(*) FROM t")->rows[0][0], SqlValue(std::int64_t{kCalls - limited}));
+}
+
+TEST_F(SqliteTest, TheServiceChecksAndCounts) {
+  make();
+  metrics::Registry registry;
+  ServiceMetrics service_metrics(registry);
+  sql_ = std::make_unique<SqlService>(
+      std::move(sql_), SqlLimits{.max_statement_bytes = 50, .max_parameters = 2}, service_metrics);
+  EXPECT_EQ(run("SELECT 1", {}, "notes", SqlAccess::kNone).error().kind, ErrorKind::kPermission);
+  EXPECT_EQ(refused("SELECT 1 " + std::string(50, ' ')), ErrorKind::kLimit);
+  EXPECT_EQ(refused("SELECT ?, ?, ?", {true, true, true}), ErrorKind::kLimit);
+  EXPECT_EQ(refused("SELECT ?", {std::string("a\0b", 3)}), ErrorKind::kInvalidArgument);
+  EXPECT_EQ(refused(std::string("SELECT 1\0", 9)), ErrorKind::kInvalidArgument);
+  EXPECT_TRUE(message_.starts_with("plugin notes: SQL: ")) << message_;
+  EXPECT_TRUE(run("SELECT 1"));
+  EXPECT_EQ(service_metrics.of("notes", "sql").calls->value(), 6U);
+  EXPECT_EQ(service_metrics.of("notes", "sql").errors->value(), 5U);
 }
 
 TEST(SqlJson, Parameters) {

@@ -1,0 +1,251 @@
+#include "services/postgres_connection.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "net/blocking_pool.h"
+#include "net/worker.h"
+#include "services/sql_placeholders.h"
+
+namespace heddle::services {
+namespace {
+
+constexpr std::size_t kValueOverhead = 16;
+// What may have come of one row beyond max_bytes before it counts as too large.
+constexpr std::size_t kReadAhead = std::size_t{2} << 20U;
+
+// Statements after which a session is not as it was.
+constexpr auto kLeavesTraces =
+    std::to_array<std::string_view>({"SET", "RESET", "DISCARD", "LISTEN", "PREPARE", "DECLARE",
+                                     "LOAD", "DO", "CALL", "BEGIN", "START TRANSACTION"});
+
+struct CancelFree {
+  void operator()(PGcancel* cancel) const { PQfreeCancel(cancel); }
+};
+
+}  // namespace
+
+PostgresConnection::PostgresConnection(net::Worker& worker, net::BlockingPool& pool,
+                                       PostgresHandle handle, const SqlLimits& limits,
+                                       std::move_only_function<void()> on_lost)
+    : worker_(worker),
+      pool_(pool),
+      handle_(std::move(handle)),
+      limits_(limits),
+      on_lost_(std::move(on_lost)) {
+  PQsetnonblocking(handle_.get(), 1);
+  fd_ = PQsocket(handle_.get());
+  watch(EPOLLIN);
+}
+
+PostgresConnection::~PostgresConnection() {
+  if (step_ != Step::kIdle) cancel_at_server();
+  watch(0);
+}
+
+void PostgresConnection::watch(std::uint32_t events) {
+  if (watched_ == events) return;
+  if (watched_ != 0) worker_.loop().remove(fd_, *this);
+  watched_ = events;
+  if (watched_ != 0) worker_.loop().add(fd_, watched_, *this);
+}
+
+void PostgresConnection::run(const SqlRequest& request, Done done) {
+  statement_ = numbered_placeholders(request.statement);
+  parameters_ = request.parameters;
+  read_only_ = request.access != SqlAccess::kWrite;
+  done_ = std::move(done);
+  result_ = SqlResult();
+  result_bytes_ = 0;
+  unparsed_bytes_ = 0;
+  reusable_ = false;
+  if (send(read_only_ ? Step::kBegin : Step::kStatement)) {
+    pump();
+  } else {
+    give_up(postgres_error(nullptr, handle_.get()));
+  }
+}
+
+bool PostgresConnection::send(Step step) {
+  step_ = step;
+  switch (step) {
+    case Step::kBegin:
+      return PQsendQueryParams(handle_.get(), "BEGIN READ ONLY", 0, nullptr, nullptr, nullptr,
+                               nullptr, 0) == 1;
+    case Step::kEnd:
+      return PQsendQueryParams(handle_.get(), "ROLLBACK", 0, nullptr, nullptr, nullptr, nullptr,
+                               0) == 1;
+    default:
+      return send_statement();
+  }
+}
+
+bool PostgresConnection::send_statement() {
+  std::vector<std::optional<std::string>> texts;
+  texts.reserve(parameters_.size());
+  for (const SqlValue& value : parameters_) texts.push_back(postgres_parameter(value));
+  std::vector<const char*> pointers;
+  pointers.reserve(texts.size());
+  for (const auto& text : texts) pointers.push_back(text ? text->c_str() : nullptr);
+  // This form takes exactly one statement: what an injected ';' would begin is refused.
+  return PQsendQueryParams(handle_.get(), statement_.c_str(), static_cast<int>(pointers.size()),
+                           nullptr, pointers.data(), nullptr, nullptr, 0) == 1 &&
+         PQsetSingleRowMode(handle_.get()) == 1;
+}
+
+void PostgresConnection::on_events(std::uint32_t /*events*/) {
+  const net::Worker::Scope scope(worker_);
+  int waiting = 0;
+  if (ioctl(fd_, FIONREAD, &waiting) == 0) unparsed_bytes_ += static_cast<std::size_t>(waiting);
+  const bool stands = PQconsumeInput(handle_.get()) == 1;
+  while (PGnotify* notice = PQnotifies(handle_.get())) PQfreemem(notice);
+  if (step_ != Step::kIdle) {
+    if (stands) {
+      pump();
+    } else {
+      give_up(postgres_error(nullptr, handle_.get()));
+    }
+  } else if (!stands || PQstatus(handle_.get()) != CONNECTION_OK) {
+    reusable_ = false;
+    watch(0);
+    on_lost_();
+  }
+}
+
+// Sends what is left to send, takes what came.
+void PostgresConnection::pump() {
+  const int unsent = PQflush(handle_.get());
+  if (unsent < 0) return give_up(postgres_error(nullptr, handle_.get()));
+  watch(unsent > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
+  while (PQisBusy(handle_.get()) == 0) {
+    unparsed_bytes_ = 0;
+    const PostgresResult result(PQgetResult(handle_.get()));
+    if (!result) return step_is_over();
+    if (!take(result.get())) return finish();
+  }
+  if (unparsed_bytes_ > limits_.max_bytes + kReadAhead) {
+    give_up({ErrorKind::kLimit,
+             fmt::format("a row of the result is larger than {} bytes (sql.max_bytes)",
+                         limits_.max_bytes)});
+  }
+}
+
+bool PostgresConnection::take(const PGresult* result) {
+  switch (PQresultStatus(result)) {
+    case PGRES_COMMAND_OK:
+      note_command(result);
+      return true;
+    case PGRES_TUPLES_OK:
+      note_command(result);
+      return take_rows(result);
+    case PGRES_SINGLE_TUPLE:
+      return take_rows(result);
+    case PGRES_COPY_IN:
+    case PGRES_COPY_OUT:
+    case PGRES_COPY_BOTH:
+      result_ = fail(ErrorKind::kPermission, "COPY to or from the client is not offered");
+      return false;
+    case PGRES_EMPTY_QUERY:
+      result_ = fail(ErrorKind::kInvalidArgument, "the statement is empty");
+      return true;
+    default:
+      if (result_) result_ = std::unexpected(postgres_error(result, handle_.get()));
+      return PQstatus(handle_.get()) == CONNECTION_OK;
+  }
+}
+
+// What the statement was, and how many rows it changed.
+void PostgresConnection::note_command(const PGresult* result) {
+  if (step_ != Step::kStatement || !result_) return;
+  auto* mutable_result = const_cast<PGresult*>(result);  // libpq only reads it
+  const std::string_view command(PQcmdStatus(mutable_result));
+  if (std::ranges::any_of(kLeavesTraces,
+                          [command](std::string_view each) { return command.starts_with(each); })) {
+    left_traces_ = true;
+  }
+  if (!command.starts_with("SELECT")) {
+    result_->affected = std::strtoll(PQcmdTuples(mutable_result), nullptr, 10);
+  }
+}
+
+bool PostgresConnection::take_rows(const PGresult* result) {
+  if (step_ != Step::kStatement || !result_) return true;
+  const int columns = PQnfields(result);
+  if (result_->columns.empty()) {
+    for (int i = 0; i < columns; ++i) result_->columns.emplace_back(PQfname(result, i));
+  }
+  for (int row = 0; row < PQntuples(result); ++row) {
+    if (result_->rows.size() == limits_.max_rows) {
+      result_ = fail(ErrorKind::kLimit, fmt::format("the result has more than {} rows "
+                                                    "(sql.max_rows); ask for fewer with LIMIT",
+                                                    limits_.max_rows));
+      return false;
+    }
+    auto& values = result_->rows.emplace_back();
+    values.reserve(static_cast<std::size_t>(columns));
+    for (int i = 0; i < columns; ++i) {
+      values.push_back(postgres_value(result, row, i));
+      result_bytes_ += kValueOverhead + static_cast<std::size_t>(PQgetlength(result, row, i));
+    }
+    if (result_bytes_ > limits_.max_bytes) {
+      result_ =
+          fail(ErrorKind::kLimit, fmt::format("the result is larger than {} bytes "
+                                              "(sql.max_bytes); ask for fewer columns or rows",
+                                              limits_.max_bytes));
+      return false;
+    }
+  }
+  return true;
+}
+
+void PostgresConnection::step_is_over() {
+  const bool more = (step_ == Step::kBegin && result_) || (step_ == Step::kStatement && read_only_);
+  if (!more) return finish();
+  if (!send(step_ == Step::kBegin ? Step::kStatement : Step::kEnd)) {
+    return give_up(postgres_error(nullptr, handle_.get()));
+  }
+  pump();
+}
+
+void PostgresConnection::give_up(Error error) {
+  // A failure that is known already explains more than the end that followed it.
+  if (result_) result_ = std::unexpected(std::move(error));
+  finish();
+}
+
+void PostgresConnection::finish() {
+  const PGTransactionStatusType status = PQtransactionStatus(handle_.get());
+  if (status == PQTRANS_ACTIVE) cancel_at_server();
+  if (result_ && (status == PQTRANS_INTRANS || status == PQTRANS_INERROR)) {
+    result_ = fail(ErrorKind::kPermission,
+                   "BEGIN has no effect beyond one call; every statement is a transaction of its "
+                   "own");
+  }
+  reusable_ = PQstatus(handle_.get()) == CONNECTION_OK && status == PQTRANS_IDLE && !left_traces_;
+  step_ = Step::kIdle;
+  watch(reusable_ ? EPOLLIN : 0);
+  parameters_.clear();
+  Done done = std::move(done_);
+  done(std::move(result_));
+}
+
+// A request on a connection of its own, which libpq makes and waits for. What runs goes on at the
+// server otherwise, however this connection ends.
+void PostgresConnection::cancel_at_server() {
+  std::shared_ptr<PGcancel> cancel(PQgetCancel(handle_.get()), CancelFree());
+  if (!cancel) return;
+  pool_.submit([cancel = std::move(cancel)] {
+    std::array<char, 256> ignored{};
+    PQcancel(cancel.get(), ignored.data(), ignored.size());
+  });
+}
+
+}  // namespace heddle::services
