@@ -11,9 +11,8 @@
 #include "net/worker.h"
 
 namespace heddle::net {
-namespace {
 
-Result<Resolver::Addresses> system_lookup(const std::string& host) {
+Result<Resolver::Addresses> Resolver::system_lookup(const std::string& host) {
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;
   hints.ai_socktype = SOCK_STREAM;
@@ -31,8 +30,6 @@ Result<Resolver::Addresses> system_lookup(const std::string& host) {
   }
   return out;
 }
-
-}  // namespace
 
 struct Resolver::State {
   // Names come from the configuration and from plugins' calls; more than this many at once are not

@@ -27,6 +27,8 @@ class Resolver {
   using Callback = std::move_only_function<void(const Result<Addresses>&)>;
   using Lookup = std::function<Result<Addresses>(const std::string& host)>;
 
+  static Result<Addresses> system_lookup(const std::string& host);  // getaddrinfo; blocks
+
   static constexpr std::chrono::seconds kPositiveTtl{5};
   static constexpr std::chrono::seconds kNegativeTtl{1};
 

@@ -16,6 +16,7 @@
 
 #include "base/metrics.h"
 #include "http/client.h"
+#include "net/resolver.h"
 #include "services/pending_call.h"
 
 namespace heddle::net {
@@ -81,9 +82,10 @@ class OutboundHttp {
                                      Callback done) = 0;
 };
 
-// Keeps its connections with the workers that used it.
-std::unique_ptr<OutboundHttp> make_outbound_http(OutboundOptions options,
-                                                 net::BlockingPool& blocking,
-                                                 metrics::Registry& metrics);
+// Keeps its connections with the workers that used it. `blocking` resolves names, and ends before
+// the workers. `lookup`: another source of names, for tests.
+std::unique_ptr<OutboundHttp> make_outbound_http(
+    OutboundOptions options, net::BlockingPool& blocking, metrics::Registry& metrics,
+    net::Resolver::Lookup lookup = net::Resolver::system_lookup);
 
 }  // namespace heddle::services

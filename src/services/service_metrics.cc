@@ -1,5 +1,7 @@
 #include "services/service_metrics.h"
 
+#include <string>
+
 namespace heddle::services {
 
 void ServiceMetrics::Entry::record(Nanoseconds started, bool failed) const {
@@ -8,22 +10,16 @@ void ServiceMetrics::Entry::record(Nanoseconds started, bool failed) const {
   seconds->observe(static_cast<std::uint64_t>(monotonic_now() - started));
 }
 
-const ServiceMetrics::Entry& ServiceMetrics::of(std::string_view plugin, std::string_view service) {
-  const std::lock_guard lock(mutex_);
-  auto [found, made] = entries_.try_emplace({std::string(plugin), std::string(service)});
-  if (made) {
-    const metrics::Labels labels = {{"plugin", std::string(plugin)},
-                                    {"service", std::string(service)}};
-    found->second = {
-        .calls = registry_.counter("heddle_plugin_service_calls_total",
-                                   "Calls of plugins to services of the host.", labels),
-        .errors = registry_.counter("heddle_plugin_service_errors_total",
-                                    "Calls of plugins to services that failed.", labels),
-        .seconds = registry_.histogram("heddle_plugin_service_seconds",
-                                       "Time from a plugin's call to its answer.", labels,
-                                       metrics::request_bounds(), 1e-9)};
-  }
-  return found->second;
+ServiceMetrics::Entry ServiceMetrics::of(std::string_view plugin, std::string_view service) {
+  const metrics::Labels labels = {{"plugin", std::string(plugin)},
+                                  {"service", std::string(service)}};
+  return {.calls = registry_.counter("heddle_plugin_service_calls_total",
+                                     "Calls of plugins to services of the host.", labels),
+          .errors = registry_.counter("heddle_plugin_service_errors_total",
+                                      "Calls of plugins to services that failed.", labels),
+          .seconds = registry_.histogram("heddle_plugin_service_seconds",
+                                         "Time from a plugin's call to its answer.", labels,
+                                         metrics::request_bounds(), 1e-9)};
 }
 
 void ServiceMetrics::limit_hit(std::string_view plugin, std::string_view limit) {

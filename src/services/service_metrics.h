@@ -2,12 +2,8 @@
 // _seconds, by plugin and service. Any thread.
 #pragma once
 
-#include <map>
 #include <memory>
-#include <mutex>
-#include <string>
 #include <string_view>
-#include <utility>
 
 #include "base/clock.h"
 #include "base/metrics.h"
@@ -25,15 +21,14 @@ class ServiceMetrics {
   };
 
   explicit ServiceMetrics(metrics::Registry& registry) : registry_(registry) {}
-  // `service`: "sql", "state", "http", "events". The reference stays.
-  const Entry& of(std::string_view plugin, std::string_view service);
+  // `service`: "sql", "state", "http", "events". Asked anew for each call: a plugin that goes takes
+  // its metrics along.
+  Entry of(std::string_view plugin, std::string_view service);
   // Counts a refusal by a limit: heddle_plugin_limit_hits_total{plugin,limit}.
   void limit_hit(std::string_view plugin, std::string_view limit);
 
  private:
   metrics::Registry& registry_;
-  std::mutex mutex_;
-  std::map<std::pair<std::string, std::string>, Entry> entries_;
 };
 
 }  // namespace heddle::services

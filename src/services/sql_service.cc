@@ -10,7 +10,7 @@ namespace heddle::services {
 
 Pending SqlService::run(net::Worker& worker, SqlRequest request, Callback done) {
   Callback counted = [this, done = std::move(done), plugin = request.plugin,
-                      &entry = metrics_.of(request.plugin, "sql"),
+                      entry = metrics_.of(request.plugin, "sql"),
                       started = monotonic_now()](Result<SqlResult> result) mutable {
     entry.record(started, !result);
     if (!result && result.error().kind == ErrorKind::kLimit) metrics_.limit_hit(plugin, "sql");

@@ -1,0 +1,155 @@
+// State of plugins: what every store does alike, and what each does in its own way.
+#include "services/key_value.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "net/blocking_pool.h"
+#include "services/key_value_service.h"
+#include "services/key_value_sqlite.h"
+#include "services/test_support.h"
+
+namespace heddle::services {
+namespace {
+
+class KeyValueTest : public testing::Test {
+ protected:
+  void SetUp() override { make({}); }
+  void make(const KeyValueLimits& limits) {
+    store_ = std::make_unique<KeyValueService>(make_sqlite_key_value(path(), limits, pool_), limits,
+                                               metrics_);
+  }
+  std::string path() const { return folder_.path() + "/state/state.db"; }
+
+  Result<KeyValue::Value> get(const std::string& plugin, const std::string& key) {
+    return worker_.wait_for<KeyValue::Value>([&](net::Worker& worker, auto done) {
+      return store_->get(worker, plugin, key, std::move(done));
+    });
+  }
+  Result<KeyValue::Done> set(const std::string& plugin, const std::string& key,
+                             const std::string& value) {
+    return worker_.wait_for<KeyValue::Done>([&](net::Worker& worker, auto done) {
+      return store_->set(worker, plugin, key, value, std::move(done));
+    });
+  }
+  Result<bool> remove(const std::string& plugin, const std::string& key) {
+    return worker_.wait_for<bool>([&](net::Worker& worker, auto done) {
+      return store_->remove(worker, plugin, key, std::move(done));
+    });
+  }
+  KeyValue::Keys list(const std::string& plugin, const std::string& prefix,
+                      const std::string& after = {}, std::size_t count = 100) {
+    return *worker_.wait_for<KeyValue::Keys>([&](net::Worker& worker, auto done) {
+      return store_->list(worker, plugin, prefix, after, count, std::move(done));
+    });
+  }
+
+  TemporaryFolder folder_;
+  metrics::Registry registry_;
+  ServiceMetrics metrics_{registry_};
+  TestWorker worker_;
+  std::unique_ptr<KeyValue> store_;
+  net::BlockingPool pool_{2};
+};
+
+TEST_F(KeyValueTest, KeepsValuesByPluginAndKey) {
+  EXPECT_EQ(*get("a", "k"), std::nullopt);
+  const std::string bytes("\0\xff'; DROP TABLE state; --", 25);
+  ASSERT_TRUE(set("a", "k", bytes));
+  ASSERT_TRUE(set("a", std::string("k\0", 2), ""));
+  EXPECT_EQ(*get("a", "k"), bytes);
+  EXPECT_EQ(*get("a", std::string("k\0", 2)), "");
+  EXPECT_EQ(*get("b", "k"), std::nullopt);
+  ASSERT_TRUE(set("a", "k", "other"));
+  EXPECT_EQ(*get("a", "k"), "other");
+  EXPECT_FALSE(*remove("b", "k"));
+  EXPECT_TRUE(*remove("a", "k"));
+  EXPECT_FALSE(*remove("a", "k"));
+}
+
+TEST_F(KeyValueTest, OutlivesTheServer) {
+  ASSERT_TRUE(set("a", "k", "v"));
+  make({});
+  EXPECT_EQ(*get("a", "k"), "v");
+}
+
+TEST_F(KeyValueTest, Lists) {
+  for (const char* key : {"user:1", "user:2", "user:3", "use", "user;", "\xff\xff", "\xff"}) {
+    ASSERT_TRUE(set("a", key, "x"));
+  }
+  EXPECT_EQ(list("a", "user:"), (KeyValue::Keys{"user:1", "user:2", "user:3"}));
+  EXPECT_EQ(list("a", "user:", "user:1"), (KeyValue::Keys{"user:2", "user:3"}));
+  EXPECT_EQ(list("a", "user:", "user:1", 1), KeyValue::Keys{"user:2"});
+  EXPECT_EQ(list("a", "").size(), 7U);
+  EXPECT_EQ(list("a", "\xff"), (KeyValue::Keys{"\xff", "\xff\xff"}));
+  EXPECT_TRUE(list("b", "").empty());
+}
+
+TEST_F(KeyValueTest, Limits) {
+  make({.max_key_bytes = 10, .max_value_bytes = 100, .max_plugin_bytes = 250, .max_listed = 2});
+  EXPECT_EQ(set("a", "", "v").error().kind, ErrorKind::kInvalidArgument);
+  EXPECT_EQ(set("a", std::string(11, 'k'), "v").error().kind, ErrorKind::kLimit);
+  EXPECT_EQ(set("a", "k", std::string(101, 'v')).error().kind, ErrorKind::kLimit);
+  ASSERT_TRUE(set("a", "1", std::string(100, 'v')));
+  ASSERT_TRUE(set("a", "2", std::string(100, 'v')));
+  const auto full = set("a", "3", std::string(100, 'v'));
+  ASSERT_FALSE(full);
+  EXPECT_EQ(full.error().message,
+            "plugin a: state: the plugin's state would be larger than 250 bytes (state.max_size)");
+  ASSERT_TRUE(set("b", "3", std::string(100, 'v')));
+  ASSERT_TRUE(set("a", "2", "v"));
+  ASSERT_TRUE(set("a", "3", std::string(100, 'v')));
+  EXPECT_TRUE(*remove("a", "1"));
+  ASSERT_TRUE(set("a", "4", std::string(100, 'v')));
+  EXPECT_EQ(list("a", "").size(), 2U);
+  EXPECT_EQ(metrics_.of("a", "state").errors->value(), 4U);
+}
+
+TEST_F(KeyValueTest, ClearsOnePlugin) {
+  make({.max_plugin_bytes = 100});
+  ASSERT_TRUE(set("a", "k", std::string(90, 'v')));
+  ASSERT_TRUE(set("b", "k", "v"));
+  ASSERT_TRUE(worker_.wait_for<KeyValue::Done>(
+      [&](net::Worker& worker, auto done) { return store_->clear(worker, "a", std::move(done)); }));
+  EXPECT_EQ(*get("a", "k"), std::nullopt);
+  EXPECT_EQ(*get("b", "k"), "v");
+  EXPECT_TRUE(set("a", "k", std::string(90, 'v')));
+}
+
+TEST_F(KeyValueTest, ManyCallsShareATransaction) {
+  std::atomic<int> done = 0;
+  std::vector<Pending> pending;
+  worker_.on_worker([&] {
+    for (int i = 0; i < 5'000; ++i) {
+      pending.push_back(store_->set(worker_.worker(), "a", std::to_string(i), "v",
+                                    [&](const auto& result) { done += result ? 1 : 0; }));
+    }
+  });
+  const Nanoseconds start = monotonic_now();
+  while (done < 5'000 && monotonic_now() - start < 30'000'000'000) std::this_thread::yield();
+  EXPECT_EQ(done, 5'000);
+  worker_.on_worker([&] { pending.clear(); });
+}
+
+TEST_F(KeyValueTest, AFileThatIsBroken) {
+  ASSERT_TRUE(set("a", "k", "v"));
+  store_.reset();
+  std::filesystem::remove_all(folder_.path() + "/state");
+  std::filesystem::create_directory(folder_.path() + "/state");
+  std::ofstream(path()) << std::string(10'000, 'x');
+  make({});
+  EXPECT_EQ(get("a", "k").error().kind, ErrorKind::kIo);
+  std::filesystem::remove(path());
+  EXPECT_EQ(*get("a", "k"), std::nullopt);
+  EXPECT_TRUE(set("a", "k", "v"));
+}
+
+}  // namespace
+}  // namespace heddle::services
