@@ -6,8 +6,9 @@ namespace heddle::cli {
 
 Contracts::Contracts(sandbox::Engine& engine, Log& log, metrics::Registry& metrics,
                      extension::UpstreamDirectory* directory,
-                     const extension::ForeignFunctions* foreign_functions)
-    : plugin_metrics_(metrics) {
+                     const extension::ForeignFunctions* foreign_functions,
+                     const services::Services& services)
+    : services_(services), plugin_metrics_(metrics) {
   contracts_.push_back(std::make_unique<proxy_wasm::Contract>(proxy_wasm::Dependencies{
       .engine = engine,
       .log = log,

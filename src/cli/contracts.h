@@ -12,24 +12,28 @@
 #include "extension/upstream_directory.h"
 #include "sandbox/engine.h"
 #include "services/plugin_metrics.h"
+#include "services/services.h"
 #include "services/shared_data.h"
 #include "services/shared_queue.h"
 
 namespace heddle::cli {
 
 // The contracts and the services they share. `directory` null: calls to upstreams fail (tools
-// without a gateway). `foreign_functions`: what the embedding program offers to plugins; it outlives
-// the contracts.
+// without a gateway). `foreign_functions`: what the embedding program offers to plugins; it
+// outlives the contracts. `services`: null ones are not offered (the same tools); the others
+// outlive the contracts.
 class Contracts {
  public:
   Contracts(sandbox::Engine& engine, Log& log, metrics::Registry& metrics,
             extension::UpstreamDirectory* directory,
-            const extension::ForeignFunctions* foreign_functions = nullptr);
+            const extension::ForeignFunctions* foreign_functions = nullptr,
+            const services::Services& services = {});
   ~Contracts();
 
   std::vector<extension::PluginContract*> all() const;
 
  private:
+  services::Services services_;
   services::SharedData shared_data_;
   services::SharedQueues shared_queues_;
   services::PluginMetrics plugin_metrics_;

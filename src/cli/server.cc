@@ -60,7 +60,11 @@ Result<void> Server::start() {
   auto engine = sandbox::Engine::create(engine_options(config_->engine), log_, metrics_);
   if (!engine) return std::unexpected(std::move(engine.error()));
   engine_ = std::move(*engine);
-  contracts_ = std::make_unique<Contracts>(*engine_, log_, metrics_, &gateway_->directory());
+  auto services = ServiceSet::create(*config_, *blocking_, metrics_, log_);
+  if (!services) return std::unexpected(std::move(services.error()));
+  services_ = std::move(*services);
+  contracts_ = std::make_unique<Contracts>(*engine_, log_, metrics_, &gateway_->directory(),
+                                           nullptr, services_->view());
   registry_ = std::make_unique<plugins::Registry>(*engine_, contracts_->all(), log_, metrics_);
   registry_->set_smoke_runner([this](const auto& loaded, const config::Plugin& plugin) {
     return gateway::run_smoke(loaded, plugin, log_);
@@ -217,6 +221,7 @@ void Server::take_down() {
     worker->join();
   }
   contracts_.reset();
+  services_.reset();  // its threads' last results go to workers
   gateway_.reset();
   blocking_.reset();  // its last tasks post to workers
   workers_.clear();

@@ -19,6 +19,7 @@
 #include "cli/contracts.h"
 #include "cli/control_loop.h"
 #include "cli/gateway_view.h"
+#include "cli/service_set.h"
 #include "config/config.h"
 #include "gateway/gateway.h"
 #include "net/blocking_pool.h"
@@ -74,6 +75,7 @@ class Server {
   std::vector<std::unique_ptr<net::Worker>> workers_;
   std::unique_ptr<net::Worker> admin_worker_;
   std::unique_ptr<gateway::Gateway> gateway_;
+  std::unique_ptr<ServiceSet> services_;
   std::unique_ptr<Contracts> contracts_;
   std::unique_ptr<plugins::Registry> registry_;
   gateway::NativeFilters natives_{metrics_};

@@ -265,8 +265,12 @@ struct Smoke {
 struct Permissions {
   std::vector<std::string> http;  // upstream names need none; "host:port", "*.suffix:port", "*"
   bool shared_data = true;
-  std::vector<std::string> environment;  // names passed from Heddle's environment
-  std::vector<std::string> capabilities;  // host calls and callbacks that it has; empty: all
+  std::string sql = "none";  // "read", "write"; "true" is write, "false" none
+  bool state = true;
+  bool events = true;
+  std::vector<std::string> private_networks;  // that `http` may lead to: "10.0.0.0/8"
+  std::vector<std::string> environment;       // names passed from Heddle's environment
+  std::vector<std::string> capabilities;      // host calls and callbacks that it has; empty: all
   // By default those that touch nothing but the plugin's own exchange and arguments.
   std::vector<std::string> foreign_functions = {
       "clear_route_cache", "compress",        "declare_property", "set_envoy_filter_state", "sign",
@@ -303,7 +307,7 @@ struct Plugin {
   std::map<std::string, std::string> environment;  // set for the plugin
   std::vector<Smoke> smoke;
   std::vector<std::string> route_configurations;  // that routes give it, each once
-  std::string sha256;  // lower-case hex, or empty
+  std::string sha256;                             // lower-case hex, or empty
   Location location;
 };
 
@@ -311,6 +315,62 @@ struct PluginDirectory {
   std::string path;
   bool watch = true;
   Location location;
+};
+
+// What plugins reach beside HTTP messages (services/); a change of any of it needs a restart.
+struct Sql {
+  std::string url;  // empty: SQLite files in data_dir
+  std::map<std::string, std::string> plugin_urls;
+  std::string secret_file;  // empty: made in data_dir
+  Milliseconds timeout{2'000};
+  std::size_t max_rows = 10'000;
+  std::size_t max_bytes = std::size_t{4} << 20U;
+  std::size_t max_value = std::size_t{1} << 20U;
+  std::size_t max_statement = std::size_t{64} << 10U;
+  std::size_t max_parameters = 1'000;
+  std::size_t max_waiting = 1'000;
+  std::uint64_t max_size = std::uint64_t{256} << 20U;
+  std::size_t connections = 2;
+  std::size_t threads = 4;
+};
+
+struct State {
+  std::size_t max_key = 512;
+  std::size_t max_value = std::size_t{1} << 20U;
+  std::size_t max_size = std::size_t{64} << 20U;
+  std::size_t max_listed = 1'000;
+};
+
+struct OutboundHttp {
+  Milliseconds timeout{10'000};
+  std::size_t max_request = std::size_t{10} << 20U;
+  std::size_t max_response = std::size_t{10} << 20U;
+  std::size_t max_redirects = 5;
+  std::size_t max_calls = 1'000;  // per worker
+  std::string ca_file;            // empty: the system's authorities
+};
+
+struct Events {
+  std::size_t max_payload = std::size_t{64} << 10U;
+  std::size_t max_queued = 1'000;       // per subscriber
+  std::size_t max_per_second = 10'000;  // per plugin
+};
+
+struct Jwt {
+  std::vector<std::string> algorithms = {"RS256", "ES256", "EdDSA"};
+  std::vector<std::string> key_files;
+  std::string secret_file;
+  std::string jwks_url;
+  std::string issuer;
+  std::vector<std::string> audiences;
+  Milliseconds leeway{30'000};
+  Milliseconds jwks_refresh{600'000};
+};
+
+struct Auth {  // of routes of plugins that ask for it
+  std::string realm = "heddle";
+  Jwt jwt;
+  std::map<std::string, std::string> users;  // name -> argon2id or bcrypt hash
 };
 
 struct Engine {
@@ -345,6 +405,11 @@ struct Config {
   std::size_t workers = 0;  // 0: one per core
   Milliseconds drain_timeout{30'000};
   std::string data_dir = "data";
+  Sql sql;
+  State state;
+  OutboundHttp outbound_http;
+  Events events;
+  Auth auth;
   bool watch_config = true;
 
   std::vector<std::string> files;  // what it was read from

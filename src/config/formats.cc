@@ -1,5 +1,7 @@
 #include "config/formats.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -263,6 +265,22 @@ std::optional<Complaint> check_outbound(std::string& value) {
   }
   return complain(value, "is not an address that a plugin may call",
                   "for example auth.internal:443, *.example.com:80 or \"*\"");
+}
+
+std::optional<Complaint> check_network(std::string& value) {
+  const std::size_t slash = value.find('/');
+  const std::string address = value.substr(0, slash);
+  in6_addr bytes{};
+  const int longest = inet_pton(AF_INET, address.c_str(), &bytes) == 1    ? 32
+                      : inet_pton(AF_INET6, address.c_str(), &bytes) == 1 ? 128
+                                                                          : -1;
+  int bits = longest;
+  const char* end = value.data() + value.size();
+  const bool readable =
+      slash == std::string::npos ||
+      std::from_chars(value.data() + slash + 1, end, bits) == std::from_chars_result{end, {}};
+  if (readable && bits >= 0 && bits <= longest) return std::nullopt;
+  return complain(value, "is no range of addresses", "for example 10.0.0.0/8 or ::1");
 }
 
 std::optional<Complaint> check_status_range(std::string& value) {

@@ -36,6 +36,7 @@ std::optional<Complaint> check_url_path(std::string& value);      // begins with
 std::optional<Complaint> check_request_target(
     std::string& value);                                          // a path with or without a query
 std::optional<Complaint> check_outbound(std::string& value);      // host:port, *.suffix:port, "*"
+std::optional<Complaint> check_network(std::string& value);       // 10.0.0.0/8, ::1
 std::optional<Complaint> check_status_range(std::string& value);  // 503, 500-599
 std::optional<Complaint> check_grpc_code(std::string& value);     // 0 to 16
 std::optional<Complaint> check_hash_key(std::string& value);  // source, header:NAME, cookie:NAME

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "config/capabilities.h"
+#include "config/settings_services.h"
 
 namespace heddle::config {
 namespace {
@@ -487,6 +488,8 @@ constexpr Setting kRoute[] = {
      .help = "Values that plugins read below the property xds.route_metadata.filter_metadata, by dotted name."},
 };
 
+constexpr std::string_view kSqlAccess[] = {"none", "read", "write", "true", "false"};
+
 constexpr Setting kPermissions[] = {
     {.key = "http", .type = kTexts, .member = value<&Permissions::http>(),
      .check = check_outbound, .example = "[\"auth.internal:443\"]",
@@ -503,7 +506,15 @@ constexpr Setting kPermissions[] = {
      .check = check_capability, .shown_default = "all",
      .example = "[proxy_on_request_headers, proxy_get_header_map_value]",
      .help = "Host calls, WASI functions and callbacks that it has (Envoy's allowed_capabilities)."},
-    {.key = "sql", .type = kLater, .help = "Access to the database.", .harmless = "false"},
+    {.key = "sql", .type = kChoice, .member = value<&Permissions::sql>(), .choices = kSqlAccess,
+     .help = "Its own database: none, read or write; true is write."},
+    {.key = "state", .type = kBoolean, .member = value<&Permissions::state>(),
+     .help = "Whether it may keep key-value data of its own."},
+    {.key = "events", .type = kBoolean, .member = value<&Permissions::events>(),
+     .help = "Whether it may emit events and hear those of others."},
+    {.key = "private_networks", .type = kTexts, .member = value<&Permissions::private_networks>(),
+     .check = check_network, .example = "[\"10.0.0.0/8\"]",
+     .help = "Address ranges that its HTTP requests reach although they are not public."},
 };
 
 constexpr Setting kExpect[] = {
@@ -669,6 +680,16 @@ constexpr Setting kConfig[] = {
      .needs_restart = true},
     {.key = "watch_config", .type = kBoolean, .member = value<&Config::watch_config>(),
      .help = "Whether a change of the configuration's files takes effect at once; SIGHUP always does."},
+    {.key = "sql", .type = kObject, .member = object<&Config::sql>(), .rows = services::kSql,
+     .help = "Databases of plugins."},
+    {.key = "state", .type = kObject, .member = object<&Config::state>(), .rows = services::kState,
+     .help = "Key-value data of plugins."},
+    {.key = "outbound_http", .type = kObject, .member = object<&Config::outbound_http>(),
+     .rows = services::kOutboundHttp, .help = "HTTP requests of plugins to permitted hosts."},
+    {.key = "events", .type = kObject, .member = object<&Config::events>(), .rows = services::kEvents,
+     .help = "Events between plugins."},
+    {.key = "auth", .type = kObject, .member = object<&Config::auth>(), .rows = services::kAuth,
+     .help = "Who may use routes of plugins that ask for a user."},
     {.key = "messaging", .type = kLater, .help = "The message service."},
     {.key = "storage", .type = kLater, .help = "The database."},
     {.key = "redis", .type = kLater, .help = "Redis."},

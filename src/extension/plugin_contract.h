@@ -54,6 +54,11 @@ struct PluginSpec {
   bool string_properties = false;
   std::vector<std::string> permitted_hosts;  // host:port patterns for calls beside upstream names
   bool permit_shared_data = true;
+  // Services (services/services.h):
+  std::string sql_access = "none";  // "none", "read", "write"
+  bool permit_state = true;
+  bool permit_events = true;
+  std::vector<std::string> private_networks;   // that permitted hosts may lead to
   std::vector<std::string> foreign_functions;  // permitted names
   std::vector<std::string> environment;        // "KEY=VALUE", resolved
   // Host calls and callbacks that it has, by name; empty: all.

@@ -249,6 +249,12 @@ std::string not_recognised(const sandbox::Module& module) {
       found);
 }
 
+// `sql: true` of the guide's configuration is the right to write.
+std::string sql_access_of(const std::string& setting) {
+  if (setting == "true") return "write";
+  return setting == "false" ? "none" : setting;
+}
+
 extension::PluginSpec make_spec(const config::Plugin& entry, std::uint32_t version) {
   extension::PluginSpec spec;
   spec.name = entry.name;
@@ -273,6 +279,10 @@ extension::PluginSpec make_spec(const config::Plugin& entry, std::uint32_t versi
   spec.string_properties = entry.property_encoding == "strings";
   spec.permitted_hosts = entry.permissions.http;
   spec.permit_shared_data = entry.permissions.shared_data;
+  spec.sql_access = sql_access_of(entry.permissions.sql);
+  spec.permit_state = entry.permissions.state;
+  spec.permit_events = entry.permissions.events;
+  spec.private_networks = entry.permissions.private_networks;
   spec.foreign_functions = entry.permissions.foreign_functions;
   spec.capabilities = entry.permissions.capabilities;
   spec.route_configurations = entry.route_configurations;
@@ -294,7 +304,8 @@ bool same_entry(const config::Plugin& a, const config::Plugin& b) {
                outbound_calls, on_failure, failure_status, stop_iteration, property_encoding,
                enabled, permissions, environment, smoke, route_configurations, sha256, location] =
       a;
-  const auto& [http, shared_data, names, capabilities, foreign_functions] = permissions;
+  const auto& [http, shared_data, sql, state, events, networks, names, capabilities,
+               foreign_functions] = permissions;
   std::ignore = enabled;
   std::ignore = location;
   return name == b.name && path == b.path && kind == b.kind && phases == b.phases &&
@@ -306,7 +317,9 @@ bool same_entry(const config::Plugin& a, const config::Plugin& b) {
          on_failure == b.on_failure && failure_status == b.failure_status &&
          stop_iteration == b.allow_on_headers_stop_iteration &&
          property_encoding == b.property_encoding && http == b.permissions.http &&
-         shared_data == b.permissions.shared_data && names == b.permissions.environment &&
+         shared_data == b.permissions.shared_data && sql == b.permissions.sql &&
+         state == b.permissions.state && events == b.permissions.events &&
+         networks == b.permissions.private_networks && names == b.permissions.environment &&
          capabilities == b.permissions.capabilities &&
          route_configurations == b.route_configurations &&
          foreign_functions == b.permissions.foreign_functions && environment == b.environment &&

@@ -28,7 +28,8 @@ namespace heddle::services {
 // What one plugin may reach.
 struct HttpPermissions {
   // NOLINTBEGIN(readability-redundant-member-init): without it designated initialisers warn
-  // "host:port", "*.suffix:port", "host" (ports 80 and 443), "*" (every host).
+  // "host:port", "*.suffix:port", "host:*" (every port), "host" (ports 80 and 443), "*" (every
+  // host and port).
   std::vector<std::string> hosts = {};
   // Address ranges that are reached although they are private, loopback or otherwise not public:
   // "10.0.0.0/8", "::1". An address that `hosts` names by its numbers needs none.

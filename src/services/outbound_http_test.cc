@@ -143,8 +143,10 @@ TEST_F(OutboundTest, HostsThatAreNotPermitted) {
             ErrorKind::kPermission);
   EXPECT_EQ(refused("http://example.test:81/", {.hosts = {"example.test", "example.test:80"}}),
             ErrorKind::kPermission);
+  EXPECT_EQ(refused("http://[2606:4700::1]:81/", {.hosts = {"2606:4700::1", "[2606:4700::1]:80"}}),
+            ErrorKind::kPermission);
   EXPECT_EQ(lookups_, 0);
-  EXPECT_TRUE(message_.starts_with("plugin p: HTTP: example.test:81 is not a host")) << message_;
+  EXPECT_TRUE(message_.starts_with("plugin p: HTTP: 2606:4700::1:81 is not a host")) << message_;
 }
 
 TEST_F(OutboundTest, PrivateAddressesAreRefused) {

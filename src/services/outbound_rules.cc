@@ -96,27 +96,33 @@ bool is_mapped(const Bytes& address) {
   return holds({.bytes = mapped("\0\0\0\0"), .bits = kMappedBits}, address);
 }
 
-// Splits "host:port" of a pattern; port 0: none was given.
-void split_pattern(std::string_view pattern, std::string& host, std::uint16_t& port) {
-  port = 0;
-  if (const auto parsed = net::parse_host_port(pattern); parsed && !parsed->host.empty()) {
-    host = parsed->host;
-    port = parsed->port;
-    return;
-  }
-  host = pattern;
+bool is_port(std::string_view pattern_port, std::uint16_t port) {
+  if (pattern_port == "*") return true;
+  if (pattern_port.empty()) return port == 80 || port == 443;
+  return pattern_port == std::to_string(port);
+}
+
+// Splits "host:port" of a pattern; an empty port: none was given.
+void split_pattern(std::string_view pattern, std::string_view& host, std::string_view& port) {
+  const std::size_t colon = pattern.rfind(':');
+  const std::size_t bracket = pattern.rfind(']');
+  const bool six = !pattern.starts_with('[') && pattern.find(':') != colon;  // without brackets
+  const bool has_port = colon != std::string_view::npos && !six &&
+                        (bracket == std::string_view::npos || colon > bracket);
+  host = has_port ? pattern.substr(0, colon) : pattern;
+  port = has_port ? pattern.substr(colon + 1) : std::string_view();
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
 }
 
 bool matches(std::string_view pattern, const OutboundUrl& url) {
   if (pattern == "*") return true;
-  std::string host;
-  std::uint16_t port = 0;
+  std::string_view host;
+  std::string_view port;
   split_pattern(pattern, host, port);
-  if (port == 0 ? url.port != 80 && url.port != 443 : port != url.port) return false;
+  if (!is_port(port, url.port)) return false;
   if (host == "*") return true;
   if (!host.starts_with("*.")) return http::equals_ignoring_case(host, url.host);
-  const std::string_view suffix = std::string_view(host).substr(1);
+  const std::string_view suffix = host.substr(1);
   return url.host.size() > suffix.size() &&
          http::equals_ignoring_case(
              std::string_view(url.host).substr(url.host.size() - suffix.size()), suffix);
@@ -130,7 +136,7 @@ bool is_named_outright(const HttpPermissions& permissions, const OutboundUrl& ur
                      any_holds(std::array<std::string, 2>{"127.0.0.0/8", "::1"}, address);
   return (numeric || local) &&
          std::ranges::any_of(permissions.hosts, [&url](const std::string& pattern) {
-           return !pattern.contains('*') && matches(pattern, url);
+           return !pattern.starts_with('*') && matches(pattern, url);
          });
 }
 
