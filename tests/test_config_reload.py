@@ -249,6 +249,20 @@ def test_reloads_under_load_lose_nothing(serve, config: Config) -> None:
             reload(server)
     assert load.failures == []
 
+def test_routes_and_the_plugins_that_they_configure_change_together(serve, config: Config, probe: Path) -> None:
+    """No request meets the former routes with the new plugins, which were not made with what those configure."""
+    def variant(number: int) -> dict[str, Any]:
+        configured = {"name": "probe", "config": f"request_headers add 0 x-step {number}"}
+        return gateway(routes=[route("/*", plugins=[configured])], plugins=[plugin("probe", probe)], logging={"access_log": False})
+
+    server = serve(config.put(variant(0)))
+    with Load(server.address) as load:
+        for number in range(1, 40):
+            config.put(variant(number))
+            reload(server)
+            assert server.fetch("/").json()["headers"]["x-step"] == str(number)
+    assert load.failures == []
+
 
 # ---- listeners
 

@@ -131,7 +131,9 @@ void Server::load_plugins() {
       std::make_shared<const gateway::Snapshot>(config_, std::vector<gateway::FilterBinding>{},
                                                 natives_, metrics_, certificates_.contexts()));
   registry_->load(*config_);
-  registry_->on_change([this](const auto& /*set*/) { publish(); });
+  registry_->on_change([this](const auto& /*set*/) {
+    if (!going_over_) publish();
+  });
   publish();
 }
 

@@ -87,6 +87,7 @@ class Server {
   std::vector<std::string> config_directories_;
   std::unique_ptr<plugins::Watcher> config_watcher_;
   std::size_t seen_files_ = 0;  // fingerprint of the configuration's files at the last attempt
+  bool going_over_ = false;     // plugins and certificates are ahead of config_: nothing is published
   Certificates certificates_{control_, log_, [this] { publish(); }};
   std::vector<std::weak_ptr<extension::LoadedPlugin>> started_plugins_;
 };

@@ -83,7 +83,10 @@ bool Server::go_over(std::shared_ptr<const config::Config> next, admin::ConfigRe
   }
   if (!listeners.failed.empty()) return false;
   if (!certificates_.load(next, out.problems)) return false;
+  // The plugins go together with the routes that configure them.
+  going_over_ = true;
   const plugins::ChangeReport report = registry_->apply(*next);
+  going_over_ = false;
   for (const plugins::PluginFailure& failure : report.failed) {
     if (report.applied) {
       out.notes.push_back(failure.error);
