@@ -126,7 +126,7 @@ TEST_F(InstanceTest, TwoThreads) {
       (i32.load (i32.const 0)))
     (func (export "run") (loop (br 0)))))");
   ASSERT_TRUE(linked.has_value());
-  limits_.timeout = std::chrono::milliseconds(20);
+  limits_.timeout = std::chrono::milliseconds(500);
   const auto work = [&](std::int32_t step) {
     auto made = Instance::create(*linked, limits_, nullptr, nullptr);
     ASSERT_TRUE(made.has_value());
