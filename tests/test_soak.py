@@ -114,7 +114,7 @@ class Site:
         pool = {"name": "pool", "endpoints": endpoints, "load_balancer": BALANCERS[step % len(BALANCERS)],
                 "retry": {"max_retries": 5, "non_idempotent": True, "backoff_base": "5ms", "backoff_max": "100ms",
                           "budget_min": 1000},
-                "ejection": {"time": "100ms", "consecutive_failures": 5}}
+                "ejection": {"time": "100ms", "max_time": "100ms", "consecutive_failures": 5}}
         if step % 3:
             pool["health_check"] = {"interval": "100ms", "unhealthy_threshold": 2}
         named = {"name": f"named-{step % 10}", "endpoints": [f"localhost:{9000 + step % 10}"]}
@@ -166,7 +166,7 @@ def test_changes_without_end_lose_nothing_and_leak_nothing(serve, tmp_path: Path
     server: Server = serve(site.file)
     resident = []
     load = MixedLoad(site.authority.cert, **server.listeners)
-    with load, Killer(mortal) as killer:
+    with load, Killer(mortal, lambda: serves_everywhere(server)) as killer:
         for number in range(RELOADS):
             target = "/plugins/changing/reload" if site.change(number) == "module" else "/config/reload"
             answer = server.admin(target, "POST")
@@ -179,6 +179,11 @@ def test_changes_without_end_lose_nothing_and_leak_nothing(serve, tmp_path: Path
     if not paths.is_sanitized(heddle):
         early, late = tenth(resident, 1), tenth(resident, 9)
         assert late <= early * 1.05, f"resident memory grew from {early} to {late}"
+
+
+def serves_everywhere(server: Server) -> bool:
+    pool = next(each for each in server.admin("/upstreams").json() if each["name"] == "pool")
+    return all(endpoint["state"] == "healthy" for endpoint in pool["endpoints"])
 
 
 def tenth(values: list[int], number: int) -> float:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from support import wire
 from support.balanced import answers, endpoints, hanging, named
 from support.configs import gateway, route
 from support.server import Server
+from support.tcp import Client
 from support.upstreams import Peer, Upstream, closed_port, ok
 from support.waiting import until
 
@@ -43,6 +45,7 @@ def start(serve, heddle: Path, environment: dict[str, str], hosts: Hosts, tmp_pa
     def run(port: int, **options: object) -> Server:
         config = gateway(routes=[route(to="api", timeout="10s")], workers=2,
                          upstreams=[{"name": "api", "endpoints": [f"api.test:{port}"], "resolve_interval": "50ms", **options}])
+        config["listeners"].append({"name": "tcp", "address": "127.0.0.1:0", "protocol": "tcp", "upstream": "api"})
         script = f"mount --bind {hosts.file} /etc/hosts && exec {heddle.resolve()} serve -c {serve.write(config)}"
         unshare = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-r", "-m"]
         servers.append(Server([*unshare, "sh", "-c", script], environment, tmp_path))
@@ -76,6 +79,23 @@ def test_all_addresses_are_used_and_followed(start, hosts: Hosts) -> None:
         hosts.set("127.0.0.1 localhost", "127.0.0.3 api.test")
         until(lambda: addresses(server) == [f"127.0.0.3:{port}"], "the new address")
         assert answers(server, 4) == {"three": 4}
+
+
+def test_tcp_connections_follow_a_name(start, hosts: Hosts) -> None:
+    port = closed_port()
+
+    def said(server: Server) -> bytes:
+        with Client(server.listeners["tcp"]) as client:
+            return client.send(wire.head("GET", "/")).end().read_all()[-5:]
+
+    with at("127.0.0.2", port, named("  two")), at("127.0.0.3", port, named("three")):
+        hosts.set("127.0.0.2 api.test")
+        server = start(port)
+        until(lambda: addresses(server) == [f"127.0.0.2:{port}"], "the address")
+        assert said(server) == b"  two"
+        hosts.set("127.0.0.3 api.test")
+        until(lambda: addresses(server) == [f"127.0.0.3:{port}"], "the new address")
+        assert said(server) == b"three"
 
 
 def test_a_name_that_does_not_resolve_any_more_keeps_its_addresses(start, hosts: Hosts) -> None:

@@ -75,12 +75,8 @@ void TcpConnection::use(std::shared_ptr<const BoundSnapshot> snapshot) {
   if (entry_ != nullptr) info_.upstream = upstream_config().name;
 }
 
-const UpstreamEntry& TcpConnection::upstream_entry() const {
-  return snapshot_->snapshot->upstreams()[entry_->upstream];
-}
-
 const config::Upstream& TcpConnection::upstream_config() const {
-  return *upstream_entry().upstream;
+  return *snapshot_->snapshot->upstreams()[entry_->upstream].upstream;
 }
 
 void TcpConnection::follow(const std::shared_ptr<const BoundSnapshot>& current) {
@@ -265,6 +261,7 @@ void TcpConnection::finish() {
   farewell_timer_.cancel();
   client_.close();
   upstream_.close();
+  place_.leave();
   count_bytes();
   write_access_line();
   listener_.remove(*this);

@@ -18,6 +18,7 @@
 #include "config/config.h"
 #include "gateway/network_chain.h"
 #include "gateway/tcp_end.h"
+#include "gateway/tcp_upstream.h"
 #include "http/server.h"
 #include "net/address.h"
 #include "net/resolver.h"
@@ -28,7 +29,7 @@ namespace heddle::gateway {
 class TcpListener;
 struct BoundSnapshot;
 struct TcpEntry;
-struct UpstreamEntry;
+class UpstreamOrigin;
 
 class TcpConnection final : TcpEnd::Owner, NetworkChain::Owner {
  public:
@@ -82,7 +83,7 @@ class TcpConnection final : TcpEnd::Owner, NetworkChain::Owner {
   void on_filter_full(const std::string& plugin, std::size_t bytes) override;
 
   void use(std::shared_ptr<const BoundSnapshot> snapshot);
-  const UpstreamEntry& upstream_entry() const;
+  UpstreamOrigin& origin() const;
   const config::Upstream& upstream_config() const;
   void client_secured(std::string_view error);
   void open();
@@ -91,7 +92,7 @@ class TcpConnection final : TcpEnd::Owner, NetworkChain::Owner {
   void try_next_address();
   void attempt_failed(std::string_view reason);
   void connected();
-  void give_up_on_upstream();
+  void give_up_on_upstream(std::string_view details, std::string_view flags);
   void ended(std::string_view details, std::string_view flags);
   void close_softly(std::string_view details, std::string_view flags);
   void finish_if_said_farewell();
@@ -113,10 +114,10 @@ class TcpConnection final : TcpEnd::Owner, NetworkChain::Owner {
   State state_ = State::kHandshake;
 
   // Connecting (tcp_connect.cc).
-  std::size_t first_endpoint_ = 0;
-  std::size_t attempts_ = 0;  // endpoints tried
-  std::string endpoint_;
-  std::string host_;  // of it
+  TcpUpstream place_;
+  std::size_t attempts_ = 0;  // lookups begun
+  std::string endpoint_;      // as the configuration writes it
+  http::ClientTarget target_;
   net::Resolver::Addresses addresses_;
   std::size_t next_address_ = 0;
   net::Timer connect_timer_;

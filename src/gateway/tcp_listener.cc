@@ -30,7 +30,6 @@ TcpMetrics::TcpMetrics(metrics::Registry& registry, const std::string& listener)
                                              "How often a limit of HTTP connections was hit",
                                              {{"limit", "max_connections"}})) {}
 
-// Workers start at different endpoints, so that few connections are spread too.
 TcpListener::TcpListener(GatewayWorker& gateway, net::Resolver& resolver,
                          const config::Listener& listener, net::Fd fd, metrics::Registry& registry)
     : gateway_(gateway),
@@ -39,7 +38,6 @@ TcpListener::TcpListener(GatewayWorker& gateway, net::Resolver& resolver,
       max_connections_(listener.limits.max_connections),
       metrics_(registry, listener.name),
       handshakes_(gateway.log(), registry),
-      next_endpoint_(gateway.worker().index()),
       acceptor_(gateway.worker(), std::move(fd), *this) {
   acceptor_.start();
 }

@@ -56,8 +56,6 @@ class TcpListener final : net::Acceptor::Observer {
   const std::string& name() const { return name_; }
   TcpMetrics& metrics() { return metrics_; }
   net::TlsHandshakes& handshakes() { return handshakes_; }
-  // Whose turn it is among `count` endpoints.
-  std::size_t next_endpoint(std::size_t count) { return next_endpoint_++ % count; }
 
  private:
   template <typename Visit>
@@ -71,7 +69,6 @@ class TcpListener final : net::Acceptor::Observer {
   TcpMetrics metrics_;
   net::TlsHandshakes handshakes_;
   std::vector<std::unique_ptr<TcpConnection>> connections_;
-  std::size_t next_endpoint_;
   bool full_ = false;  // at its most connections, and the log says so
   net::Acceptor acceptor_;
 };

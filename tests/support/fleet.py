@@ -6,10 +6,12 @@ import random
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from support import wire
 from support.upstreams import closed_port
+from support.waiting import until
 
 TESTS = Path(__file__).parent.parent
 
@@ -42,10 +44,12 @@ class Origin:
 
 
 class Killer:
-    """Within the block one of the origins after another dies without a word and comes back."""
+    """Within the block one of the origins after another dies without a word and comes back; the next one when `recovered`
+    says that the former serves again."""
 
-    def __init__(self, origins: list[Origin]) -> None:
+    def __init__(self, origins: list[Origin], recovered: Callable[[], bool]) -> None:
         self._origins = origins
+        self._recovered = recovered
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self.kills = 0
@@ -65,4 +69,5 @@ class Killer:
             self.kills += 1
             self._stop.wait(random.uniform(0, 0.3))
             origin.start()
-            self._stop.wait(random.uniform(0.2, 0.6))
+            until(self._recovered, "the endpoint to be used again", 60)
+            self._stop.wait(random.uniform(0, 0.5))

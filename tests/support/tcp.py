@@ -37,10 +37,10 @@ def reset(peer: socket.socket) -> None:
 class TcpServer:
     """Runs `script` for every connection, in a thread each; the socket is closed after it."""
 
-    def __init__(self, script: Script = echo) -> None:
+    def __init__(self, script: Script = echo, port: int = 0) -> None:
         self.script = script
         self.accepted = 0
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=256)
         self._peers: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -104,13 +104,13 @@ class Client:
         return self
 
     def read(self, count: int) -> bytes:
-        out = b""
+        out = bytearray()  # bytes would be copied for every piece
         while len(out) < count:
             data = self.socket.recv(count - len(out))
             if not data:
-                raise wire.Broken(f"ended after {len(out)} of {count} bytes: {out[:200]!r}")
+                raise wire.Broken(f"ended after {len(out)} of {count} bytes: {bytes(out[:200])!r}")
             out += data
-        return out
+        return bytes(out)
 
     def read_all(self) -> bytes:
         """Until the other side ends; a reset is an error."""
