@@ -67,8 +67,11 @@ class Process:
                 raise SystemExit(f"bench: {self.name} does not answer: {self._tail()}")
             time.sleep(0.05)
 
+    def log(self) -> str:
+        return (self.folder / f"{self.name}.log").read_text(errors="replace")
+
     def _tail(self) -> str:
-        return (self.folder / f"{self.name}.log").read_text(errors="replace")[-1500:]
+        return self.log()[-1500:]
 
     def tree(self) -> list[int]:
         """The process and all that came from it."""

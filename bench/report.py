@@ -88,8 +88,9 @@ def targets(results: Results) -> list[tuple[str, str | None, str, str]]:
                 ("memory, one more idle instance beyond the guest's own pages", f"{memory['per_instance'] / 1024:.0f} KB",
                  "<= 64 KB", "16"),
                 ("the guest's own touched pages of such an instance", f"{memory['guest'] / 1024:.0f} KB", "-", "-")]
-    out += [(f"reload of `{name}.wasm` from the cache, whole request to the admin API", f"{seconds * 1e3:.1f} ms",
-             "<= 5 ms to load", "1") for name, seconds in results.extra.get("loading", {}).items()]
+    for name, (load, whole) in results.extra.get("loading", {}).items():
+        out += [(f"`{name}.wasm` loaded from the compile cache", f"{load * 1e3:.1f} ms", "<= 5 ms", "1"),
+                ("the whole reload of it, as the admin API's client sees it", f"{whole * 1e3:.1f} ms", "-", "-")]
     return out
 
 

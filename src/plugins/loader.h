@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/result.h"
 #include "config/config.h"
@@ -31,7 +32,8 @@ using SmokeRunner = std::function<Result<void>(const std::shared_ptr<extension::
 struct LoadedVersion {
   std::uint32_t version = 0;
   std::string kind;
-  std::string sha256;  // of the file
+  std::string sha256;            // of the file
+  Nanoseconds compile_time = 0;  // to compile it, or to load it from the compile cache
   std::shared_ptr<const sandbox::Module> module;
   std::shared_ptr<extension::LoadedPlugin> plugin;
 };

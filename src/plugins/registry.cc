@@ -253,10 +253,13 @@ Result<void> Registry::make_version(Entry& entry, const config::Plugin& wanted) 
       ->set(entry.last_version);
   metrics_.counter("heddle_plugin_loads_total", "Versions that were loaded.", labels)->add();
   record(wanted.name, first ? "loaded" : "reloaded", fmt::format("version {}", entry.last_version));
-  log_.info(first ? "plugin loaded" : "plugin reloaded", {{"plugin", wanted.name},
-                                                          {"version", entry.last_version},
-                                                          {"kind", entry.current->kind},
-                                                          {"path", wanted.path}});
+  log_.info(first ? "plugin loaded" : "plugin reloaded",
+            {{"plugin", wanted.name},
+             {"version", entry.last_version},
+             {"kind", entry.current->kind},
+             {"path", wanted.path},
+             {"compile_cache", entry.current->module->from_cache()},
+             {"compile_ms", static_cast<double>(entry.current->compile_time) / 1e6}});
   return {};
 }
 
