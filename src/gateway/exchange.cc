@@ -179,7 +179,8 @@ void Exchange::on_reset(StreamError error, std::string_view detail) {
   client_ = nullptr;
   if (finished_) return;
   retain();
-  if (info_.response_code_details.empty() || !outgoing(Side::kResponse).ended) {
+  if (info_.response_code_details.empty() || !outgoing(Side::kResponse).ended ||
+      error == StreamError::kTimeout) {
     // The connection has answered a client that was too slow with its body by itself.
     if (error == StreamError::kTimeout && !outgoing(Side::kResponse).head_sent)
       info_.response_code = 408;

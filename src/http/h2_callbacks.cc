@@ -29,13 +29,21 @@ struct H2Callbacks {
     return connection_of(data).count_frame(*head);
   }
   static int on_begin_headers(nghttp2_session*, const nghttp2_frame* frame, void* data) {
-    return connection_of(data).begin_head(*frame) ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    H2Connection& connection = connection_of(data);
+    connection.head_of_ = frame->hd.stream_id;
+    return connection.begin_head(*frame) ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   }
-  static int on_header(nghttp2_session*, const nghttp2_frame*, nghttp2_rcbuf* name,
+  static int on_header(nghttp2_session*, const nghttp2_frame* frame, nghttp2_rcbuf* name,
                        nghttp2_rcbuf* value, std::uint8_t, void* data) {
-    connection_of(data).reader_.add(view(name), view(value), nghttp2_rcbuf_is_static(name) != 0,
-                                    nghttp2_rcbuf_is_static(value) != 0);
-    return 0;
+    H2Connection& connection = connection_of(data);
+    H2HeadReader& reader = connection.reader_;
+    reader.add(view(name), view(value), nghttp2_rcbuf_is_static(name) != 0,
+               nghttp2_rcbuf_is_static(value) != 0);
+    if (!reader.is_hopeless()) return 0;
+    reader.abandon();
+    if (H2Stream* const stream = connection.find(frame->hd.stream_id))
+      connection.on_hopeless_head(*stream);
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   }
   static int on_invalid_header(nghttp2_session*, const nghttp2_frame* frame, nghttp2_rcbuf*,
                                nghttp2_rcbuf*, std::uint8_t, void* data) {

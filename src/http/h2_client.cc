@@ -25,9 +25,9 @@ H2ClientConnection::H2ClientConnection(H2ClientPool& pool, H2Endpoint& endpoint,
   high_watermark_ = limits.high_watermark;
   stream_send_timeout_ = send_timeout_;
   info.connection_id = ++pool.context.last_connection_id;
-  start_session({{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
-                 {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,
-                  static_cast<std::uint32_t>(limits.max_head_bytes)}});
+  start_session(
+      {{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+       {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, static_cast<std::uint32_t>(limits.max_head_bytes)}});
 }
 
 H2ClientConnection::~H2ClientConnection() = default;
@@ -56,18 +56,17 @@ void H2ClientConnection::submit(H2ClientStream& stream) {
                                                 " takes no upgrades over HTTP/2 (RFC 8441)");
     return;
   }
-  const H2Fields::Length length =
-      fields_.request(stream.head->headers, endpoint_.target.tls ? "https" : "http",
-                      stream.upgrade);
+  const H2Fields::Length length = fields_.request(
+      stream.head->headers, endpoint_.target.tls ? "https" : "http", stream.upgrade);
   if (stream.head_ends && length.value_or(0) > 0) {
     fail_soon(stream, "the request ended before its content-length");
     return;
   }
   if (!stream.upgrade) stream.length_left = length;
   const nghttp2_data_provider body = data_provider();
-  const std::int32_t id = nghttp2_submit_request(session_, nullptr, fields_.data(), fields_.size(),
-                                                 stream.head_ends ? nullptr : &body,
-                                                 static_cast<H2Stream*>(&stream));
+  const std::int32_t id =
+      nghttp2_submit_request(session_, nullptr, fields_.data(), fields_.size(),
+                             stream.head_ends ? nullptr : &body, static_cast<H2Stream*>(&stream));
   if (id < 0) {
     fail_soon(stream, nghttp2_strerror(id));
     return;
@@ -112,6 +111,11 @@ void H2ClientConnection::finish_head(H2Stream& stream, const nghttp2_frame& fram
   } else {
     take_response(response, std::move(head), end);
   }
+}
+
+void H2ClientConnection::on_hopeless_head(H2Stream& stream) {
+  if (stream.receiver != nullptr && stream.failure.empty())
+    refuse(client_stream(stream), Reject::kHeadTooLarge);
 }
 
 void H2ClientConnection::take_informational(H2ClientStream& stream, HeadPtr head) {

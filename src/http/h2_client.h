@@ -28,9 +28,7 @@ struct H2Endpoint : ClientEndpoint {
   std::size_t streams = 0;
 };
 
-class H2ClientStream final : public H2Stream,
-                             public ClientStream,
-                             public net::Worker::Flushable {
+class H2ClientStream final : public H2Stream, public ClientStream, public net::Worker::Flushable {
  public:
   explicit H2ClientStream(H2ClientPool& pool) : pool_(pool) {}
 
@@ -116,6 +114,7 @@ class H2ClientConnection final : public H2Connection, public ClientConnector::Ow
 
   bool begin_head(const nghttp2_frame& frame) override;
   void finish_head(H2Stream& stream, const nghttp2_frame& frame) override;
+  void on_hopeless_head(H2Stream& stream) override;
   bool accept_body(H2Stream&) override { return true; }
   void on_sent_end(H2Stream& stream) override;
   void on_delivered_end(H2Stream& stream) override;

@@ -4,7 +4,9 @@
 #include <cstring>
 #include <utility>
 
+#include "base/log.h"
 #include "http/h2_client.h"
+#include "net/worker.h"
 
 namespace heddle::http {
 namespace {
@@ -179,6 +181,10 @@ void H2ClientConnection::on_send_expired() {
 
 void H2ClientConnection::on_limit(Http2Limit limit) {
   pool_.context.http2_limit_hits[static_cast<std::size_t>(limit)]->add();
+  worker_.log().warn("an upstream passed a limit of HTTP/2",
+                     {{"endpoint", endpoint_.target.endpoint},
+                      {"limit", kHttp2LimitNames[static_cast<std::size_t>(limit)]},
+                      {"streams", streams_.size()}});
 }
 
 void H2ClientConnection::retire() {

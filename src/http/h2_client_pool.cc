@@ -73,8 +73,8 @@ H2ClientConnection& H2ClientPool::add(H2Endpoint& endpoint, const ClientLimits& 
 
 void H2ClientPool::remove(H2Endpoint& endpoint, H2ClientConnection& connection) {
   auto& all = endpoint.connections;
-  const auto found = std::ranges::find_if(
-      all, [&](const auto& item) { return item.get() == &connection; });
+  const auto found =
+      std::ranges::find_if(all, [&](const auto& item) { return item.get() == &connection; });
   if (found == all.end()) return;
   std::unique_ptr<H2ClientConnection> gone = std::move(*found);
   all.erase(found);

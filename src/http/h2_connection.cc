@@ -292,7 +292,9 @@ int H2Connection::count_reset() {
 
 int H2Connection::calm_down(Http2Limit limit) {
   on_limit(limit);
-  return fail_session(NGHTTP2_ENHANCE_YOUR_CALM, "the peer passed a limit of HTTP/2");
+  std::string detail = "the peer passed the limit ";
+  detail += kHttp2LimitNames[static_cast<std::size_t>(limit)];
+  return fail_session(NGHTTP2_ENHANCE_YOUR_CALM, detail);
 }
 
 // Frames that carry no part of a message cost work all the same.
@@ -307,6 +309,10 @@ int H2Connection::count_frame(const nghttp2_frame_hd& head) {
     return on_frame_head(head);
   }
   if (head.type == NGHTTP2_RST_STREAM) return 0;
+  return count_control_frame();
+}
+
+int H2Connection::count_control_frame() {
   if (control_frames_.take(worker_.now())) return 0;
   return calm_down(Http2Limit::kControlFrames);
 }
@@ -376,13 +382,15 @@ int H2Connection::note_sent(const nghttp2_frame& frame) {
     // The peer can make this side reset streams as fast as it could reset them itself.
     const std::uint32_t code = frame.rst_stream.error_code;
     const bool forced = code == NGHTTP2_PROTOCOL_ERROR || code == NGHTTP2_FLOW_CONTROL_ERROR ||
-                        code == NGHTTP2_STREAM_CLOSED || code == NGHTTP2_FRAME_SIZE_ERROR;
+                        code == NGHTTP2_STREAM_CLOSED || code == NGHTTP2_FRAME_SIZE_ERROR ||
+                        code == NGHTTP2_ENHANCE_YOUR_CALM;
     on_sent_reset(frame.hd.stream_id);
     return forced ? count_reset() : 0;
   }
   if (frame.hd.type == NGHTTP2_GOAWAY && frame.goaway.error_code != NGHTTP2_NO_ERROR &&
       end_detail_.empty()) {
     end_detail_ = text_of(frame.goaway.opaque_data, frame.goaway.opaque_data_len);
+    if (end_detail_.empty()) end_detail_ = h2_error_name(frame.goaway.error_code);
   }
   if (frame.hd.type != NGHTTP2_HEADERS && frame.hd.type != NGHTTP2_DATA) return 0;
   // The peer may answer each of them by window updates, a few when it reads in small steps.
@@ -408,7 +416,8 @@ void H2Connection::note_unsent(const nghttp2_frame& frame) {
 
 void H2Connection::close_by_session(std::int32_t id, std::uint32_t code) {
   H2Stream* const stream = find(id);
-  if (reader_.reading()) reader_.abandon();
+  // Others end while a header block is on its way.
+  if (id == head_of_ && reader_.reading()) reader_.abandon();
   if (stream == nullptr) return;
   stream->session_closed = true;
   on_stream_gone(*stream, code);

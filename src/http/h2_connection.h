@@ -46,13 +46,15 @@ class H2Connection : public H1Connection {
 
   virtual bool begin_head(const nghttp2_frame& frame) = 0;  // false: the stream is refused
   virtual void finish_head(H2Stream& stream, const nghttp2_frame& frame) = 0;
+  // The head is far beyond its limit; the rest of it is not read.
+  virtual void on_hopeless_head(H2Stream& stream) = 0;
   // False: the stream was refused and takes no more.
   virtual bool accept_body(H2Stream& stream) = 0;
   virtual void on_sent_end(H2Stream& stream) = 0;  // END_STREAM is serialised
   virtual void on_delivered_end(H2Stream& stream) = 0;
   virtual void on_stream_gone(H2Stream& stream, std::uint32_t code) = 0;  // nghttp2 closed it
   virtual void on_stream_failed(H2Stream& stream) = 0;                    // its `failure` is due
-  virtual void on_not_sent(H2Stream& /*stream*/) {}  // its request never left
+  virtual void on_not_sent(H2Stream& /*stream*/) {}                       // its request never left
   virtual void on_settings() {}
   virtual void on_goaway(const nghttp2_goaway& /*goaway*/) {}
   virtual void on_ping_ack() {}
@@ -88,6 +90,8 @@ class H2Connection : public H1Connection {
   void end_by_error(int error);
   // Within a callback of nghttp2, whose result it is: everything ends with a GOAWAY of this code.
   int fail_session(std::uint32_t code, std::string_view detail);
+  // Of a frame that carries no part of a message; not 0: there were too many.
+  int count_control_frame();
   static nghttp2_data_provider data_provider();
   // One whose deadline passed, or null; `next` is lowered to the earliest of the others.
   H2Stream* expired_stream(Nanoseconds now, Nanoseconds& next) const;
@@ -131,6 +135,7 @@ class H2Connection : public H1Connection {
   std::vector<Due> writable_;
   Buffer scratch_;
   std::string end_detail_;
+  std::int32_t head_of_ = 0;     // the stream whose header block was begun last
   H2Stream* partial_ = nullptr;  // its DATA frame is not whole yet
   bool bulk_ = false;
   std::uint32_t end_code_ = NGHTTP2_PROTOCOL_ERROR;

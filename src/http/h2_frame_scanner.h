@@ -1,12 +1,14 @@
 // Follows the frames of a server's input beside nghttp2, which ignores DATA of streams that it has
 // forgotten; a client that sends on a stream that it closed is told so (RFC 9113 section 5.1).
-// Private to this folder.
+// nghttp2 gets nothing behind a RST_STREAM at once, since it has to forget the stream before DATA
+// is looked at. Private to this folder.
 #pragma once
 
 #include <nghttp2/nghttp2.h>
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 namespace heddle::http {
 
@@ -24,6 +26,7 @@ class H2FrameScanner {
         const std::size_t skipped = payload_left_ < size - at ? payload_left_ : size - at;
         payload_left_ -= skipped;
         at += skipped;
+        if (payload_left_ == 0 && std::exchange(resets_, false)) return at;
         continue;
       }
       if (head_size_ < kHeadSize - 1) {
@@ -41,6 +44,8 @@ class H2FrameScanner {
     }
     return at;
   }
+  // How many frames of unknown types began since the last call: nghttp2 passes over them.
+  int take_unknown() { return std::exchange(unknown_, 0); }
 
  private:
   static constexpr std::size_t kHeadSize = 9;
@@ -51,6 +56,8 @@ class H2FrameScanner {
   }
   void finish_head() {
     payload_left_ = static_cast<std::size_t>(head_[0] << 16U | head_[1] << 8U | head_[2]);
+    resets_ = head_[3] == NGHTTP2_RST_STREAM && payload_left_ > 0;
+    if (head_[3] > NGHTTP2_CONTINUATION) ++unknown_;
     head_size_ = 0;
     told_ = false;
   }
@@ -58,7 +65,9 @@ class H2FrameScanner {
   std::size_t payload_left_;
   std::size_t head_size_ = 0;
   unsigned char head_[kHeadSize - 1] = {};  // all but its last byte
+  int unknown_ = 0;
   bool told_ = false;
+  bool resets_ = false;  // the payload is a RST_STREAM's
 };
 
 }  // namespace heddle::http

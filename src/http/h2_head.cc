@@ -57,8 +57,9 @@ void H2HeadReader::abandon() {
 
 void H2HeadReader::add(std::string_view name, std::string_view value, bool lasting_name,
                        bool lasting_value) {
-  if (!head_ || reject_ != Reject::kNone) return;
+  if (!head_) return;
   bytes_ += name.size() + value.size() + kFieldOverhead;
+  if (reject_ != Reject::kNone) return;
   if (bytes_ > limits_.max_head_bytes) {
     refuse(kind_ == Kind::kTrailers ? Reject::kTrailersTooLarge : Reject::kHeadTooLarge);
     return;

@@ -33,6 +33,9 @@ class H2HeadReader {
   // The section is whole; kNone, or why it is refused.
   Reject finish();
   void abandon();
+  // So far beyond the limit that the rest is not worth reading: a few bytes of HPACK can stand for
+  // any number of headers.
+  bool is_hopeless() const { return bytes_ > 2 * limits_.max_head_bytes; }
 
   bool is_head() const { return head_ && head_->method() == "HEAD"; }
   HeadPtr take() { return std::move(head_); }

@@ -4,6 +4,9 @@
 #include <string>
 #include <utility>
 
+#include "base/log.h"
+#include "net/worker.h"
+
 namespace heddle::http {
 namespace {
 
@@ -87,8 +90,9 @@ void H2ServerConnection::process() {
 bool H2ServerConnection::begin_head(const nghttp2_frame& frame) {
   const HeadLimits& limits = context_.head_limits;
   if (frame.headers.cat != NGHTTP2_HCAT_REQUEST) {
+    if (find(frame.hd.stream_id) == nullptr) return false;
     reader_.start(H2HeadReader::Kind::kTrailers, limits, info_.tls);
-    return find(frame.hd.stream_id) != nullptr;
+    return true;
   }
   H2ServerStream& stream = context_.take_h2_stream();
   stream.start_exchange();
@@ -116,6 +120,13 @@ void H2ServerConnection::finish_head(H2Stream& stream, const nghttp2_frame& fram
     return;
   }
   start_request(request, end);
+}
+
+void H2ServerConnection::on_hopeless_head(H2Stream& stream) {
+  context_.count(Reject::kHeadTooLarge);
+  const RejectInfo& what = info(Reject::kHeadTooLarge);
+  context_.handler.on_bad_request(info_, what.status, what.text);
+  reset_stream(stream.id, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 void H2ServerConnection::finish_trailers(H2ServerStream& stream, const nghttp2_frame& frame) {
@@ -364,8 +375,11 @@ std::size_t H2ServerConnection::next_input(const std::uint8_t* data, std::size_t
 }
 
 void H2ServerConnection::check_input() {
+  for (int unknown = scanner_.take_unknown(); unknown > 0 && !ending_; --unknown) {
+    if (const int error = count_control_frame(); error != 0) end_by_error(error);
+  }
   const std::int32_t id = std::exchange(suspect_, 0);
-  if (id != 0 && was_closed(id))
+  if (id != 0 && !ending_ && was_closed(id))
     end_by_error(fail_session(NGHTTP2_STREAM_CLOSED, "a frame on a closed stream"));
 }
 
@@ -379,7 +393,10 @@ void H2ServerConnection::on_sent_reset(std::int32_t id) {
 }
 
 void H2ServerConnection::on_bad_frame(const nghttp2_frame& frame, int error) {
-  if (error == NGHTTP2_ERR_REFUSED_STREAM) {
+  const bool opens = frame.hd.type == NGHTTP2_HEADERS && frame.hd.stream_id > last_id_;
+  // nghttp2 refuses a stream too many, and ends the connection when the client knew the limit.
+  if (error == NGHTTP2_ERR_REFUSED_STREAM ||
+      (opens && streams_.size() >= h2_limits_.max_concurrent_streams)) {
     on_limit(Http2Limit::kConcurrentStreams);
   } else if (frame.hd.type == NGHTTP2_HEADERS || frame.hd.type == NGHTTP2_DATA) {
     context_.count(Reject::kMalformedHttp2);
@@ -389,6 +406,13 @@ void H2ServerConnection::on_bad_frame(const nghttp2_frame& frame, int error) {
 
 void H2ServerConnection::on_limit(Http2Limit limit) {
   context_.http2_limit_hits[static_cast<std::size_t>(limit)]->add();
+  // Refused streams can be many; every other limit ends the connection.
+  bool& told = limit == Http2Limit::kConcurrentStreams ? told_full_ : told_end_;
+  if (std::exchange(told, true)) return;
+  worker_.log().info("a client passed a limit of HTTP/2",
+                     {{"remote", info_.remote_address},
+                      {"limit", kHttp2LimitNames[static_cast<std::size_t>(limit)]},
+                      {"streams", streams_.size()}});
 }
 
 }  // namespace heddle::http

@@ -62,6 +62,7 @@ class H2ServerConnection final : public H2Connection, public ServerConnection {
 
   bool begin_head(const nghttp2_frame& frame) override;
   void finish_head(H2Stream& stream, const nghttp2_frame& frame) override;
+  void on_hopeless_head(H2Stream& stream) override;
   bool accept_body(H2Stream& stream) override;
   void on_sent_end(H2Stream& stream) override;
   void on_delivered_end(H2Stream& stream) override;
@@ -123,6 +124,8 @@ class H2ServerConnection final : public H2Connection, public ServerConnection {
   std::size_t discarded_ = 0;
   Drain drain_ = Drain::kNone;
   bool lingering_ = false;
+  bool told_end_ = false;     // the log says why the connection ends
+  bool told_full_ = false;    // the log says that the client opened too many streams
   bool peer_closed_ = false;  // it sent FIN: what it began to ask is still answered
 };
 

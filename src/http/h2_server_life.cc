@@ -59,6 +59,7 @@ void H2ServerConnection::on_wait_expired(Wait wait) {
     case Wait::kHead:
       context_.count(Reject::kHeadTimeout);
       context_.handler.on_bad_request(info_, 408, info(Reject::kHeadTimeout).text);
+      told_end_ = true;
       terminate(NGHTTP2_ENHANCE_YOUR_CALM);
       return;
     case Wait::kBody:
@@ -143,6 +144,10 @@ void H2ServerConnection::announce_end() {
 }
 
 void H2ServerConnection::on_session_end(std::string_view detail) {
+  if (!detail.empty() && !std::exchange(told_end_, true)) {
+    context_.count(Reject::kMalformedHttp2);
+    context_.handler.on_bad_request(info_, 400, detail);
+  }
   fail_all(StreamError::kProtocol, detail.empty() ? "the HTTP/2 connection ended" : detail);
   if (!closed_) linger();
 }
