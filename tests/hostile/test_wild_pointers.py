@@ -9,7 +9,10 @@ import pytest
 
 from hostile.harness import assert_flat, assert_safe, attack, hostile_server
 from support import wat
+from support.configs import plugin
 from support.server import Server
+from support.tcp import TcpServer
+from test_tcp import connect, tcp_gateway
 
 MEMORY = 65536
 
@@ -38,14 +41,33 @@ SHAPES: dict[str, str] = {
     "proxy_set_shared_data": "in in 0",
     "proxy_define_metric": "0 in out",
     "proxy_get_metric": "0 out8",
+    "proxy_register_shared_queue": "in out",
+    "proxy_resolve_shared_queue": "in in out",
+    "proxy_enqueue_shared_queue": "1 in",
+    "proxy_dequeue_shared_queue": "1 out out",
+    "proxy_grpc_call": "in in in in in 100 out",
+    "proxy_grpc_stream": "in in in in out",
+    "proxy_grpc_send": "6 in 0",
+    "proxy_call_foreign_function": "in in out out",
 }
 
-# Calls that take no pointers, or come with a later part of the ABI: any number of wild values must be harmless.
+# The same for each foreign function, called by its name.
+FOREIGN = ["clear_route_cache", "compress", "declare_property", "set_envoy_filter_state", "sign", "uncompress",
+           "verify_signature"]
+FOREIGN_SHAPE = "name in out out"
+
+# On the bytes of a TCP connection, both ways.
+TCP_SHAPES = {"proxy_get_buffer_bytes": "{} 0 100 out out", "proxy_get_buffer_status": "{} out out",
+              "proxy_set_buffer_bytes": "{} 0 0 in"}
+
+# Calls that take no pointers: any number of wild values must be harmless.
 NUMBERS: dict[str, str] = {
     "proxy_set_tick_period_milliseconds": "i",
     "proxy_continue_stream": "i",
     "proxy_close_stream": "i",
     "proxy_set_effective_context": "i",
+    "proxy_grpc_cancel": "i",
+    "proxy_grpc_close": "i",
     "proxy_increment_metric": "iI",
     "proxy_record_metric": "iI",
     "proxy_done": "",
@@ -63,6 +85,7 @@ WASI: dict[str, str] = {
 }
 
 VALID_IN = (wat.TEXTS, 5)
+NAME_AT = wat.TEXTS + 16  # of a foreign function
 IN_BEYOND = [(MEMORY - 1, 2), (MEMORY, 1), (0xFFFFFFFF, 1), (0xFFFFFFFF, 0xFFFFFFFF), (0x80000000, 0x80000000),
              (wat.TEXTS, 0xFFFFFFFF), (wat.TEXTS, MEMORY), (0xFFFFFFF0, 0x20), (0, MEMORY + 1)]
 IN_AT_THE_LIMIT = [(MEMORY, 0), (MEMORY - 1, 1), (0, 0), (MEMORY - 5, 5), (0xFFFFFFFF, 0)]
@@ -71,11 +94,13 @@ WILD = [0xFFFFFFFF, 0x80000000, 0x7FFFFFFF, 12345, 4, 3, 1, 0]
 STATUSES = 57344  # where the module writes the statuses, one character each; beyond what the allocator gives
 
 
-def valid(shape: list[str]) -> list[list[int]]:
+def valid(shape: list[str], name: str = "") -> list[list[int]]:
     out = []
     for index, kind in enumerate(shape):
         if kind == "in":
             out.append(list(VALID_IN))
+        elif kind == "name":
+            out.append([NAME_AT, len(name)])
         elif kind in ("out", "out8"):
             out.append([wat.SCRATCH + 16 * index])
         else:
@@ -83,15 +108,17 @@ def valid(shape: list[str]) -> list[list[int]]:
     return out
 
 
-def vectors(shape: list[str]) -> list[tuple[list[int], bool]]:
+def vectors(shape: list[str], name: str = "") -> list[tuple[list[int], bool]]:
     """Argument lists, and whether they are out of bounds and so must not succeed."""
     out = []
     for index, kind in enumerate(shape):
+        if kind == "name":
+            continue
         wild = {"in": [(list(pair), True) for pair in IN_BEYOND] + [(list(pair), False) for pair in IN_AT_THE_LIMIT],
                 "out": [([address], True) for address in OUT_BEYOND] + [([MEMORY - 4], False)],
                 "out8": [([address], True) for address in [*OUT_BEYOND, MEMORY - 7]] + [([MEMORY - 8], False)]}
         for values, beyond in wild.get(kind, [([number], False) for number in WILD]):
-            groups = valid(shape)
+            groups = valid(shape, name)
             groups[index] = values
             out.append(([number for group in groups for number in group], beyond))
     return out
@@ -107,10 +134,10 @@ def battery(name: str, lists: list[list[int]]) -> str:
     return "\n".join([*lines, f"(drop (call $proxy_log (i32.const 2) (i32.const {STATUSES - 5}) (i32.const {size})))"])
 
 
-def module(name: str, body: str) -> str:
+def module(name: str, body: str, foreign: str = "", callbacks: tuple[str, ...] = ("request_headers", "request_body")) -> str:
     extra = f'(data (i32.const {STATUSES - 5}) "wild:")'
-    return wat.plugin({"request_headers": body, "request_body": body}, ("proxy_log", name), {":path": wat.TEXTS}, extra,
-                      pages="1 1")
+    texts = {":path": wat.TEXTS, **({foreign: NAME_AT} if foreign else {})}
+    return wat.plugin(dict.fromkeys(callbacks, body), ("proxy_log", name), texts, extra, pages="1 1")
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +148,10 @@ def server(serve_module, compile_wat: wat.Compiler) -> Server:
         plugins[name] = compile_wat(module(name, battery(name, lists)), name)
     for name, types in NUMBERS.items():
         plugins[name] = compile_wat(module(name, numbers(name, types)), name)
+    for name in FOREIGN:
+        lists = [arguments for arguments, _ in vectors(FOREIGN_SHAPE.split(), name)]
+        call = "proxy_call_foreign_function"
+        plugins[name] = compile_wat(module(call, battery(call, lists), name), name)
     return hostile_server(serve_module, plugins)
 
 
@@ -133,19 +164,50 @@ def numbers(name: str, types: str) -> str:
     return "\n".join(calls)
 
 
-@pytest.mark.parametrize("name", SHAPES)
-def test_pointers(server: Server, name: str) -> None:
-    mark = server.mark()
-    status = attack(server, name, "POST", body=b"twelve bytes")
-    assert status in (0, 200, 400, 404, 500), status  # 404: it changed its own path
-    assert_safe(server)
-    expected = vectors(SHAPES[name].split())
+def assert_refused(server: Server, name: str, mark: int, expected: list[tuple[list[int], bool]]) -> None:
+    """What is out of bounds did not succeed."""
     line = server.wait_log("wild:", after=mark, plugin=name)
     statuses = line["message"].removeprefix("wild:")
     assert len(statuses) == len(expected)
     succeeded = [arguments for (arguments, beyond), result in zip(expected, statuses) if beyond and result == "0"]
     assert succeeded == [], "out of bounds, and yet OK"
     assert set(statuses) <= set("012346789:<"), "a status that no SDK knows"
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_pointers(server: Server, name: str) -> None:
+    mark = server.mark()
+    status = attack(server, name, "POST", body=b"twelve bytes")
+    assert status in (0, 200, 400, 404, 500), status  # 404: it changed its own path
+    assert_safe(server)
+    assert_refused(server, name, mark, vectors(SHAPES[name].split()))
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_pointers_of_foreign_functions(server: Server, name: str) -> None:
+    mark = server.mark()
+    assert attack(server, name, "POST", body=b"twelve bytes") == 200
+    assert_safe(server)
+    assert_refused(server, name, mark, vectors(FOREIGN_SHAPE.split(), name))
+
+
+@pytest.mark.parametrize("way", [2, 3], ids=["downstream", "upstream"])
+@pytest.mark.parametrize("name", TCP_SHAPES)
+def test_pointers_of_tcp_buffers(serve, compile_wat: wat.Compiler, name: str, way: int) -> None:
+    expected = vectors(TCP_SHAPES[name].format(way).split())
+    callback = "downstream_data" if way == 2 else "upstream_data"
+    body = battery(name, [arguments for arguments, _ in expected])
+    wasm = compile_wat(module(name, body, callbacks=(callback,)), f"{name}-{way}")
+    with TcpServer() as backend:
+        server = serve(tcp_gateway(backend, [plugin(name, wasm)]), expect_errors=True)
+        with connect(server) as client:
+            client.exchange(b"twelve bytes")
+        assert_refused(server, name, 0, expected)
+        assert server.fetch("/").status == 200
+
+
+def test_every_host_call_is_attacked() -> None:
+    assert {*wat.HOST_CALLS} == {*SHAPES, *NUMBERS}
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -155,7 +217,7 @@ def test_numbers(server: Server, name: str) -> None:
 
 
 def test_memory_stays_flat(server: Server) -> None:
-    assert_flat(server, lambda: [attack(server, name) for name in [*SHAPES, *NUMBERS]], 30)
+    assert_flat(server, lambda: [attack(server, name) for name in [*SHAPES, *NUMBERS, *FOREIGN]], 30)
 
 
 def wasi_module(name: str, shape: list[str]) -> str:
