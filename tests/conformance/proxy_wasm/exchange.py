@@ -13,6 +13,7 @@ from typing import Any
 
 from conformance.proxy_wasm.table import FOLDER, Row
 from support import configs, wire
+from support.grpc_server import GrpcServer
 from support.server import Server
 from support.tcp import Client, TcpServer
 from support.upstreams import Peer, Request, Upstream, closed_port
@@ -22,8 +23,9 @@ STATUS = ["OK", "NOT_FOUND", "BAD_ARGUMENT", "SERIALIZATION_FAILURE", "PARSE_FAI
           "INVALID_MEMORY_ACCESS", "EMPTY", "CAS_MISMATCH", "RESULT_MISMATCH", "INTERNAL_FAILURE", "BROKEN_CONNECTION",
           "UNIMPLEMENTED"]
 REPLY_HEADERS = "content-type: text/plain\r\nx-reply: r\r\nset-cookie: a=1\r\nset-cookie: b=2\r\n"
+OTHER = "other."  # before the callbacks of a row's second plugin
 CLAUSES = ("client ", "upstream ", "says ", "refused ")
-OURS = ("abi", "start", "module", "request", "reply")  # settings of a row that are not the plugin's
+OURS = ("abi", "start", "module", "request", "reply", "also")  # settings of a row that are not the plugin's
 
 
 class Driver:
@@ -64,8 +66,11 @@ def reply(request: Request) -> bytes:
 
 
 def upstream_script(peer: Peer) -> None:
-    while request := peer.read_request():
-        peer.send(reply(request))
+    try:
+        while request := peer.read_request():
+            peer.send(reply(request))
+    except TimeoutError:
+        pass  # a connection that is kept for later requests
 
 
 @dataclass
@@ -92,26 +97,28 @@ class Outcome:
 
 
 class Bench:
-    """One server with a plugin for every row."""
+    """One server with a plugin, or two, for every row."""
 
-    def __init__(self, start: Callable[..., Server], driver: Driver, upstream: Upstream, rows: list[Row]) -> None:
+    def __init__(self, start: Callable[..., Server], driver: Driver, upstream: Upstream, grpc: GrpcServer,
+                 rows: list[Row]) -> None:
         self.rows, self.upstream = rows, upstream
         self.outcomes = [Outcome() for _ in rows]
         plugins, routes, listeners = [], [], []
-        upstreams = [configs.upstream("main", upstream.address), configs.upstream("closed", ("127.0.0.1", closed_port()))]
+        upstreams = [configs.upstream("main", upstream.address), configs.upstream("closed", ("127.0.0.1", closed_port())),
+                     configs.upstream("grpc", grpc.address)]
         for index, row in enumerate(rows):
             module = driver(str(row.settings.get("abi", "0.2.1")), str(row.settings.get("start", "")),
                             str(row.settings.get("module", "")))
-            own = {key: value for key, value in row.settings.items()
-                   if key not in OURS}
-            plugins.append({"name": f"row-{index}", "path": str(module), "vm_id": f"row-{index}", "vm_config": self._own(index, "\n".join(row.script)), **own})
+            entries = self._plugins(index, module)
+            plugins += entries
+            names = [entry["name"] for entry in entries]
             if is_tcp(row):
                 self.outcomes[index].backend = backend = TcpServer(self.outcomes[index].echo)
                 upstreams.append(configs.upstream(f"row-{index}", backend.address))
                 listeners.append({"name": f"row-{index}", "address": "127.0.0.1:0", "protocol": "tcp",
-                                  "upstream": f"row-{index}", "plugins": [f"row-{index}"]})
+                                  "upstream": f"row-{index}", "plugins": names})
             else:
-                routes.append(configs.route(f"/row/{index}/*", "main", id=f"row-{index}", plugins=[f"row-{index}"],
+                routes.append(configs.route(f"/row/{index}/*", "main", id=f"row-{index}", plugins=names,
                                             timeout="2s"))
         config = configs.gateway(routes, upstreams, plugins, workers=1)
         config["listeners"] += listeners
@@ -122,6 +129,23 @@ class Bench:
                 thread.start()
             for thread in threads[begin:begin + 8]:
                 thread.join()
+
+    def _plugins(self, index: int, module: Path) -> list[dict[str, Any]]:
+        """The row's plugin, and the other one when there are statements or settings for it."""
+        row = self.rows[index]
+        own = [line for line in row.script if not line.startswith(OTHER)]
+        other = [line.removeprefix(OTHER) for line in row.script if line.startswith(OTHER)]
+        settings = {key: value for key, value in row.settings.items() if key not in OURS}
+
+        def entry(suffix: str, script: list[str], more: dict[str, Any]) -> dict[str, Any]:
+            return {"name": f"row-{index}{suffix}", "path": str(module), "vm_id": f"row-{index}",
+                    "vm_config": self._own(index, "\n".join(script)), **settings, **more}
+
+        entries = [entry("", own, {})]
+        if other or "also" in row.settings:
+            also = {key: self._own(index, value) for key, value in row.settings.get("also", {}).items()}
+            entries.append(entry("-other", other or own, also))
+        return entries
 
     def close(self) -> None:
         for outcome in self.outcomes:
@@ -147,6 +171,9 @@ class Bench:
                     connection.send(wire.chunked([b"hello world"], {"x-trailer": "t"} if kind == "trailers" else {}))
                 elif kind == "none":
                     return
+                elif kind == "grpc":
+                    connection.send(wire.head("POST", target, [*headers, ("content-type", "application/grpc"),
+                                                               ("content-length", "5")]) + b"\0\0\0\0\0")
                 else:
                     connection.send(wire.head("POST", target, [*headers, ("content-length", "11")]) + b"hello world")
                 outcome.response = connection.response("GET")
@@ -171,9 +198,10 @@ class Bench:
         """What the driver logged, as it is written in the tables."""
         root = self.rows[index].settings.get("request") == "none"
         after = 0 if root else self.outcomes[index].mark
-        found = [line["message"] for line in self.server.log.lines()[after:]
-                 if line.get("plugin") == f"row-{index}" and line.get("message", "").startswith("= ")]
-        return [readable(text.removeprefix("= ")) for text in found]
+        who = {f"row-{index}": "", f"row-{index}-other": "other "}
+        return [who[line["plugin"]] + readable(line["message"].removeprefix("= "))
+                for line in self.server.log.lines()[after:]
+                if line.get("plugin") in who and line.get("message", "").startswith("= ")]
 
     @staticmethod
     def _own(index: int, text: str) -> str:

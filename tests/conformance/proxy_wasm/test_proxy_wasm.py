@@ -9,6 +9,7 @@ import pytest
 
 from conformance.proxy_wasm.exchange import Bench, Driver, upstream_script
 from conformance.proxy_wasm.table import Row, tables
+from support.grpc_server import GrpcServer
 from support.upstreams import Upstream
 
 TABLES = tables()
@@ -25,7 +26,9 @@ class Benches(dict[str, Bench]):
 
     def __missing__(self, table: str) -> Bench:
         upstream = self.stack.enter_context(Upstream(upstream_script))
-        self[table] = Bench(self._start, self._driver, upstream, TABLES[table])
+        grpc = GrpcServer()
+        self.stack.callback(grpc.stop)
+        self[table] = Bench(self._start, self._driver, upstream, grpc, TABLES[table])
         self.stack.callback(self[table].close)
         return self[table]
 
