@@ -78,11 +78,12 @@ ServiceSet::ServiceSet(const config::Config& config, metrics::Registry& metrics)
 
 Result<std::unique_ptr<ServiceSet>> ServiceSet::create(const config::Config& config,
                                                        net::BlockingPool& blocking,
-                                                       metrics::Registry& metrics, Log& /*log*/) {
+                                                       metrics::Registry& metrics, Log& log) {
   std::unique_ptr<ServiceSet> out(new ServiceSet(config, metrics));
   out->make_state(config);
   Result<void> made = out->make_sql(config);
   if (made) made = out->make_outbound(config, blocking, metrics);
+  if (made) made = out->make_auth(config, blocking, log);
   if (!made) return std::unexpected(std::move(made.error()));
   return out;
 }
@@ -136,6 +137,27 @@ Result<void> ServiceSet::make_outbound(const config::Config& config, net::Blocki
                                             .tls = std::move(*tls),
                                             .user_agent = "heddle/" HEDDLE_VERSION},
                                            blocking, metrics);
+  return {};
+}
+
+Result<void> ServiceSet::make_auth(const config::Config& config, net::BlockingPool& blocking,
+                                   Log& log) {
+  const config::Jwt& jwt = config.auth.jwt;
+  services::AuthOptions options{
+      .realm = config.auth.realm,
+      .jwt = {.algorithms = jwt.algorithms,
+              .key_files = jwt.key_files,
+              .secret_file = jwt.secret_file,
+              .jwks_url = jwt.jwks_url,
+              .issuer = jwt.issuer,
+              .audiences = jwt.audiences,
+              .leeway = std::chrono::duration_cast<std::chrono::seconds>(jwt.leeway),
+              .jwks_refresh = std::chrono::duration_cast<std::chrono::seconds>(jwt.jwks_refresh)},
+      .basic = {.users = config.auth.users}};
+  if (!options.offers_jwt() && !options.offers_basic()) return {};
+  auto auth = services::make_user_auth(std::move(options), outbound_.get(), blocking, log);
+  if (!auth) return std::unexpected(std::move(auth.error()));
+  auth_ = std::move(*auth);
   return {};
 }
 

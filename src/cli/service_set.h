@@ -29,6 +29,7 @@ class ServiceSet {
                                                     net::BlockingPool& blocking,
                                                     metrics::Registry& metrics, Log& log);
 
+  // `auth` is null when neither tokens nor users are configured.
   services::Services view();
 
  private:
@@ -37,6 +38,7 @@ class ServiceSet {
   void make_state(const config::Config& config);
   Result<void> make_outbound(const config::Config& config, net::BlockingPool& blocking,
                              metrics::Registry& metrics);
+  Result<void> make_auth(const config::Config& config, net::BlockingPool& blocking, Log& log);
 
   services::ServiceMetrics metrics_;
   services::EventBus events_;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -47,7 +48,8 @@ Worker::Worker(std::size_t index, Log& log)
 Worker::~Worker() {
   stop();
   join();
-  locals_.clear();
+  // The last made first: it may use an earlier one.
+  while (!locals_.empty()) locals_.erase(std::prev(locals_.end()));
 }
 
 Worker::LocalKey Worker::new_local_key() {

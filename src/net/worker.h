@@ -81,7 +81,8 @@ class Worker {
   static Worker* current();  // the worker of this thread, or null
 
   // What a service keeps with a worker (a pool of connections): made by the service on its first
-  // use there, destroyed with the worker, when its thread has ended and its loop still stands.
+  // use there, destroyed with the worker, when its thread has ended and its loop still stands; the
+  // ones with later keys first.
   class Local {
    public:
     virtual ~Local() = default;
