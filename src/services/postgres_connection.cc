@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <memory>
 #include <optional>
@@ -19,6 +20,9 @@ namespace heddle::services {
 namespace {
 
 constexpr std::size_t kValueOverhead = 16;
+// How often and how many times a statement is cancelled that does not end.
+constexpr std::chrono::milliseconds kCancelInterval{100};
+constexpr int kMaxCancels = 100;
 // What may have come of one row beyond max_bytes before it counts as too large.
 constexpr std::size_t kReadAhead = std::size_t{2} << 20U;
 
@@ -47,7 +51,6 @@ PostgresConnection::PostgresConnection(net::Worker& worker, net::BlockingPool& p
 }
 
 PostgresConnection::~PostgresConnection() {
-  if (step_ != Step::kIdle) cancel_at_server();
   watch(0);
 }
 
@@ -110,6 +113,8 @@ void PostgresConnection::on_events(std::uint32_t /*events*/) {
   if (step_ != Step::kIdle) {
     if (stands) {
       pump();
+    } else if (abandoned_) {
+      end_abandoned();
     } else {
       give_up(postgres_error(nullptr, handle_.get()));
     }
@@ -123,15 +128,17 @@ void PostgresConnection::on_events(std::uint32_t /*events*/) {
 // Sends what is left to send, takes what came.
 void PostgresConnection::pump() {
   const int unsent = PQflush(handle_.get());
-  if (unsent < 0) return give_up(postgres_error(nullptr, handle_.get()));
+  if (unsent < 0) {
+    return abandoned_ ? end_abandoned() : give_up(postgres_error(nullptr, handle_.get()));
+  }
   watch(unsent > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
   while (PQisBusy(handle_.get()) == 0) {
     unparsed_bytes_ = 0;
     const PostgresResult result(PQgetResult(handle_.get()));
     if (!result) return step_is_over();
-    if (!take(result.get())) return finish();
+    if (!take(result.get())) return abandoned_ ? end_abandoned() : finish();
   }
-  if (unparsed_bytes_ > limits_.max_bytes + kReadAhead) {
+  if (!abandoned_ && unparsed_bytes_ > limits_.max_bytes + kReadAhead) {
     give_up({ErrorKind::kLimit,
              fmt::format("a row of the result is larger than {} bytes (sql.max_bytes)",
                          limits_.max_bytes)});
@@ -139,7 +146,11 @@ void PostgresConnection::pump() {
 }
 
 bool PostgresConnection::take(const PGresult* result) {
-  switch (PQresultStatus(result)) {
+  const ExecStatusType status = PQresultStatus(result);
+  const bool copies =
+      status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH;
+  if (abandoned_) return !copies;
+  switch (status) {
     case PGRES_COMMAND_OK:
       note_command(result);
       return true;
@@ -152,6 +163,7 @@ bool PostgresConnection::take(const PGresult* result) {
     case PGRES_COPY_OUT:
     case PGRES_COPY_BOTH:
       result_ = fail(ErrorKind::kPermission, "COPY to or from the client is not offered");
+      copies_ = true;
       return false;
     case PGRES_EMPTY_QUERY:
       result_ = fail(ErrorKind::kInvalidArgument, "the statement is empty");
@@ -207,6 +219,7 @@ bool PostgresConnection::take_rows(const PGresult* result) {
 }
 
 void PostgresConnection::step_is_over() {
+  if (abandoned_) return end_abandoned();
   const bool more = (step_ == Step::kBegin && result_) || (step_ == Step::kStatement && read_only_);
   if (!more) return finish();
   if (!send(step_ == Step::kBegin ? Step::kStatement : Step::kEnd)) {
@@ -223,25 +236,43 @@ void PostgresConnection::give_up(Error error) {
 
 void PostgresConnection::finish() {
   const PGTransactionStatusType status = PQtransactionStatus(handle_.get());
-  if (status == PQTRANS_ACTIVE) cancel_at_server();
+  const bool stands = PQstatus(handle_.get()) == CONNECTION_OK;
   if (result_ && (status == PQTRANS_INTRANS || status == PQTRANS_INERROR)) {
     result_ = fail(ErrorKind::kPermission,
                    "BEGIN has no effect beyond one call; every statement is a transaction of its "
                    "own");
   }
-  reusable_ = PQstatus(handle_.get()) == CONNECTION_OK && status == PQTRANS_IDLE && !left_traces_;
-  step_ = Step::kIdle;
-  watch(reusable_ ? EPOLLIN : 0);
+  reusable_ = stands && status == PQTRANS_IDLE && !left_traces_;
+  const bool goes_on = stands && status == PQTRANS_ACTIVE && !copies_;
+  if (!goes_on) step_ = Step::kIdle;
+  watch(reusable_ || goes_on ? EPOLLIN : 0);
   parameters_.clear();
   Done done = std::move(done_);
   done(std::move(result_));
+}
+
+void PostgresConnection::abandon(std::move_only_function<void()> ended) {
+  abandoned_ = true;
+  reusable_ = false;
+  done_ = nullptr;
+  result_ = SqlResult();
+  on_lost_ = std::move(ended);
+  cancel_at_server();
+}
+
+void PostgresConnection::end_abandoned() {
+  cancel_timer_.cancel();
+  step_ = Step::kIdle;
+  watch(0);
+  on_lost_();
 }
 
 // A request on a connection of its own, which libpq makes and waits for. What runs goes on at the
 // server otherwise, however this connection ends.
 void PostgresConnection::cancel_at_server() {
   std::shared_ptr<PGcancel> cancel(PQgetCancel(handle_.get()), CancelFree());
-  if (!cancel) return;
+  if (!cancel || ++cancels_ > kMaxCancels) return end_abandoned();
+  cancel_timer_.arm(worker_.timers(), kCancelInterval, [this] { cancel_at_server(); });
   pool_.submit([cancel = std::move(cancel)] {
     std::array<char, 256> ignored{};
     PQcancel(cancel.get(), ignored.data(), ignored.size());

@@ -2,7 +2,8 @@
 // time as they come, and tells the result. Never waits: what would block (the cancel request) goes
 // to the blocking pool.
 //
-// Worker thread only. Destroying it while a statement runs cancels that statement at the server.
+// Worker thread only. A statement that nobody waits for is abandoned before this is destroyed;
+// otherwise the server goes on with it until its own time-out.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +12,7 @@
 #include <string>
 
 #include "net/event_loop.h"
+#include "net/timer.h"
 #include "services/postgres_values.h"
 #include "services/sql.h"
 
@@ -37,8 +39,12 @@ class PostgresConnection final : private net::EventLoop::Watcher {
   void run(const SqlRequest& request, Done done);
   // Whether it may run another statement: it stands, and the last one left nothing behind.
   bool reusable() const { return reusable_; }
-  // The blocking pool has ended: nothing is cancelled any more (the server's own time-out ends it).
-  void forget_statement() { step_ = Step::kIdle; }
+  // A statement runs at the server, though its result may be known (it passed a limit).
+  bool busy() const { return step_ != Step::kIdle; }
+  // Nobody waits for the statement: cancels it at the server, and again until it ends, because a
+  // request that comes before the statement began is lost there. `ended` comes as an event of its
+  // own and may destroy this, which is not reusable: a late request could hit the next statement.
+  void abandon(std::move_only_function<void()> ended);
 
  private:
   enum class Step : std::uint8_t { kIdle, kBegin, kStatement, kEnd };
@@ -55,6 +61,7 @@ class PostgresConnection final : private net::EventLoop::Watcher {
   void give_up(Error error);
   void finish();
   void cancel_at_server();
+  void end_abandoned();
 
   net::Worker& worker_;
   net::BlockingPool& pool_;
@@ -64,6 +71,10 @@ class PostgresConnection final : private net::EventLoop::Watcher {
   std::uint32_t watched_ = 0;  // 0: not watched
   int fd_ = -1;
   bool reusable_ = true;
+  bool abandoned_ = false;
+  bool copies_ = false;  // COPY ends with the connection only
+  int cancels_ = 0;
+  net::Timer cancel_timer_;
   bool left_traces_ = false;  // settings, locks or cursors of a statement
 
   // Of the statement that runs:

@@ -48,7 +48,6 @@ PostgresPool::~PostgresPool() {
   for (const auto& call : waiting_) call->timer.cancel();
   for (const auto& call : running_) {
     call->timer.cancel();
-    call->connection->forget_statement();
     call->connection.reset();
   }
 }
@@ -86,7 +85,7 @@ void PostgresPool::dispatch() {
     waiting_.pop_front();
     give_to(std::move(connection), call);
   }
-  if (waiting_.empty() || connecting_ || running_.size() >= shared_->options.connections) return;
+  if (waiting_.empty() || connecting_ || is_full()) return;
   if (!pausing()) return connect();
   // With a connection that stands there is hope for those that wait.
   if (running_.empty()) fail_waiting();
@@ -144,6 +143,8 @@ void PostgresPool::on_result(const std::shared_ptr<Call>& call, Result<SqlResult
   if (connection->reusable()) {
     idle_.push_back(std::move(connection));
     reap_later();
+  } else if (connection->busy()) {
+    abandon(std::move(connection));
   } else {
     // It may be on the stack.
     worker_.defer([gone = std::move(connection)] {});
@@ -151,6 +152,23 @@ void PostgresPool::on_result(const std::shared_ptr<Call>& call, Result<SqlResult
   call->completion->finish(std::move(result));
   worker_.defer([weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->dispatch();
+  });
+}
+
+bool PostgresPool::is_full() const {
+  return running_.size() + abandoned_.size() >= shared_->options.connections;
+}
+
+void PostgresPool::abandon(ConnectionPtr connection) {
+  PostgresConnection* raw = connection.get();
+  abandoned_.push_back(std::move(connection));
+  raw->abandon([this, raw] {
+    worker_.defer([weak = weak_from_this(), raw] {
+      const auto self = weak.lock();
+      if (!self) return;
+      std::erase_if(self->abandoned_, [raw](const auto& each) { return each.get() == raw; });
+      self->dispatch();
+    });
   });
 }
 
@@ -167,7 +185,7 @@ void PostgresPool::end(const std::shared_ptr<Call>& call) {
   call->timer.cancel();
   if (call->connection) {
     std::erase(running_, call);
-    call->connection.reset();  // cancels at the server
+    abandon(std::move(call->connection));
     dispatch();
   } else {
     std::erase(waiting_, call);

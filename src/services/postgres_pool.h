@@ -44,6 +44,8 @@ class PostgresPool : public std::enable_shared_from_this<PostgresPool> {
   void on_connected(Result<PostgresHandle> handle);
   void on_result(const std::shared_ptr<Call>& call, Result<SqlResult> result);
   void on_lost();
+  void abandon(ConnectionPtr connection);
+  bool is_full() const;
   void end(const std::shared_ptr<Call>& call);
   bool pausing() const { return failure_ && monotonic_now() < retry_at_; }
   void fail_waiting();
@@ -56,7 +58,8 @@ class PostgresPool : public std::enable_shared_from_this<PostgresPool> {
   std::deque<std::shared_ptr<Call>> waiting_;
   std::vector<ConnectionPtr> idle_;
   std::vector<std::shared_ptr<Call>> running_;
-  Pending connecting_;  // null: none
+  std::vector<ConnectionPtr> abandoned_;  // until the server has ended what runs there
+  Pending connecting_;                    // null: none
   Nanoseconds retry_at_ = 0;
   Nanoseconds pause_ = 0;  // 0: the last attempt succeeded
   std::optional<Error> failure_;

@@ -24,6 +24,7 @@ class SqliteTest : public testing::Test {
  protected:
   void make(SqliteOptions options = {}) {
     options.directory = folder_.path() + "/sql";
+    options.limits.timeout = milliseconds(20'000);  // patient, as the machine may be busy
     sql_ = make_sqlite_sql(std::move(options), pool_);
   }
   Result<SqlResult> run(std::string statement, std::vector<SqlValue> parameters = {},
@@ -34,7 +35,8 @@ class SqliteTest : public testing::Test {
                        {.plugin = std::move(plugin),
                         .access = access,
                         .statement = std::move(statement),
-                        .parameters = std::move(parameters)},
+                        .parameters = std::move(parameters),
+                        .timeout = timeout_},
                        std::move(done));
     });
   }
@@ -48,6 +50,7 @@ class SqliteTest : public testing::Test {
 
   TemporaryFolder folder_;
   TestWorker worker_;
+  milliseconds timeout_{0};
   std::unique_ptr<Sql> sql_;
   std::string message_;
   net::BlockingPool pool_{2};  // ends first
@@ -157,12 +160,13 @@ TEST_F(SqliteTest, LimitsOfRowsAndBytes) {
 }
 
 TEST_F(SqliteTest, EndlessStatementsEnd) {
-  make({.limits = {.timeout = milliseconds(200)}});
+  timeout_ = milliseconds(200);
   const std::string endless =
       "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
   const Nanoseconds start = monotonic_now();
   EXPECT_EQ(refused(endless), ErrorKind::kTimeout);
-  EXPECT_LT(monotonic_now() - start, 2'000'000'000);
+  EXPECT_LT(monotonic_now() - start, 10'000'000'000);
+  timeout_ = milliseconds(0);
   EXPECT_TRUE(run("SELECT 1"));
 }
 
@@ -202,7 +206,7 @@ TEST_F(SqliteTest, AFolderThatCannotBeMade) {
 }
 
 TEST_F(SqliteTest, ACallerThatGoes) {
-  make({.limits = {.timeout = milliseconds(20'000)}});
+  make();
   bool called = false;
   Pending pending;
   worker_.on_worker([&] {
