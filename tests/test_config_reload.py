@@ -263,6 +263,22 @@ def test_routes_and_the_plugins_that_they_configure_change_together(serve, confi
             assert server.fetch("/").json()["headers"]["x-step"] == str(number)
     assert load.failures == []
 
+def test_metrics_of_what_is_gone_go_too(serve, config: Config) -> None:
+    """Else names that are new with every deployment would fill the memory."""
+    gone = gateway(routes=[{"id": "going", **route("/going", to="leaving")}, route("/")],
+                   upstreams=[{"name": "leaving", "endpoints": [f"127.0.0.1:{closed_port()}"]}])
+    server = serve(config.put(gone))
+    assert server.fetch("/going").status == 502
+    assert 'route="going"' in server.metrics() and 'upstream="leaving"' in server.metrics()
+    config.put(gateway(routes=[route("/")]))
+    reload(server)
+    text = server.metrics()
+    assert '"going"' not in text and '"leaving"' not in text
+    config.put(gone)
+    reload(server)
+    assert server.fetch("/going").status == 502
+    assert 'heddle_requests_total{route="going",status="5xx"} 1\n' in server.metrics()
+
 
 # ---- listeners
 

@@ -1,4 +1,5 @@
 // How a running server goes over to another configuration: all of it or nothing of it.
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <string_view>
@@ -26,6 +27,17 @@ Problem error_of(std::string_view list, const std::vector<Item>& items, std::str
                     std::move(message));
   }
   return error_at({}, std::string(list), std::move(message));
+}
+
+// Metrics of items that are gone: with names that are made up for each deployment they would grow
+// for ever.
+template <typename Item>
+void forget_metrics(metrics::Registry& metrics, std::string_view label,
+                    const std::vector<Item>& before, const std::vector<Item>& now,
+                    std::string Item::* name) {
+  for (const Item& item : before) {
+    if (std::ranges::find(now, item.*name, name) == now.end()) metrics.remove(label, item.*name);
+  }
 }
 
 // One line for those who ask later.
@@ -102,7 +114,7 @@ bool Server::go_over(std::shared_ptr<const config::Config> next, admin::ConfigRe
   }
 
   note_what_needs_a_restart(*next, out.notes);
-  config_ = std::move(next);
+  const std::shared_ptr<const config::Config> before = std::exchange(config_, std::move(next));
   log_.set_level(config_->logging.level);
   if (access) {
     admin_worker_->post([this, access = std::move(access)] { admin_->set_access(access); });
@@ -113,6 +125,11 @@ bool Server::go_over(std::shared_ptr<const config::Config> next, admin::ConfigRe
     log_.error(listening.error().message);
     out.notes.push_back(std::move(listening.error().message));
   }
+  forget_metrics(metrics_, "route", before->routes, config_->routes, &config::Route::id);
+  forget_metrics(metrics_, "upstream", before->upstreams, config_->upstreams,
+                 &config::Upstream::name);
+  forget_metrics(metrics_, "listener", before->listeners, config_->listeners,
+                 &config::Listener::name);
   watch_directories();
   watch_configuration();
   certificates_.watch();
