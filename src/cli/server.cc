@@ -24,6 +24,7 @@ sandbox::EngineOptions engine_options(const config::Engine& engine) {
       engine.strategy == "pulley" ? sandbox::Strategy::kPulley : sandbox::Strategy::kCranelift;
   out.cache_dir = engine.cache_dir;
   out.instances = engine.instances;
+  out.suspendable_instances = engine.suspendable_instances;
   return out;
 }
 

@@ -377,6 +377,7 @@ struct Engine {
   std::string cache_dir;  // resolved; empty: no cache
   std::string strategy = "cranelift";
   std::uint32_t instances = 1'000;
+  std::uint32_t suspendable_instances = 1'000;
   friend bool operator==(const Engine&, const Engine&) = default;
 };
 

@@ -621,6 +621,11 @@ constexpr Setting kEngine[] = {
      .needs_restart = true},
     {.key = "instances", .type = kInteger, .member = value<&Engine::instances>(), .min = 1,
      .max = 100'000, .help = "Most plugin instances of the process.", .needs_restart = true},
+    {.key = "suspendable_instances", .type = kInteger,
+     .member = value<&Engine::suspendable_instances>(), .min = 0, .max = 100'000,
+     .help = "Most instances at a time, beside those, of plugins whose host calls may wait (route "
+             "plugins, JSON-RPC plugins): requests that they work on at a time.",
+     .needs_restart = true},
 };
 
 constexpr Setting kLogging[] = {

@@ -29,6 +29,9 @@ struct EngineOptions {
   // (created so); otherwise it is not used, and a warning says why.
   std::string cache_dir = {};
   std::uint32_t instances = 1000;  // slots of the pooling allocator
+  // Further slots, with a stack of `guest_stack` + 512 KiB each, for instances whose host calls may
+  // wait (suspend.h).
+  std::uint32_t suspendable_instances = 0;
   std::size_t memory_keep_resident =
       128 * 1024;                     // bytes of a slot kept and wiped instead of unmapped
   std::chrono::milliseconds tick{1};  // resolution of time-outs

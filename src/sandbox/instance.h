@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -19,6 +20,7 @@
 #include "sandbox/guest_memory.h"
 #include "sandbox/host_function.h"
 #include "sandbox/module.h"
+#include "sandbox/suspend.h"
 
 namespace heddle::sandbox {
 
@@ -34,6 +36,7 @@ enum class TrapReason : std::uint8_t {
   kHostCallLimit,  // `Limits::host_calls`
   kExit,           // proc_exit; `exit_code` holds the status
   kHost,           // Instance::raise()
+  kCpuLimit,       // `Limits::cpu`
   kOther,
 };
 std::string_view to_string(TrapReason reason);
@@ -54,9 +57,11 @@ using GuestResult = std::expected<T, Trap>;
 struct Limits {
   std::size_t memory = std::size_t{16} << 20U;  // linear memory, bytes
   std::uint32_t table_elements = 100'000;
-  std::chrono::nanoseconds timeout =
-      std::chrono::milliseconds(100);  // wall time of one outermost call
-  std::uint64_t host_calls = 10'000;   // per outermost call
+  // Wall time of one outermost call; not of suspendable instances, whose caller ends wall time.
+  std::chrono::nanoseconds timeout = std::chrono::milliseconds(100);
+  std::uint64_t host_calls = 10'000;  // per outermost call
+  // CPU time of one outermost call of a suspendable instance, without what it waited.
+  std::chrono::nanoseconds cpu = std::chrono::seconds(1);
 };
 
 // Where a guest's standard output and its environment come from; one per instance, owned by the
@@ -120,7 +125,7 @@ class GuestFunction<R(Args...)> {
 
 // What one outermost guest call cost.
 struct CallCost {
-  std::chrono::nanoseconds wall{0};
+  std::chrono::nanoseconds wall{0};  // with what it waited
   // CPU time of the thread. Equal to wall for calls shorter than two ticks of the engine, where
   // reading the thread's clock would cost more than the call; longer ones do not count the time in
   // which the kernel ran something else.
@@ -136,6 +141,11 @@ class Instance {
   // kTrap when the start function traps.
   static Result<std::unique_ptr<Instance>> create(std::shared_ptr<const LinkedModule> linked,
                                                   const Limits& limits, void* user, WasiHost* wasi);
+  // One that may be suspended (suspend.h); start_async() instantiates it. Nothing has run yet.
+  // Fails with kLimit when `EngineOptions::suspendable_instances` exist already.
+  static Result<std::unique_ptr<Instance>> create_suspendable(
+      std::shared_ptr<const LinkedModule> linked, const Limits& limits, void* user, WasiHost* wasi,
+      Loop& loop);
   virtual ~Instance() = default;
 
   // Absent: an empty function. Of another type: an error that gives both types.
@@ -162,6 +172,40 @@ class Instance {
       return values[0].template get<R>();
     }
   }
+
+  // Of a suspendable instance: what create() does for others, with its errors. `done` may come from
+  // within, as with call_async(), and may destroy the instance.
+  virtual void start_async(std::move_only_function<void(Result<void>)> done) = 0;
+
+  // call() for suspendable instances, never from within a guest call (call() is for that: what it
+  // calls may wait too). `done` comes once unless the instance is destroyed first; from within when
+  // the guest did not have to wait. It may destroy the instance or start the next call.
+  template <typename R, typename... Args>
+  void call_async(const GuestFunction<R(Args...)>& function,
+                  std::type_identity_t<std::move_only_function<void(GuestResult<R>)>> done,
+                  std::type_identity_t<Args>... args) {
+    std::array<RawValue, (sizeof...(Args) > 0 ? sizeof...(Args) : 1)> values{};
+    std::array<ValueType, (sizeof...(Args) > 0 ? sizeof...(Args) : 1)> types{};
+    std::size_t i = 0;
+    ((types[i] = value_type<Args>(), values[i++].template set<Args>(args)), ...);
+    invoke_async(function.handle_, function.name_, std::span(values).first(sizeof...(Args)), types,
+                 !std::is_void_v<R>,
+                 [done = std::move(done)](std::unique_ptr<Trap> trap, RawValue result) mutable {
+                   if (trap != nullptr) {
+                     done(std::unexpected(std::move(*trap)));
+                   } else if constexpr (std::is_void_v<R>) {
+                     done({});
+                   } else {
+                     done(result.get<R>());
+                   }
+                 });
+  }
+
+  // From within a host function: suspends the guest until `wait` resumes it. False: return from the
+  // host function at once, for the call was cancelled, or the guest ends with a trap (as when the
+  // instance is not suspendable).
+  virtual bool wait(Wait& wait) = 0;
+  virtual bool suspendable() const = 0;
 
   virtual GuestMemory memory() = 0;
 
@@ -190,6 +234,10 @@ class Instance {
   // Null: success, results in `values`.
   virtual std::unique_ptr<Trap> invoke(const std::array<std::byte, 16>& handle, const char* name,
                                        RawValue* values, std::size_t count) = 0;
+  using RawDone = std::move_only_function<void(std::unique_ptr<Trap>, RawValue)>;
+  virtual void invoke_async(const std::array<std::byte, 16>& handle, const char* name,
+                            std::span<const RawValue> values, std::span<const ValueType> types,
+                            bool has_result, RawDone done) = 0;
   // Finds an exported function of this type. Handle and name are set; name null when absent.
   virtual Result<const char*> find(std::string_view name, std::span<const ValueType> parameters,
                                    std::span<const ValueType> results,

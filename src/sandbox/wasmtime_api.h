@@ -7,6 +7,7 @@
 #include <wasmtime.h>
 
 #include <array>
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <span>
@@ -44,6 +45,7 @@ using InstancePreHandle = Handle<wasmtime_instance_pre_t, &wasmtime_instance_pre
 using StoreHandle = Handle<wasmtime_store_t, &wasmtime_store_delete>;
 using FunctionTypeHandle = Handle<wasm_functype_t, &wasm_functype_delete>;
 using ErrorHandle = Handle<wasmtime_error_t, &wasmtime_error_delete>;
+using FutureHandle = Handle<wasmtime_call_future_t, &wasmtime_call_future_delete>;
 using TrapHandle = Handle<wasm_trap_t, &wasm_trap_delete>;
 
 // Bytes that the engine allocated.
@@ -75,6 +77,8 @@ struct SandboxMetrics {
   std::shared_ptr<metrics::Counter> created;
   std::shared_ptr<metrics::Counter> destroyed;
   std::shared_ptr<metrics::Counter> pool_full;
+  std::shared_ptr<metrics::Counter> suspendable_full;
+  std::shared_ptr<metrics::Gauge> suspended;
   std::shared_ptr<metrics::Counter> denied_memory;
   std::shared_ptr<metrics::Counter> denied_table;
   std::array<std::shared_ptr<metrics::Counter>, static_cast<std::size_t>(TrapReason::kOther) + 1>
@@ -95,12 +99,22 @@ class WasmtimeEngine final : public Engine {
   const SandboxMetrics& metrics() const { return metrics_; }
   std::uint32_t slots() const { return slots_; }
 
+  // One of the slots with a stack; kLimit when all are taken.
+  Result<void> take_suspendable(std::string_view module);
+  void release_suspendable();
+  // The function of this store by which a host function suspends its guest: () -> (), returns once
+  // WasmtimeInstance::resumed().
+  wasmtime_func_t wait_function(wasmtime_context_t& context) const;
+
  private:
   Result<ModuleHandle> build(std::span<const std::byte> binary, const std::string& sha256,
                              bool& from_cache);
 
   EngineHandle handle_;
   std::uint32_t slots_;
+  std::uint32_t suspendable_limit_;
+  std::atomic<std::uint32_t> suspendable_{0};
+  LinkerHandle waits_;  // of wait_function()
   Log& log_;
   SandboxMetrics metrics_;
   CycleClock clock_;
@@ -175,6 +189,9 @@ class WasmtimeLinkedModule final : public LinkedModule {
 // What the engine calls for every import; `function` is the HostFunction. In wasmtime_instance.cc.
 wasm_trap_t* call_host_function(void* function, wasmtime_caller_t* caller,
                                 wasmtime_val_raw_t* values, std::size_t count);
+
+// Defines what WasmtimeEngine::wait_function() gives. In wasmtime_suspend.cc.
+LinkerHandle make_wait_linker(wasm_engine_t* engine);
 
 // Reason, message and backtrace of a call that the engine ended; exactly one of the two is set. In
 // wasmtime_trap.cc.

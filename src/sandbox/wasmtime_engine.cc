@@ -31,9 +31,8 @@ constexpr std::uint32_t kTablesPerModule = 4;
 constexpr std::size_t kTableKeepResident = std::size_t{64} * 1024;
 constexpr std::size_t kInstanceBytes = std::size_t{4}
                                        << 20U;  // the engine's own data for one instance
-// Guests that wait on host calls will take their stacks from here; today no contract suspends a
-// guest.
-constexpr std::uint32_t kAsyncStacks = 0;
+// What host functions of a suspendable guest have of its stack beyond the guest's own part.
+constexpr std::size_t kHostStack = std::size_t{512} * 1024;
 
 // Wasm features stay at the engine's defaults (reference types, bulk memory, multi-value, SIMD,
 // tail calls, ...).
@@ -48,6 +47,7 @@ void configure_code(wasm_config_t* config, const EngineOptions& options) {
 #endif
   wasmtime_config_epoch_interruption_set(config, true);
   wasmtime_config_max_wasm_stack_set(config, options.guest_stack);
+  wasmtime_config_async_stack_size_set(config, options.guest_stack + kHostStack);
   wasmtime_config_memory_init_cow_set(config, true);
   wasmtime_config_memory_reservation_set(config, kGuestSpace);
   wasmtime_config_memory_guard_size_set(config, kGuard);
@@ -61,7 +61,8 @@ void configure_pool(wasm_config_t* config, const EngineOptions& options, std::ui
   wasmtime_pooling_allocation_config_total_memories_set(pool.get(), slots);
   wasmtime_pooling_allocation_config_total_tables_set(pool.get(), slots);
   wasmtime_pooling_allocation_config_total_gc_heaps_set(pool.get(), slots);
-  wasmtime_pooling_allocation_config_total_stacks_set(pool.get(), kAsyncStacks);
+  wasmtime_pooling_allocation_config_total_stacks_set(
+      pool.get(), std::min(slots, options.suspendable_instances));
   wasmtime_pooling_allocation_config_max_memory_size_set(pool.get(), kGuestSpace);
   wasmtime_pooling_allocation_config_table_elements_set(pool.get(), kTableElements);
   wasmtime_pooling_allocation_config_max_tables_per_module_set(pool.get(), kTablesPerModule);
@@ -130,6 +131,11 @@ SandboxMetrics::SandboxMetrics(metrics::Registry& registry)
           registry.counter("heddle_sandbox_instances_destroyed_total", "Instances destroyed", {})),
       pool_full(registry.counter("heddle_sandbox_pool_full_total",
                                  "Instances refused because every slot was in use", {})),
+      suspendable_full(registry.counter(
+          "heddle_sandbox_suspendable_full_total",
+          "Instances refused because engine.suspendable_instances existed already", {})),
+      suspended(registry.gauge("heddle_sandbox_suspended_guests",
+                               "Guests that wait for a host call", {})),
       denied_memory(registry.counter("heddle_sandbox_denied_growths_total",
                                      "Growths denied by a plugin's limits", {{"of", "memory"}})),
       denied_table(registry.counter("heddle_sandbox_denied_growths_total",
@@ -143,7 +149,7 @@ SandboxMetrics::SandboxMetrics(metrics::Registry& registry)
 Result<std::unique_ptr<Engine>> Engine::create(const EngineOptions& options, Log& log,
                                                metrics::Registry& registry) {
   const SlotCost cost{.reserved_bytes = kGuestSpace + kGuard + kTableElements * kTableElementBytes};
-  const auto slots = fit_slots(options.instances, cost, log);
+  const auto slots = fit_slots(options.instances + options.suspendable_instances, cost, log);
   if (!slots) return std::unexpected(slots.error());
 
   ConfigHandle config(wasm_config_new());
@@ -164,6 +170,8 @@ WasmtimeEngine::WasmtimeEngine(EngineHandle handle, const EngineOptions& options
                                std::uint32_t slots, Log& log, metrics::Registry& registry)
     : handle_(std::move(handle)),
       slots_(slots),
+      suspendable_limit_(std::min(slots, options.suspendable_instances)),
+      waits_(make_wait_linker(handle_.get())),
       log_(log),
       metrics_(registry),
       cache_(options.cache_dir, heddle_wasmtime_engine_compatibility(handle_.get()), log),

@@ -1,3 +1,5 @@
+#include "sandbox/wasmtime_instance.h"
+
 #include <fmt/format.h>
 #include <time.h>
 
@@ -5,8 +7,6 @@
 #include <cassert>
 #include <cstring>
 #include <exception>
-
-#include "sandbox/wasmtime_api.h"
 
 namespace heddle::sandbox {
 namespace {
@@ -26,6 +26,19 @@ std::string size_text(std::uint64_t bytes) {
   return fmt::format("{} KiB", (bytes + kKiB - 1) / kKiB);
 }
 
+extern "C" std::uint32_t heddle_sandbox_limiter(void* data, std::uint32_t kind,
+                                                std::uint64_t /*current*/, std::uint64_t desired) {
+  return static_cast<WasmtimeInstance*>(data)->allow_growth(kind, desired) ? 1 : 0;
+}
+
+wasmtime_error_t* on_epoch(wasmtime_context_t* /*context*/, void* data, std::uint64_t* delta,
+                           wasmtime_update_deadline_kind_t* kind) {
+  *kind = WASMTIME_UPDATE_DEADLINE_CONTINUE;
+  return static_cast<WasmtimeInstance*>(data)->look_at_clock(delta, kind);
+}
+
+}  // namespace
+
 std::string duration_text(std::chrono::nanoseconds duration) {
   const auto us = std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
   return us % 1000 == 0 ? fmt::format("{} ms", us / 1000) : fmt::format("{} us", us);
@@ -37,89 +50,15 @@ std::chrono::nanoseconds thread_cpu() {
   return std::chrono::seconds(ts.tv_sec) + std::chrono::nanoseconds(ts.tv_nsec);
 }
 
-class WasmtimeInstance final : public Instance {
- public:
-  WasmtimeInstance(std::shared_ptr<const WasmtimeLinkedModule> linked, const Limits& limits,
-                   void* user, WasiHost* wasi);
-  ~WasmtimeInstance() override;
-  WasmtimeInstance(const WasmtimeInstance&) = delete;
-  WasmtimeInstance& operator=(const WasmtimeInstance&) = delete;
-
-  Result<void> start();
-  GuestMemory memory() override {
-    if (memory_stale_) refresh_memory();
-    return view_;
-  }
-  void raise(TrapReason reason, std::string message, std::int32_t exit_code) override;
-
-  wasm_trap_t* host_call(const HostFunction& function, wasmtime_caller_t& caller, RawValue* values);
-  // Null: goes on, with `*delta` ticks until the next look.
-  wasmtime_error_t* look_at_clock(std::uint64_t* delta);
-  bool allow_growth(std::uint32_t kind, std::uint64_t desired);
-
- protected:
-  std::unique_ptr<Trap> invoke(const std::array<std::byte, 16>& handle, const char* name,
-                               RawValue* values, std::size_t count) override;
-  Result<const char*> find(std::string_view name, std::span<const ValueType> parameters,
-                           std::span<const ValueType> results,
-                           std::array<std::byte, 16>& handle) override;
-
- private:
-  enum class Growth : std::uint8_t { kNone, kMemory, kTable };
-
-  void begin();
-  void end();
-  void refresh_memory();
-  void adopt_memory(const wasmtime_extern_t& item);
-  void adopt_memory_of(wasmtime_caller_t& caller);
-  std::unique_ptr<Trap> refuse_call(const char* name);
-  std::unique_ptr<Trap> finish(const char* name, const wasm_trap_t* trap,
-                               const wasmtime_error_t* error);
-  void blame_denied_growth(Trap& trap) const;
-  Error start_error(const wasm_trap_t* trap, const wasmtime_error_t* error);
-  const WasmtimeModule& module() const { return linked_->wasmtime_module(); }
-
-  std::shared_ptr<const WasmtimeLinkedModule> linked_;
-  WasmtimeEngine& engine_;
-  EpochTicker::Slot& slot_;
-  StoreHandle store_;
-  wasmtime_context_t* context_ = nullptr;
-  wasmtime_instance_t instance_{};
-  wasmtime_memory_t memory_{};
-  bool started_ = false;
-  bool has_memory_ = false;
-  bool memory_stale_ = false;
-  GuestMemory view_;
-
-  // Of the outermost call that runs, or ran last.
-  std::uint64_t begun_ = 0;
-  std::uint64_t host_calls_ = 0;
-  std::chrono::nanoseconds sampled_wall_{0};  // where the CPU time was first read; 0: not
-  std::chrono::nanoseconds sampled_cpu_{0};
-  Growth denied_ = Growth::kNone;
-  std::uint64_t denied_size_ = 0;
-  std::unique_ptr<Trap> pending_;  // what the call will end with once control is back in the engine
-};
-
-extern "C" std::uint32_t heddle_sandbox_limiter(void* data, std::uint32_t kind,
-                                                std::uint64_t /*current*/, std::uint64_t desired) {
-  return static_cast<WasmtimeInstance*>(data)->allow_growth(kind, desired) ? 1 : 0;
-}
-
-wasmtime_error_t* on_epoch(wasmtime_context_t* /*context*/, void* data, std::uint64_t* delta,
-                           wasmtime_update_deadline_kind_t* kind) {
-  *kind = WASMTIME_UPDATE_DEADLINE_CONTINUE;
-  return static_cast<WasmtimeInstance*>(data)->look_at_clock(delta);
-}
-
 WasmtimeInstance::WasmtimeInstance(std::shared_ptr<const WasmtimeLinkedModule> linked,
-                                   const Limits& limits, void* user, WasiHost* wasi)
+                                   const Limits& limits, void* user, WasiHost* wasi, Loop* loop)
     : Instance(limits, user, wasi),
       linked_(std::move(linked)),
       engine_(linked_->wasmtime_module().engine()),
       slot_(engine_.ticker().slot()),
       store_(wasmtime_store_new(engine_.handle(), this, nullptr)),
-      context_(wasmtime_store_context(store_.get())) {
+      context_(wasmtime_store_context(store_.get())),
+      loop_(loop) {
   heddle_wasmtime_store_limiter(store_.get(), &heddle_sandbox_limiter, this);
   wasmtime_store_epoch_deadline_callback(store_.get(), &on_epoch, this, nullptr);
   engine_.metrics().created->add();
@@ -127,16 +66,26 @@ WasmtimeInstance::WasmtimeInstance(std::shared_ptr<const WasmtimeLinkedModule> l
 
 WasmtimeInstance::~WasmtimeInstance() {
   assert(depth_ == 0 && "destroyed while its guest runs");
+  self_.reset();
+  if (loop_ != nullptr) {
+    cancel();
+    engine_.release_suspendable();
+  }
   engine_.metrics().destroyed->add();
 }
 
-Result<void> WasmtimeInstance::start() {
+Result<void> WasmtimeInstance::check_initial_memory() const {
   if (module().initial_memory_bytes() > limits_.memory) {
     return fail(ErrorKind::kLimit,
                 fmt::format("module {} starts with {} of memory, its limit is {} (memory_limit)",
                             module().name(), size_text(module().initial_memory_bytes()),
                             size_text(limits_.memory)));
   }
+  return {};
+}
+
+Result<void> WasmtimeInstance::start() {
+  if (auto fits = check_initial_memory(); !fits) return fits;
   wasm_trap_t* raw_trap = nullptr;
   begin();
   ++depth_;
@@ -145,9 +94,12 @@ Result<void> WasmtimeInstance::start() {
   --depth_;
   end();
   const TrapHandle trap(raw_trap);
-  if (trap != nullptr || error != nullptr) {
-    return std::unexpected(start_error(trap.get(), error.get()));
-  }
+  return finish_start(trap.get(), error.get());
+}
+
+Result<void> WasmtimeInstance::finish_start(const wasm_trap_t* trap,
+                                            const wasmtime_error_t* error) {
+  if (trap != nullptr || error != nullptr) return std::unexpected(start_error(trap, error));
   started_ = true;
   const std::string& name = module().memory_export();
   if (!name.empty() && !has_memory_) {
@@ -183,14 +135,20 @@ Error WasmtimeInstance::start_error(const wasm_trap_t* trap, const wasmtime_erro
                                         ended->backtrace.substr(0, ended->backtrace.find('\n')))};
 }
 
+void WasmtimeInstance::open_account() {
+  host_calls_ = 0;
+  cpu_used_ = std::chrono::nanoseconds(0);
+  fiber_depth_ = 1;
+  denied_ = Growth::kNone;
+  pending_.reset();
+  begun_ = engine_.clock().now();
+}
+
 void WasmtimeInstance::begin() {
   slot_.enter(engine_.ticker());
   wasmtime_context_set_epoch_deadline(context_, kFirstTicks);
-  host_calls_ = 0;
-  denied_ = Growth::kNone;
-  pending_.reset();
   sampled_wall_ = sampled_cpu_ = std::chrono::nanoseconds(0);
-  begun_ = engine_.clock().now();
+  open_account();
 }
 
 void WasmtimeInstance::end() {
@@ -204,7 +162,9 @@ void WasmtimeInstance::end() {
   slot_.leave();
 }
 
-wasmtime_error_t* WasmtimeInstance::look_at_clock(std::uint64_t* delta) {
+wasmtime_error_t* WasmtimeInstance::look_at_clock(std::uint64_t* delta,
+                                                  wasmtime_update_deadline_kind_t* kind) {
+  if (loop_ != nullptr) return give_way(delta, kind);
   const CycleClock& clock = engine_.clock();
   const std::chrono::nanoseconds wall(clock.nanoseconds(clock.now() - begun_));
   if (sampled_wall_.count() == 0) {
@@ -305,6 +265,7 @@ std::unique_ptr<Trap> WasmtimeInstance::refuse_call(const char* name) {
 std::unique_ptr<Trap> WasmtimeInstance::invoke(const std::array<std::byte, 16>& handle,
                                                const char* name, RawValue* values,
                                                std::size_t count) {
+  assert((loop_ == nullptr || depth_ > 0) && "a suspendable instance is called by call_async()");
   if (dead_ || name == nullptr || depth_ >= kMaxDepth) [[unlikely]]
     return refuse_call(name);
   static_assert(sizeof(wasmtime_func_t) == sizeof handle);
@@ -395,8 +356,6 @@ Result<const char*> WasmtimeInstance::find(std::string_view name,
   return found->name.c_str();
 }
 
-}  // namespace
-
 wasm_trap_t* call_host_function(void* function, wasmtime_caller_t* caller,
                                 wasmtime_val_raw_t* values, std::size_t /*count*/) {
   auto* instance =
@@ -409,7 +368,8 @@ Result<std::unique_ptr<Instance>> Instance::create(std::shared_ptr<const LinkedM
                                                    const Limits& limits, void* user,
                                                    WasiHost* wasi) {
   auto out = std::make_unique<WasmtimeInstance>(
-      std::static_pointer_cast<const WasmtimeLinkedModule>(std::move(linked)), limits, user, wasi);
+      std::static_pointer_cast<const WasmtimeLinkedModule>(std::move(linked)), limits, user, wasi,
+      nullptr);
   if (auto started = out->start(); !started) return std::unexpected(std::move(started.error()));
   return out;
 }

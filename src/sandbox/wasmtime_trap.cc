@@ -10,9 +10,10 @@ namespace {
 constexpr std::size_t kMaxFrames = 20;
 constexpr std::size_t kMaxFrameName = 300;
 
-constexpr std::array<std::string_view, 12> kReasonNames = {
-    "unreachable",  "out_of_bounds", "stack_overflow",  "arithmetic", "indirect_call", "timeout",
-    "memory_limit", "table_limit",   "host_call_limit", "exit",       "host",          "other"};
+constexpr std::array<std::string_view, 13> kReasonNames = {
+    "unreachable", "out_of_bounds", "stack_overflow", "arithmetic",      "indirect_call",
+    "timeout",     "memory_limit",  "table_limit",    "host_call_limit", "exit",
+    "host",        "cpu_limit",     "other"};
 
 struct Code {
   wasmtime_trap_code_t code;
