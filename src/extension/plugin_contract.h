@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "extension/http_filter.h"
+#include "extension/message_hook.h"
 #include "extension/network_filter.h"
 
 namespace heddle::sandbox {
@@ -98,6 +99,7 @@ class LoadedPlugin {
     return nullptr;
   }
   virtual std::shared_ptr<NetworkFilterFactory> network_filter() { return nullptr; }
+  virtual std::shared_ptr<MessageHook> message_hook() { return nullptr; }
   virtual PluginStats stats() const = 0;
 };
 
