@@ -1,5 +1,7 @@
 #include "cli/contracts.h"
 
+#include "contracts/message_hook/contract.h"
+#include "contracts/native_hook/contract.h"
 #include "contracts/proxy_wasm/contract.h"
 
 namespace heddle::cli {
@@ -19,6 +21,10 @@ Contracts::Contracts(sandbox::Engine& engine, Log& log, metrics::Registry& metri
       .upstreams = directory,
       .foreign_functions = foreign_functions,
   }));
+  contracts_.push_back(std::make_unique<native_hook::Contract>(
+      native_hook::Dependencies{.engine = engine, .log = log, .metrics = metrics}));
+  contracts_.push_back(std::make_unique<message_hook::Contract>(
+      message_hook::Dependencies{.engine = engine, .log = log, .metrics = metrics}));
 }
 
 Contracts::~Contracts() = default;

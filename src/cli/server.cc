@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "cli/message_hooks.h"
 #include "gateway/smoke.h"
 #include "http/server.h"
 
@@ -143,7 +144,7 @@ void Server::load_plugins() {
 void Server::publish() {
   std::vector<gateway::FilterBinding> filters;
   for (const plugins::ActivePlugin& active : registry_->set()->plugins) {
-    if (!active.enabled) continue;
+    if (!active.enabled || is_message_hook(active)) continue;
     gateway::FilterBinding binding;
     binding.name = active.name;
     binding.priority = active.priority;
@@ -168,6 +169,7 @@ void Server::publish() {
   }
   std::erase_if(started_plugins_, [](const auto& known) { return known.expired(); });
   warn_of_idle_filters(filters);
+  publish_message_hooks(*registry_->set(), message_hooks_);
   auto snapshot = std::make_shared<const gateway::Snapshot>(config_, filters, natives_, metrics_,
                                                             certificates_.contexts());
   view_.publish(snapshot, config_);
@@ -199,6 +201,7 @@ void Server::drain() {
   watcher_.reset();
   config_watcher_.reset();
   certificates_.stop_watching();
+  message_hooks_.current()->shut_down();
   const bool clean = gateway_->drain(config_->drain_timeout, [this] { return control_.hurry(); });
   log_.info("stopped", {{"clean", clean}});
 }
@@ -216,6 +219,7 @@ void Server::take_down() {
   const bool running = !workers_.empty() && engine_ != nullptr;
   if (running) gateway_->shut_down();
   view_.publish(nullptr, nullptr);
+  message_hooks_.publish({});
   registry_.reset();  // the last references to the plugins: their instances are dismantled on the
                       // workers
   if (running) gateway_->settle();

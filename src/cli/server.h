@@ -21,6 +21,7 @@
 #include "cli/gateway_view.h"
 #include "cli/service_set.h"
 #include "config/config.h"
+#include "extension/message_hook_chain.h"
 #include "gateway/gateway.h"
 #include "net/blocking_pool.h"
 #include "net/worker.h"
@@ -78,6 +79,7 @@ class Server {
   std::unique_ptr<ServiceSet> services_;
   std::unique_ptr<Contracts> contracts_;
   std::unique_ptr<plugins::Registry> registry_;
+  extension::MessageHooks message_hooks_;
   gateway::NativeFilters natives_{metrics_};
   GatewayView view_;
   std::unique_ptr<admin::Api> api_;

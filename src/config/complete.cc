@@ -115,6 +115,15 @@ void complete_upstreams(Config& config, const Places& places) {
   }
 }
 
+// Kinds of plugins differ in what they do by default.
+void note_what_is_given(Config& config, const Places& places) {
+  for (std::size_t i = 0; i < config.plugins.size(); ++i) {
+    const std::string path = item_path("plugins", i);
+    config.plugins[i].on_failure_given = places.has(child_path(path, "on_failure"));
+    config.plugins[i].memory_limit_given = places.has(child_path(path, "memory_limit"));
+  }
+}
+
 std::string default_cache_dir() {
   // The base directory specification: a relative XDG_CACHE_HOME is to be ignored.
   const char* cache = std::getenv("XDG_CACHE_HOME");
@@ -155,6 +164,7 @@ void complete(Config& config, const Node& root, const Places& places, Problems& 
   complete_tls(config, places, problems);
   complete_upstreams(config, places);
   complete_filters(config, places);
+  note_what_is_given(config, places);
   for (Plugin& plugin : config.plugins) {
     if (std::ranges::find(plugin.phases, "all") != plugin.phases.end()) plugin.phases.clear();
   }

@@ -299,6 +299,10 @@ struct Plugin {
   std::uint64_t host_calls = 10'000;
   std::size_t outbound_calls = 32;  // at a time and exchange
   OnFailure on_failure = OnFailure::kClosed;
+  bool on_failure_given = false;    // else a kind of plugin may have another default
+  bool memory_limit_given = false;  // the same
+  std::string isolation;            // of native code: "none" or "process"
+  std::string instances;            // "process" or "per_worker"; empty: the kind's own
   int failure_status = 500;
   bool allow_on_headers_stop_iteration = false;
   std::string property_encoding = "typed";  // or "strings"
@@ -314,6 +318,7 @@ struct Plugin {
 struct PluginDirectory {
   std::string path;
   bool watch = true;
+  bool native = false;  // takes *.so too
   Location location;
 };
 

@@ -31,9 +31,11 @@ constexpr std::array<std::string_view, 5> kBalancers = {"round_robin", "weighted
 constexpr std::array<std::string_view, 2> kCheckProtocols = {"http", "tcp"};
 constexpr std::array<std::string_view, 3> kRetryOn = {"connect_failure", "reset", "status"};
 constexpr std::array<std::string_view, 2> kBuiltins = {"", "echo"};
-constexpr std::array<std::string_view, 2> kKinds = {"", "proxy_wasm"};
-constexpr std::array<std::string_view, 4> kLaterKinds = {"route", "json_rpc", "message_hook",
-                                                         "native_hook"};
+constexpr std::array<std::string_view, 4> kKinds = {"", "proxy_wasm", "message_hook",
+                                                    "native_hook"};
+constexpr std::array<std::string_view, 2> kLaterKinds = {"route", "json_rpc"};
+constexpr std::array<std::string_view, 3> kIsolations = {"", "none", "process"};
+constexpr std::array<std::string_view, 3> kInstances = {"", "process", "per_worker"};
 constexpr std::array<std::string_view, 13> kPhases = {"all",
                                                       "on_request_headers",
                                                       "on_request_body",
@@ -579,6 +581,12 @@ constexpr Setting kPlugin[] = {
     {.key = "on_failure", .type = kChoice, .member = value<&Plugin::on_failure>(),
      .choices = kOnFailure,
      .help = "After a trap: fail the request, let it pass, or fail it and load the plugin anew."},
+    {.key = "isolation", .type = kChoice, .member = value<&Plugin::isolation>(),
+     .choices = kIsolations, .shown_default = "none", .example = "process",
+     .help = "Where a shared object runs: within the server, or in a child process of its own."},
+    {.key = "instances", .type = kChoice, .member = value<&Plugin::instances>(),
+     .choices = kInstances, .shown_default = "process", .example = "per_worker",
+     .help = "Of a message_hook: one that is called in turn, or one for each worker."},
     {.key = "failure_status", .type = kInteger, .member = value<&Plugin::failure_status>(),
      .min = 400, .max = 599, .help = "Status of a request that fails because of the plugin."},
     {.key = "allow_on_headers_stop_iteration", .type = kBoolean,
@@ -609,6 +617,8 @@ constexpr Setting kPluginDirectory[] = {
      .beside_file = true},
     {.key = "watch", .type = kBoolean, .member = value<&PluginDirectory::watch>(),
      .help = "Whether changes of its files take effect at once."},
+    {.key = "native", .type = kBoolean, .member = value<&PluginDirectory::native>(),
+     .help = "Whether *.so in it are loaded too: who may write there runs code as the server."},
 };
 
 constexpr Setting kEngine[] = {

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,6 +51,11 @@ struct PluginSpec {
   std::uint64_t host_calls = 0;    // per callback
   std::size_t outbound_calls = 0;  // at a time and exchange
   FailurePolicy on_failure = FailurePolicy::kClosed;
+  // Whether the entry says so itself; otherwise a kind may have other defaults.
+  bool on_failure_given = false;
+  bool memory_limit_given = false;
+  std::string isolation;  // of native code: "none" or "process"; empty: none
+  std::string instances;  // "process": one for all workers; "per_worker"; empty: the kind's own
   int failure_status = 500;
   bool allow_on_headers_stop_iteration = false;
   bool string_properties = false;
@@ -114,6 +120,12 @@ class PluginContract {
   // before it.
   virtual Result<std::shared_ptr<LoadedPlugin>> load(
       const PluginSpec& spec, std::shared_ptr<const sandbox::Module> module) = 0;
+  // Whether it takes this file, which is no Wasm module, as it is (a shared object); and loads it.
+  virtual bool takes_file(std::span<const std::byte> /*file*/) const { return false; }
+  virtual Result<std::shared_ptr<LoadedPlugin>> load_file(const PluginSpec& /*spec*/,
+                                                          std::span<const std::byte> /*file*/) {
+    return fail(ErrorKind::kInvalidArgument, "is no WebAssembly module");
+  }
   // Whether the host offers this import, and of what type; for `heddle inspect`.
   virtual bool offers_import(std::string_view module, std::string_view name) const = 0;
 };

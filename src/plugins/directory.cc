@@ -11,12 +11,13 @@ namespace heddle::plugins {
 
 namespace fs = std::filesystem;
 
-std::vector<config::Plugin> scan_directory(const std::string& directory, Log* log) {
+std::vector<config::Plugin> scan_directory(const std::string& directory, bool native, Log* log) {
   std::vector<config::Plugin> out;
   std::error_code error;
   for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
     const fs::path& path = it->path();
-    if (path.extension() != ".wasm" || path.filename().native().starts_with('.')) continue;
+    const bool taken = path.extension() == ".wasm" || (native && path.extension() == ".so");
+    if (!taken || path.filename().native().starts_with('.')) continue;
     std::error_code gone;  // it may be deleted while we look
     if (!it->is_regular_file(gone) || gone) continue;
     config::Plugin plugin;

@@ -1,4 +1,5 @@
-// The plugins that lie in a plugin directory: every *.wasm, in name order, named after its file.
+// The plugins that lie in a plugin directory: every *.wasm, and every *.so if it is `native`, in
+// name order, named after its file.
 #pragma once
 
 #include <string>
@@ -12,6 +13,6 @@ namespace heddle::plugins {
 // Entries with the defaults of config::Plugin and no routes of their own. Not recursive; hidden
 // files and those whose names cannot name a plugin are left out. A directory that cannot be read is
 // empty. With `log`, both are told.
-std::vector<config::Plugin> scan_directory(const std::string& directory, Log* log);
+std::vector<config::Plugin> scan_directory(const std::string& directory, bool native, Log* log);
 
 }  // namespace heddle::plugins

@@ -177,18 +177,8 @@ Result<LoadedVersion> Loader::load(const config::Plugin& entry, std::uint32_t ve
     return std::unexpected(
         std::move(error).within(fmt::format("plugin {}: {}: ", entry.name, entry.path)));
   };
-  const Nanoseconds begin = monotonic_now();
-  auto module = compile(entry, std::move(*bytes));
-  if (!module) return within(std::move(module.error()));
-  out.compile_time = monotonic_now() - begin;
-  out.module = *module;
-  if (out.sha256.empty()) out.sha256 = (*module)->sha256();
-  auto contract = contract_for(entry, **module);
-  if (!contract) return within(std::move(contract.error()));
-  out.kind = (*contract)->kind();
-  auto plugin = (*contract)->load(make_spec(entry, version), *module);
-  if (!plugin) return within(std::move(plugin.error()));
-  out.plugin = std::move(*plugin);
+  auto made = make(entry, std::move(*bytes), out);
+  if (!made) return within(std::move(made.error()));
   if (!entry.smoke.empty()) {
     if (!smoke_) return within({ErrorKind::kInternal, "smoke requests cannot be run here"});
     if (auto passed = smoke_(out.plugin, entry); !passed) {
@@ -198,8 +188,35 @@ Result<LoadedVersion> Loader::load(const config::Plugin& entry, std::uint32_t ve
   log_.debug("plugin version made", {{"plugin", entry.name},
                                      {"version", version},
                                      {"kind", out.kind},
-                                     {"compile_cache", out.module->from_cache()}});
+                                     {"compile_cache", out.module && out.module->from_cache()}});
   return out;
+}
+
+Result<void> Loader::make(const config::Plugin& entry, std::vector<std::byte> bytes,
+                          LoadedVersion& out) const {
+  const extension::PluginSpec spec = make_spec(entry, out.version);
+  const auto taker = std::ranges::find_if(contracts_, [&](const auto* contract) {
+    return contract->takes_file(bytes) && (entry.kind.empty() || entry.kind == contract->kind());
+  });
+  Result<std::shared_ptr<extension::LoadedPlugin>> plugin;
+  if (taker != contracts_.end()) {
+    out.kind = (*taker)->kind();
+    plugin = (*taker)->load_file(spec, bytes);
+  } else {
+    const Nanoseconds begin = monotonic_now();
+    auto module = compile(entry, std::move(bytes));
+    if (!module) return std::unexpected(std::move(module.error()));
+    out.compile_time = monotonic_now() - begin;
+    out.module = *module;
+    if (out.sha256.empty()) out.sha256 = (*module)->sha256();
+    auto contract = contract_for(entry, **module);
+    if (!contract) return std::unexpected(std::move(contract.error()));
+    out.kind = (*contract)->kind();
+    plugin = (*contract)->load(spec, *module);
+  }
+  if (!plugin) return std::unexpected(std::move(plugin.error()));
+  out.plugin = std::move(*plugin);
+  return {};
 }
 
 Result<std::shared_ptr<const sandbox::Module>> Loader::compile(const config::Plugin& entry,
@@ -285,6 +302,10 @@ extension::PluginSpec make_spec(const config::Plugin& entry, std::uint32_t versi
   spec.host_calls = entry.host_calls;
   spec.outbound_calls = entry.outbound_calls;
   spec.on_failure = to_policy(entry.on_failure);
+  spec.on_failure_given = entry.on_failure_given;
+  spec.memory_limit_given = entry.memory_limit_given;
+  spec.isolation = entry.isolation;
+  spec.instances = entry.instances;
   spec.failure_status = entry.failure_status;
   spec.allow_on_headers_stop_iteration = entry.allow_on_headers_stop_iteration;
   spec.string_properties = entry.property_encoding == "strings";
@@ -312,9 +333,9 @@ bool same_entry(const config::Plugin& a, const config::Plugin& b) {
   // Naming every member makes a new one an error here, so that it is not forgotten.
   const auto& [name, path, kind, phases, priority, configuration, vm_configuration, root_id, vm_id,
                memory_limit, timeout, buffer_limit, log_lines, log_bytes, host_calls,
-               outbound_calls, on_failure, failure_status, stop_iteration, property_encoding,
-               enabled, permissions, environment, smoke, route_configurations, sha256, location] =
-      a;
+               outbound_calls, on_failure, failure_given, memory_given, isolation, instances,
+               failure_status, stop_iteration, property_encoding, enabled, permissions, environment,
+               smoke, route_configurations, sha256, location] = a;
   const auto& [http, shared_data, sql, state, events, networks, names, capabilities,
                foreign_functions] = permissions;
   std::ignore = enabled;
@@ -325,7 +346,9 @@ bool same_entry(const config::Plugin& a, const config::Plugin& b) {
          memory_limit == b.memory_limit && timeout == b.timeout && buffer_limit == b.buffer_limit &&
          log_lines == b.log_lines_per_second && log_bytes == b.log_line_bytes &&
          host_calls == b.host_calls && outbound_calls == b.outbound_calls &&
-         on_failure == b.on_failure && failure_status == b.failure_status &&
+         on_failure == b.on_failure && failure_given == b.on_failure_given &&
+         memory_given == b.memory_limit_given && isolation == b.isolation &&
+         instances == b.instances && failure_status == b.failure_status &&
          stop_iteration == b.allow_on_headers_stop_iteration &&
          property_encoding == b.property_encoding && http == b.permissions.http &&
          shared_data == b.permissions.shared_data && sql == b.permissions.sql &&

@@ -34,7 +34,7 @@ struct LoadedVersion {
   std::string kind;
   std::string sha256;            // of the file
   Nanoseconds compile_time = 0;  // to compile it, or to load it from the compile cache
-  std::shared_ptr<const sandbox::Module> module;
+  std::shared_ptr<const sandbox::Module> module;  // null: a file that is no module
   std::shared_ptr<extension::LoadedPlugin> plugin;
 };
 
@@ -55,6 +55,9 @@ class Loader {
   static Result<std::vector<std::byte>> read_path(const std::string& path);
 
  private:
+  // Kind, module and plugin of the version.
+  Result<void> make(const config::Plugin& entry, std::vector<std::byte> bytes,
+                    LoadedVersion& out) const;
   Result<std::shared_ptr<const sandbox::Module>> compile(const config::Plugin& entry,
                                                          std::vector<std::byte> bytes) const;
   Result<extension::PluginContract*> contract_for(const config::Plugin& entry,

@@ -14,12 +14,15 @@ namespace heddle::plugins {
 
 struct ActivePlugin {
   std::string name;
+  std::string kind;  // of the version, else as configured; may be empty
+  std::string path;
   int priority = 0;
   config::OnFailure on_failure = config::OnFailure::kClosed;
   // Null when no version could be loaded. Then an enabled plugin with kOpen is left out; any other
   // one answers its routes with 503 and `error`.
   std::shared_ptr<extension::LoadedPlugin> plugin;
   std::string error;  // why `plugin` is null; one line
+  bool on_failure_given = false;
   bool enabled = true;
 };
 

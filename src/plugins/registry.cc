@@ -180,6 +180,10 @@ ActivePlugin Registry::activate(const Entry& entry) {
   const config::Plugin& made_from = entry.current ? entry.serving : entry.wanted;
   ActivePlugin out;
   out.name = made_from.name;
+  out.kind = entry.current ? entry.current->kind : made_from.kind;
+  if (out.kind.empty() && made_from.path.ends_with(".so")) out.kind = "native_hook";
+  out.path = made_from.path;
+  out.on_failure_given = made_from.on_failure_given;
   out.priority = made_from.priority;
   out.on_failure = made_from.on_failure;
   out.enabled = entry.enabled;

@@ -134,7 +134,8 @@ std::vector<Registry::Wanted> Registry::wanted_of(const Sources& sources, bool t
     out.push_back({plugin, false, false});
   }
   for (const config::PluginDirectory& directory : sources.directories) {
-    for (config::Plugin& plugin : scan_directory(directory.path, tell ? &log_ : nullptr)) {
+    for (config::Plugin& plugin :
+         scan_directory(directory.path, directory.native, tell ? &log_ : nullptr)) {
       // A file that an entry names runs as that entry says, once.
       const auto [known, is_new] = by_file.emplace(canonical(plugin.path), out.size());
       if (!is_new) {

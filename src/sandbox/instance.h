@@ -206,8 +206,17 @@ class Instance {
   // instance is not suspendable).
   virtual bool wait(Wait& wait) = 0;
   virtual bool suspendable() const = 0;
+  // Calls what a guest's function pointer points to: the function at `index` of its exported table.
+  // All parameters are i32, so is the result if there is one. A module without such a table, a null
+  // pointer and a function of another type are traps (kIndirectCall); they leave the instance whole
+  // when nothing was called. `name` is for messages and outlives the instance.
+  virtual GuestResult<std::int32_t> call_indirect(const char* name, std::uint32_t index,
+                                                  std::span<const std::int32_t> arguments,
+                                                  bool has_result) = 0;
 
   virtual GuestMemory memory() = 0;
+  // Adds pages of 64 KiB at the end of the memory, within the limits. Not while the guest runs.
+  virtual bool grow_memory(std::uint32_t pages) = 0;
 
   // From within a host function: ends the guest with a trap when the host function returns.
   virtual void raise(TrapReason reason, std::string message, std::int32_t exit_code = 0) = 0;

@@ -289,6 +289,76 @@ std::unique_ptr<Trap> WasmtimeInstance::invoke(const std::array<std::byte, 16>& 
   return finish(name, trap, error);
 }
 
+bool WasmtimeInstance::grow_memory(std::uint32_t pages) {
+  if (!has_memory_ || dead_ || depth_ > 0) return false;
+  std::uint64_t before = 0;
+  const ErrorHandle error(wasmtime_memory_grow(context_, &memory_, pages, &before));
+  refresh_memory();
+  denied_ = Growth::kNone;
+  return error == nullptr;
+}
+
+std::optional<wasmtime_func_t> WasmtimeInstance::at_table(std::uint32_t index, std::string& why) {
+  const auto exports = module().exports();
+  const auto table = std::ranges::find(exports, ExternKind::kTable, &Export::kind);
+  wasmtime_extern_t item;
+  if (table == exports.end() ||
+      !wasmtime_instance_export_get(context_, &instance_, table->name.data(), table->name.size(),
+                                    &item)) {
+    why = "the module exports no table; link it with -Wl,--export-table";
+    return std::nullopt;
+  }
+  wasmtime_val_t value;
+  if (!wasmtime_table_get(context_, &item.of.table, index, &value)) {
+    why = fmt::format("table index {} is out of bounds", index);
+    return std::nullopt;
+  }
+  if (value.kind != WASMTIME_FUNCREF || wasmtime_funcref_is_null(&value.of.funcref)) {
+    why = fmt::format("table index {} holds no function", index);
+    wasmtime_val_unroot(&value);
+    return std::nullopt;
+  }
+  return value.of.funcref;
+}
+
+// The call that checks types: a pointer may lead to a function of any.
+GuestResult<std::int32_t> WasmtimeInstance::call_indirect(const char* name, std::uint32_t index,
+                                                          std::span<const std::int32_t> arguments,
+                                                          bool has_result) {
+  constexpr std::size_t kMaxArguments = 8;
+  std::array<wasmtime_val_t, kMaxArguments> values{};
+  if (dead_ || depth_ >= kMaxDepth || arguments.size() > kMaxArguments)
+    return std::unexpected(std::move(*refuse_call(name)));
+  std::string why;
+  const auto function = at_table(index, why);
+  if (!function) {
+    Trap missing;
+    missing.reason = TrapReason::kIndirectCall;
+    missing.message = why;
+    missing.function = name;
+    return std::unexpected(std::move(missing));
+  }
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    values.at(i).kind = WASMTIME_I32;
+    values.at(i).of.i32 = arguments[i];
+  }
+  wasmtime_val_t result{};
+  wasm_trap_t* trap = nullptr;
+  const bool outermost = depth_ == 0;
+  if (outermost) begin();
+  ++depth_;
+  wasmtime_error_t* error = wasmtime_func_call(
+      context_, &*function, values.data(), arguments.size(), &result, has_result ? 1 : 0, &trap);
+  --depth_;
+  if (outermost) end();
+  const TrapHandle owned_trap(trap);
+  const ErrorHandle owned_error(error);
+  if (trap != nullptr || error != nullptr) {
+    return std::unexpected(std::move(*finish(name, trap, error)));
+  }
+  return has_result && result.kind == WASMTIME_I32 ? result.of.i32 : 0;
+}
+
 std::unique_ptr<Trap> WasmtimeInstance::finish(const char* name, const wasm_trap_t* trap,
                                                const wasmtime_error_t* error) {
   std::unique_ptr<Trap> out = std::move(pending_);

@@ -26,6 +26,10 @@ class WasmtimeInstance final : public Instance {
     return view_;
   }
   void raise(TrapReason reason, std::string message, std::int32_t exit_code) override;
+  bool grow_memory(std::uint32_t pages) override;
+  GuestResult<std::int32_t> call_indirect(const char* name, std::uint32_t index,
+                                          std::span<const std::int32_t> arguments,
+                                          bool has_result) override;
 
   wasm_trap_t* host_call(const HostFunction& function, wasmtime_caller_t& caller, RawValue* values);
   // Null: goes on, with `*delta` ticks until the next look.
@@ -65,6 +69,8 @@ class WasmtimeInstance final : public Instance {
   void refresh_memory();
   void adopt_memory(const wasmtime_extern_t& item);
   void adopt_memory_of(wasmtime_caller_t& caller);
+  // Null and a reason when there is none.
+  std::optional<wasmtime_func_t> at_table(std::uint32_t index, std::string& why);
   std::unique_ptr<Trap> refuse_call(const char* name);
   std::unique_ptr<Trap> finish(const char* name, const wasm_trap_t* trap,
                                const wasmtime_error_t* error);

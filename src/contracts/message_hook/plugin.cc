@@ -1,0 +1,165 @@
+#include "contracts/message_hook/plugin.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "base/clock.h"
+#include "net/worker.h"
+
+namespace heddle::message_hook {
+
+using extension::FailurePolicy;
+using extension::HookMoment;
+using extension::Verdict;
+
+namespace {
+
+constexpr Nanoseconds kRetry = 1'000'000'000;
+
+std::string_view limit_of(sandbox::TrapReason reason) {
+  switch (reason) {
+    case sandbox::TrapReason::kTimeout:
+      return "timeout";
+    case sandbox::TrapReason::kMemoryLimit:
+      return "memory_limit";
+    case sandbox::TrapReason::kTableLimit:
+      return "table_elements";
+    case sandbox::TrapReason::kHostCallLimit:
+      return "host_calls";
+    default:
+      return {};
+  }
+}
+
+}  // namespace
+
+Plugin::Plugin(std::shared_ptr<const Version> version, std::unique_ptr<Guest> first)
+    : version_(std::move(version)),
+      file_name_(version_->spec.path.substr(version_->spec.path.rfind('/') + 1)),
+      per_worker_(version_->spec.instances == "per_worker"),
+      fails_open_(!version_->spec.on_failure_given ||
+                  version_->spec.on_failure == FailurePolicy::kOpen) {
+  auto seat = std::make_unique<Seat>();
+  seat->guest = std::move(first);
+  seats_.emplace(0, std::move(seat));
+}
+
+Plugin::~Plugin() = default;
+
+Plugin::Seat& Plugin::seat_of(const net::Worker& worker) {
+  const std::lock_guard lock(mutex_);
+  auto& seat = seats_[per_worker_ ? worker.index() : 0];
+  if (seat == nullptr) seat = std::make_unique<Seat>();
+  return *seat;
+}
+
+Guest* Plugin::guest_of(Seat& seat) {
+  if (seat.guest != nullptr) return seat.guest.get();
+  const Nanoseconds now = monotonic_now();
+  if (now < seat.retry_at) return nullptr;
+  auto made = Guest::start(version_);
+  if (!made) {
+    seat.retry_at = now + kRetry;
+    version_->record->error("start", made.error().message);
+    version_->record->write(LogLevel::kError,
+                            "the plugin cannot be started anew: " + made.error().message);
+    return nullptr;
+  }
+  seat.guest = std::move(*made);
+  return seat.guest.get();
+}
+
+Result<void> Plugin::start(net::Worker& worker) {
+  Seat& seat = seat_of(worker);
+  const std::lock_guard lock(seat.mutex);
+  if (guest_of(seat) == nullptr) return fail(ErrorKind::kTrap, "cannot be started");
+  return {};
+}
+
+void Plugin::stop(net::Worker& worker) {
+  if (!per_worker_) return;
+  Seat& seat = seat_of(worker);
+  const std::lock_guard lock(seat.mutex);
+  seat.guest.reset();
+}
+
+bool Plugin::wants(HookMoment moment) const {
+  return (moment == HookMoment::kSend && version_->shape(Callback::kSend) != Shape::kAbsent) ||
+         (moment == HookMoment::kSent && version_->shape(Callback::kSent) != Shape::kAbsent);
+}
+
+void Plugin::failed(Seat& seat, const sandbox::Trap& trap) {
+  services::PluginRecord& record = *version_->record;
+  record.error(sandbox::to_string(trap.reason), trap_text(trap));
+  if (const auto limit = limit_of(trap.reason); !limit.empty()) record.limit_hit(limit);
+  record.write(LogLevel::kError, "plugin failed in " + trap_text(trap), "consequence",
+               fails_open_ ? "the message goes on (on_failure: open)"
+                           : "the message is blocked (on_failure: closed)");
+  if (seat.guest != nullptr && seat.guest->dead()) seat.guest.reset();
+}
+
+Verdict Plugin::when_failed() const {
+  if (fails_open_) return {};
+  return {.allowed = false, .reason = "the plugin failed", .plugin = name()};
+}
+
+Verdict Plugin::verdict_of(std::int32_t code) {
+  if (code == 1) return {.allowed = false, .reason = "blocked by plugin", .plugin = name()};
+  if (code != 0) {
+    version_->record->write(LogLevel::kWarn,
+                            "on_message_send returned neither 0 nor 1; the message goes on", "code",
+                            fmt::to_string(code));
+  }
+  return {};
+}
+
+std::optional<Verdict> Plugin::ask(HookMoment /*moment*/, net::Worker& worker,
+                                   const extension::MessageEvent& event,
+                                   extension::VerdictReceiver& /*receiver*/) {
+  const std::string_view json = event.json();
+  if (json.size() > version_->spec.buffer_limit) {
+    version_->record->limit_hit("buffer_limit");
+    version_->record->error("buffer_limit", "a message was larger than buffer_limit");
+    return when_failed();
+  }
+  Seat& seat = seat_of(worker);
+  const std::lock_guard lock(seat.mutex);
+  Guest* guest = guest_of(seat);
+  if (guest == nullptr) return when_failed();
+  const auto code = guest->message_send(json);
+  if (code) return verdict_of(*code);
+  failed(seat, code.error());
+  return when_failed();
+}
+
+void Plugin::tell(net::Worker& worker, const extension::HookEvent& event) {
+  const auto* sent = std::get_if<extension::SentEvent>(&event);
+  if (sent == nullptr) return;
+  Seat& seat = seat_of(worker);
+  const std::lock_guard lock(seat.mutex);
+  Guest* guest = guest_of(seat);
+  if (guest == nullptr) return;
+  if (const auto done = guest->message_sent(sent->message_id); !done) failed(seat, done.error());
+}
+
+extension::PluginStats Plugin::stats() const {
+  const auto totals = version_->record->totals();
+  extension::PluginStats out;
+  out.calls = totals.calls;
+  out.errors = totals.errors;
+  out.cpu_seconds = totals.cpu_seconds;
+  out.average_call_us = totals.average_call_us;
+  out.limit_hits = totals.limit_hits;
+  out.last_error = totals.last_error;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [index, seat] : seats_) {
+    const std::lock_guard seat_lock(seat->mutex);
+    if (seat->guest == nullptr) continue;
+    ++out.instances;
+    out.memory_bytes += seat->guest->memory_bytes();
+  }
+  return out;
+}
+
+}  // namespace heddle::message_hook

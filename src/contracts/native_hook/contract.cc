@@ -1,0 +1,52 @@
+#include "contracts/native_hook/contract.h"
+
+#include <utility>
+
+#include "contracts/native_hook/elf_check.h"
+#include "contracts/native_hook/in_process.h"
+#include "contracts/native_hook/shared_object.h"
+#include "sandbox/module.h"
+
+namespace heddle::native_hook {
+
+Contract::Contract(const Dependencies& services) : services_(services) {}
+
+Contract::~Contract() = default;
+
+bool Contract::recognises(const sandbox::Module& module) const {
+  return module.find_export("qpc_plugin_init") != nullptr;
+}
+
+bool Contract::offers_import(std::string_view /*module*/, std::string_view /*name*/) const {
+  return false;
+}
+
+bool Contract::takes_file(std::span<const std::byte> file) const {
+  return has_elf_magic(file);
+}
+
+std::shared_ptr<services::PluginRecord> Contract::make_record(
+    const extension::PluginSpec& spec) const {
+  return std::make_shared<services::PluginRecord>(
+      services_.log, services_.metrics,
+      services::PluginRecord::Options{.plugin = spec.name,
+                                      .version = spec.version,
+                                      .log_lines_per_second = spec.log_lines_per_second,
+                                      .log_line_bytes = spec.log_line_bytes},
+      kSlotNames);
+}
+
+Result<std::shared_ptr<extension::LoadedPlugin>> Contract::load(
+    const extension::PluginSpec& /*spec*/, std::shared_ptr<const sandbox::Module> /*module*/) {
+  return fail(ErrorKind::kInvalidArgument, "is no shared object");
+}
+
+Result<std::shared_ptr<extension::LoadedPlugin>> Contract::load_file(
+    const extension::PluginSpec& spec, std::span<const std::byte> file) {
+  auto object = SharedObject::load(file, spec.name);
+  if (!object) return std::unexpected(std::move(object.error()));
+  return std::make_shared<InProcessPlugin>(spec, std::move(*object), make_record(spec), clock_,
+                                           watchdog_);
+}
+
+}  // namespace heddle::native_hook

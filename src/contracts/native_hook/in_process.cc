@@ -1,0 +1,126 @@
+#include "contracts/native_hook/in_process.h"
+
+#include <exception>
+#include <utility>
+
+#include "net/worker.h"
+
+namespace heddle::native_hook {
+
+using extension::HookMoment;
+using extension::Verdict;
+
+namespace {
+
+// Of calls that no worker makes.
+constexpr std::size_t kOwnPlace = WatchedCalls::kPlaces - 1;
+
+// One second, as the contract's table of limits says; `timeout:` is for what can be stopped.
+constexpr std::chrono::seconds kStall{1};
+
+}  // namespace
+
+extension::PluginStats stats_of(const services::PluginRecord& record) {
+  const auto totals = record.totals();
+  extension::PluginStats out;
+  out.calls = totals.calls;
+  out.errors = totals.errors;
+  out.cpu_seconds = totals.cpu_seconds;
+  out.average_call_us = totals.average_call_us;
+  out.limit_hits = totals.limit_hits;
+  out.last_error = totals.last_error;
+  return out;
+}
+
+std::string file_name_of(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  return std::string(slash == std::string_view::npos ? path : path.substr(slash + 1));
+}
+
+// Measures and watches one call, to its end.
+class InProcessPlugin::Call {
+ public:
+  Call(InProcessPlugin& plugin, Slot slot, std::size_t place)
+      : plugin_(plugin), slot_(slot), place_(place), begun_(plugin.clock_.now()) {
+    plugin_.watched_->begin(place_, begun_);
+  }
+  ~Call() {
+    plugin_.watched_->end(place_);
+    plugin_.record_->call(static_cast<std::size_t>(slot_),
+                          plugin_.clock_.nanoseconds(plugin_.clock_.now() - begun_));
+  }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+ private:
+  InProcessPlugin& plugin_;
+  Slot slot_;
+  std::size_t place_;
+  std::uint64_t begun_;
+};
+
+InProcessPlugin::InProcessPlugin(const extension::PluginSpec& spec,
+                                 std::unique_ptr<SharedObject> object,
+                                 std::shared_ptr<services::PluginRecord> record,
+                                 const sandbox::CycleClock& clock, Watchdog& watchdog)
+    : name_(spec.name),
+      file_name_(file_name_of(spec.path)),
+      fails_open_(spec.on_failure != extension::FailurePolicy::kClosed),
+      object_(std::move(object)),
+      calls_(object_->table()),
+      record_(std::move(record)),
+      clock_(clock),
+      watched_(std::make_shared<WatchedCalls>(record_, spec.name, clock, kStall)) {
+  record_->instances(1);
+  watchdog.watch(watched_);
+}
+
+InProcessPlugin::~InProcessPlugin() {
+  record_->instances(-1);
+  shut_down();
+  const Call call(*this, Slot::kDestroy, kOwnPlace);
+  object_.reset();
+}
+
+Result<void> InProcessPlugin::start(net::Worker& /*worker*/) {
+  return {};
+}
+
+extension::PluginStats InProcessPlugin::stats() const {
+  auto out = stats_of(*record_);
+  out.instances = 1;
+  return out;
+}
+
+std::optional<Verdict> InProcessPlugin::ask(HookMoment /*moment*/, net::Worker& worker,
+                                            const extension::MessageEvent& event,
+                                            extension::VerdictReceiver& /*receiver*/) {
+  const Call call(*this, Slot::kMessageEnqueue, worker.index());
+  try {
+    auto reason = calls_.enqueue(c_event(event));
+    if (!reason) return Verdict{};
+    return Verdict{.allowed = false, .reason = std::move(*reason), .plugin = name_};
+  } catch (...) {
+    record_->error("exception", "on_message_enqueue threw an exception");
+    record_->write(LogLevel::kError, "a native plugin threw an exception through its C interface");
+    return Verdict{.allowed = fails_open_, .reason = "the plugin failed", .plugin = name_};
+  }
+}
+
+void InProcessPlugin::tell(net::Worker& worker, const extension::HookEvent& event) {
+  const Call call(*this, slot_at(extension::moment_of(event)), worker.index());
+  try {
+    calls_.tell(event);
+  } catch (...) {
+    record_->error("exception", "a hook threw an exception");
+    record_->write(LogLevel::kError, "a native plugin threw an exception through its C interface");
+  }
+}
+
+void InProcessPlugin::shut_down() {
+  const std::lock_guard lock(shut_down_mutex_);
+  const Call call(*this, Slot::kShutdown, kOwnPlace);
+  object_->shut_down();
+}
+
+}  // namespace heddle::native_hook
