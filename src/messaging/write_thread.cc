@@ -1,0 +1,114 @@
+#include "messaging/write_thread.h"
+
+#include <pthread.h>
+
+#include "base/clock.h"
+
+namespace heddle::messaging {
+namespace {
+
+constexpr std::size_t kMaxWaiting = 20'000;
+constexpr std::size_t kMaxBatch = 1'000;
+
+}  // namespace
+
+WriteThread::WriteThread(std::string path, std::unique_ptr<SqliteStore> store, Log& log,
+                         metrics::Registry& metrics)
+    : path_(std::move(path)),
+      log_(log),
+      store_(std::move(store)),
+      commits_(metrics.counter("heddle_messaging_commits_total",
+                               "Transactions of the message store that are on the disk", {})),
+      writes_(metrics.counter("heddle_messaging_writes_total",
+                              "Writes in those transactions: enqueues, acknowledgements, …", {})),
+      failures_(metrics.counter("heddle_messaging_commit_failures_total",
+                                "Transactions of the message store that failed", {})),
+      duration_(metrics.histogram("heddle_messaging_commit_seconds",
+                                  "How long a transaction of the message store took", {},
+                                  metrics::request_bounds(), 1e-9)),
+      thread_([this] { run(); }) {}
+
+WriteThread::~WriteThread() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+void WriteThread::push(std::unique_ptr<Write> write) {
+  const char* refused = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) {
+      refused = "the message store is closing";
+    } else if (waiting_.size() >= kMaxWaiting) {
+      refused = "too many writes wait for the message store; try again later";
+    } else {
+      waiting_.push_back(std::move(write));
+    }
+  }
+  if (refused != nullptr) {
+    const Result<void> failed = fail(ErrorKind::kUnavailable, refused);
+    write->answer(failed);
+  } else {
+    wake_.notify_one();
+  }
+}
+
+void WriteThread::run() {
+  pthread_setname_np(pthread_self(), "heddle-messages");
+  for (;;) {
+    Batch batch;
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
+      if (waiting_.empty()) return;
+      if (waiting_.size() <= kMaxBatch) {
+        batch.swap(waiting_);
+      } else {
+        const auto end = waiting_.begin() + kMaxBatch;
+        batch.assign(std::make_move_iterator(waiting_.begin()), std::make_move_iterator(end));
+        waiting_.erase(waiting_.begin(), end);
+      }
+    }
+    const Nanoseconds start = monotonic_now();
+    const Result<void> committed = run_batch(batch);
+    duration_->observe(static_cast<std::uint64_t>(monotonic_now() - start));
+    if (committed) {
+      commits_->add();
+      writes_->add(batch.size());
+    } else {
+      failures_->add();
+      log_.error("the message store cannot write",
+                 {{"file", path_}, {"writes", batch.size()}, {"error", committed.error().message}});
+    }
+    for (const auto& write : batch) write->answer(committed);
+  }
+}
+
+Result<void> WriteThread::run_batch(const Batch& batch) {
+  const auto unavailable = [this](const Error& error) {
+    // The file may be another one by the next time.
+    store_.reset();
+    return fail(ErrorKind::kUnavailable, "the message store cannot write: " + error.message);
+  };
+  if (!store_) {
+    auto opened = SqliteStore::open(path_);
+    if (!opened) return unavailable(opened.error());
+    store_ = std::move(*opened);
+  }
+  auto done = store_->begin();
+  for (auto write = batch.begin(); done && write != batch.end(); ++write) {
+    done = store_->begin_part();
+    if (!done) break;
+    done = store_->end_part((*write)->run(*store_));
+  }
+  if (done) done = store_->commit();
+  if (done) return {};
+  store_->roll_back();
+  return unavailable(done.error());
+}
+
+}  // namespace heddle::messaging
