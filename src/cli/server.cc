@@ -59,6 +59,11 @@ Result<void> Server::start() {
     auto& [name, error] = listeners.failed.front();
     return std::unexpected(std::move(error).within("listener " + name + ": "));
   }
+  auto messages =
+      MessageSet::create(*config_, message_hooks_, *workers_.front(), metrics_, log_);
+  if (!messages) return std::unexpected(std::move(messages.error()));
+  messages_ = std::move(*messages);
+  if (messages_) gateway_->set_messages(messages_->origin());
   auto engine = sandbox::Engine::create(engine_options(config_->engine), log_, metrics_);
   if (!engine) return std::unexpected(std::move(engine.error()));
   engine_ = std::move(*engine);
@@ -201,6 +206,7 @@ void Server::drain() {
   watcher_.reset();
   config_watcher_.reset();
   certificates_.stop_watching();
+  if (messages_) messages_->service().stop_waiting();
   message_hooks_.current()->shut_down();
   const bool clean = gateway_->drain(config_->drain_timeout, [this] { return control_.hurry(); });
   log_.info("stopped", {{"clean", clean}});
@@ -218,6 +224,7 @@ void Server::take_down() {
   api_.reset();
   const bool running = !workers_.empty() && engine_ != nullptr;
   if (running) gateway_->shut_down();
+  if (running && messages_) messages_->service().finish();
   view_.publish(nullptr, nullptr);
   message_hooks_.publish({});
   registry_.reset();  // the last references to the plugins: their instances are dismantled on the
@@ -230,6 +237,7 @@ void Server::take_down() {
   contracts_.reset();
   services_.reset();  // its threads' last results go to workers
   gateway_.reset();
+  messages_.reset();
   blocking_.reset();  // its last tasks post to workers
   workers_.clear();
   engine_.reset();

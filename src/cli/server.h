@@ -19,6 +19,7 @@
 #include "cli/contracts.h"
 #include "cli/control_loop.h"
 #include "cli/gateway_view.h"
+#include "cli/message_set.h"
 #include "cli/service_set.h"
 #include "config/config.h"
 #include "extension/message_hook_chain.h"
@@ -75,6 +76,8 @@ class Server {
   std::unique_ptr<net::BlockingPool> blocking_ = std::make_unique<net::BlockingPool>(2);
   std::vector<std::unique_ptr<net::Worker>> workers_;
   std::unique_ptr<net::Worker> admin_worker_;
+  extension::MessageHooks message_hooks_;
+  std::unique_ptr<MessageSet> messages_;  // null: there is no message service
   std::unique_ptr<gateway::Gateway> gateway_;
   std::unique_ptr<ServiceSet> services_;
   std::unique_ptr<Contracts> contracts_;

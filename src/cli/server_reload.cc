@@ -89,6 +89,11 @@ bool Server::go_over(std::shared_ptr<const config::Config> next, admin::ConfigRe
       return false;
     }
   }
+  if (next->messaging.enabled && !messages_) {
+    refuse(error_at({.file = options_.config, .line = 0, .column = 0}, "messaging.enabled",
+                    "the message service is started with the server; restart it"));
+    return false;
+  }
   gateway::Gateway::ListenerPlan listeners = gateway_->plan_listeners(next->listeners);
   for (auto& [name, error] : listeners.failed) {
     refuse(error_of("listeners", next->listeners, name, std::move(error.message)));

@@ -203,6 +203,10 @@ class Checker {
       } else if (!has_endpoints && !has_builtin && !reported) {
         problems_.error(places_.of(path), path, "has neither endpoints nor builtin",
                         "for example endpoints: [\"127.0.0.1:9000\"]");
+      } else if (upstream.builtin == "messages" && !config_.messaging.enabled) {
+        problems_.error(places_.of(child_path(path, "builtin")), path,
+                        "is the message service, which does not run",
+                        "messaging: {enabled: true}");
       }
     }
     if (config_.routes.empty() && !problems_.has_errors() &&

@@ -7,6 +7,8 @@
 namespace heddle::config {
 namespace {
 
+constexpr const char* kMessages = "messages";  // the built-in upstream, and its route
+
 bool absent(const Node& root, std::string_view key) {
   const Node* value = root.find(key);
   return value == nullptr || value->is_null();
@@ -73,6 +75,27 @@ void complete_routes(Config& config, const Node& root, Problems& problems) {
                    "there are no routes and upstreams; every request is answered by the "
                    "built-in upstream echo",
                    "add upstreams: and routes:");
+}
+
+// The message service is asked under /v1, unless the file says where.
+void complete_messaging(Config& config, Problems& problems) {
+  if (!config.messaging.enabled) return;
+  const Location location = problems.location({});
+  if (std::ranges::any_of(config.upstreams,
+                          [](const Upstream& each) { return each.builtin == kMessages; })) {
+    return;
+  }
+  Upstream upstream;
+  upstream.name = kMessages;
+  upstream.builtin = kMessages;
+  upstream.location = location;
+  config.upstreams.push_back(std::move(upstream));
+  Route route;
+  route.id = kMessages;
+  route.path = "/v1/*";
+  route.upstream = kMessages;
+  route.location = location;
+  config.routes.push_back(std::move(route));
 }
 
 // "/users/:id/*" -> "users-id"
@@ -159,7 +182,8 @@ void complete_filters(Config& config, const Places& places) {
 
 void complete(Config& config, const Node& root, const Places& places, Problems& problems) {
   complete_listeners(config, places, problems);
-  complete_routes(config, root, problems);
+  complete_messaging(config, problems);
+  if (!config.messaging.enabled) complete_routes(config, root, problems);
   complete_route_ids(config);
   complete_tls(config, places, problems);
   complete_upstreams(config, places);

@@ -169,7 +169,7 @@ struct Retry {
 
 struct Upstream {
   std::string name;
-  std::string builtin;  // "echo", or empty
+  std::string builtin;  // "echo", "messages", or empty
   std::vector<Endpoint> endpoints;
   std::string load_balancer = "round_robin";
   std::string protocol = "http1";
@@ -393,6 +393,33 @@ struct Logging {
   std::string file;  // empty: standard output
 };
 
+// Where the message service keeps its data.
+struct Storage {
+  std::string url;  // empty: messages.db in data_dir; sqlite:FILE, postgresql://…
+};
+
+struct Messaging {
+  bool enabled = false;
+  bool registration = true;  // whether anybody may make an account
+  Milliseconds session_lifetime{2'592'000'000};
+  std::size_t password_memory = std::size_t{64} << 20U;
+  std::uint32_t password_operations = 2;
+  std::uint32_t login_failures = 5;
+  Milliseconds login_lockout{60'000};
+  std::uint32_t logins_per_second = 10;
+  std::uint32_t login_burst = 50;
+  std::uint32_t messages_per_second = 100;
+  std::uint32_t message_burst = 500;
+  std::size_t max_payload = std::size_t{1} << 20U;
+  std::size_t max_body = std::size_t{8} << 20U;
+  std::size_t max_batch = 100;
+  std::size_t max_fetch = 1'000;
+  Milliseconds max_wait{25'000};
+  std::uint64_t mailbox_messages = 10'000;
+  std::size_t mailbox_bytes = std::size_t{256} << 20U;
+  Milliseconds retention{2'592'000'000};
+};
+
 struct Config {
   std::vector<Listener> listeners;  // at least one
   Admin admin;
@@ -416,6 +443,8 @@ struct Config {
   OutboundHttp outbound_http;
   Events events;
   Auth auth;
+  Storage storage;
+  Messaging messaging;
   bool watch_config = true;
 
   std::vector<std::string> files;  // what it was read from

@@ -348,6 +348,11 @@ std::optional<Complaint> check_password_hash(std::string& value) {
                        "characters; never the password itself"};
 }
 
+std::optional<Complaint> check_storage_url(std::string& value) {
+  if (value.empty() || (value.starts_with("sqlite:") && value.size() > 7)) return std::nullopt;
+  return complain(value, "is not a database of the message service", "sqlite:data/messages.db");
+}
+
 std::optional<Complaint> check_sha256(std::string& value) {
   if (value.starts_with("sha256:")) value.erase(0, 7);
   if (!value.empty() && (value.size() != 64 || !std::ranges::all_of(value, is_hex))) {

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "config/capabilities.h"
+#include "config/settings_messaging.h"
 #include "config/settings_services.h"
 
 namespace heddle::config {
@@ -30,7 +31,7 @@ constexpr std::array<std::string_view, 5> kBalancers = {"round_robin", "weighted
                                                         "random", "consistent_hash"};
 constexpr std::array<std::string_view, 2> kCheckProtocols = {"http", "tcp"};
 constexpr std::array<std::string_view, 3> kRetryOn = {"connect_failure", "reset", "status"};
-constexpr std::array<std::string_view, 2> kBuiltins = {"", "echo"};
+constexpr std::array<std::string_view, 3> kBuiltins = {"", "echo", "messages"};
 constexpr std::array<std::string_view, 4> kKinds = {"", "proxy_wasm", "message_hook",
                                                     "native_hook"};
 constexpr std::array<std::string_view, 2> kLaterKinds = {"route", "json_rpc"};
@@ -705,8 +706,10 @@ constexpr Setting kConfig[] = {
      .help = "Events between plugins."},
     {.key = "auth", .type = kObject, .member = object<&Config::auth>(), .rows = services::kAuth,
      .help = "Who may use routes of plugins that ask for a user."},
-    {.key = "messaging", .type = kLater, .help = "The message service."},
-    {.key = "storage", .type = kLater, .help = "The database."},
+    {.key = "messaging", .type = kObject, .member = object<&Config::messaging>(),
+     .rows = messaging::kMessaging, .help = "The message service, served under /v1."},
+    {.key = "storage", .type = kObject, .member = object<&Config::storage>(),
+     .rows = messaging::kStorage, .help = "The database of the message service."},
     {.key = "redis", .type = kLater, .help = "Redis."},
     {.key = "tracing", .type = kLater, .help = "Traces sent by OTLP."},
     {.key = "rate_limit", .type = kObject, .member = object<&Config::rate_limit>(),

@@ -28,6 +28,10 @@ Gateway::Gateway(std::vector<std::unique_ptr<net::Worker>>& workers, net::Blocki
 
 Gateway::~Gateway() = default;
 
+void Gateway::set_messages(extension::HttpOrigin& origin) {
+  for (const auto& part : parts_) part->set_messages(&origin);
+}
+
 // The listener that can go on as `listener`: its socket and its connections are the same.
 const Gateway::BoundListener* Gateway::bound_as(const config::Listener& listener) const {
   const auto found = std::ranges::find_if(listeners_, [&](const BoundListener& bound) {

@@ -32,6 +32,9 @@ class Gateway {
   ~Gateway();
 
   extension::UpstreamDirectory& directory() { return directory_; }
+  // What `builtin: messages` is; before publish(), and before the workers start. It outlives the
+  // gateway's use of it: until shut_down().
+  void set_messages(extension::HttpOrigin& origin);
   const UpstreamManager& upstreams() const { return *upstreams_; }
 
   // How to go over from the listeners that there are to those of a configuration. Reserves the

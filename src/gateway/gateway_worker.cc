@@ -3,6 +3,7 @@
 #include "gateway/exchange.h"
 #include "gateway/forwarding.h"
 #include "gateway/origin_echo.h"
+#include "gateway/origin_shared.h"
 #include "gateway/origin_upstream.h"
 
 namespace heddle::gateway {
@@ -40,6 +41,8 @@ void GatewayWorker::use(std::shared_ptr<const Snapshot> snapshot,
     const config::Upstream& upstream = *snapshot->upstreams()[i].upstream;
     if (upstream.builtin == "echo") {
       bound->origins.push_back(std::make_unique<EchoOrigin>());
+    } else if (upstream.builtin == "messages") {
+      bound->origins.push_back(std::make_unique<SharedOrigin>(messages_));
     } else {
       bound->origins.push_back(
           std::make_unique<UpstreamOrigin>(upstream, states.at(i), *pool_, worker_));

@@ -52,6 +52,10 @@ class GatewayWorker final : public http::ServerHandler {
   void use(std::shared_ptr<const Snapshot> snapshot,
            const std::vector<std::shared_ptr<UpstreamState>>& states);
 
+  // What `builtin: messages` is; before the first use(), null: there is no message service. Outlives
+  // this.
+  void set_messages(extension::HttpOrigin* origin) { messages_ = origin; }
+
   WorkerListeners& listeners() { return listeners_; }
   void abort();
   // Exchanges and TCP connections that have not ended.
@@ -95,6 +99,7 @@ class GatewayWorker final : public http::ServerHandler {
   net::Worker& worker_;
   Log& log_;
   GatewayMetrics metrics_;
+  extension::HttpOrigin* messages_ = nullptr;
   std::unique_ptr<http::ClientPool> pool_;
   std::shared_ptr<BoundSnapshot> current_;
   WorkerListeners listeners_;

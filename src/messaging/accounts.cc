@@ -28,8 +28,8 @@ std::int64_t now_ms() {
 
 bool is_username(std::string_view name) {
   return !name.empty() && name.size() <= kMaxUsername && std::ranges::all_of(name, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '.' || c == '_' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
   });
 }
 
@@ -88,8 +88,8 @@ Task<Outcome<Account>> MessageService::register_account(net::Worker& worker, std
     if (made.error().message == kIdentityTaken) out.code = "identity_taken";
     co_return std::unexpected(std::move(out));
   }
-  hooks_.current()->tell(worker, extension::UserEvent{.username = made->username,
-                                                      .identity_key = made->identity_key});
+  hooks_.current()->tell(
+      worker, extension::UserEvent{.username = made->username, .identity_key = made->identity_key});
   co_return std::move(*made);
 }
 
@@ -116,8 +116,7 @@ Task<Outcome<Login>> MessageService::log_in(net::Worker& worker, std::string use
         .status = 429,
         .code = "locked",
         .message = "too many failed logins; try again later",
-        .retry_after =
-            static_cast<int>(std::chrono::ceil<std::chrono::seconds>(locked).count())});
+        .retry_after = static_cast<int>(std::chrono::ceil<std::chrono::seconds>(locked).count())});
   }
   auto account = co_await Answer<Result<Account>>(
       worker, [&](auto done) { storage_->account_by_name(username, std::move(done)); });
@@ -140,10 +139,9 @@ Task<Outcome<Login>> MessageService::log_in(net::Worker& worker, std::string use
   Login out{.token = services::base64url_of(bytes),
             .expires_at = now_ms() + settings_.session_lifetime.count()};
   auto kept = co_await Answer<Result<std::monostate>>(worker, [&](auto done) {
-    storage_->add_session({.token_hash = hash_of(out.token),
-                           .account = account->id,
-                           .expires_at = out.expires_at},
-                          std::move(done));
+    storage_->add_session(
+        {.token_hash = hash_of(out.token), .account = account->id, .expires_at = out.expires_at},
+        std::move(done));
   });
   if (!kept) co_return std::unexpected(refusal_of(kept.error()));
   tell_auth(worker, username, {});

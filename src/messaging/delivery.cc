@@ -8,8 +8,7 @@ constexpr std::size_t kMaxFetchBytes = std::size_t{4} << 20U;
 
 }  // namespace
 
-Task<Outcome<std::vector<StoredMessage>>> MessageService::fetch(net::Worker& worker,
-                                                                Account caller,
+Task<Outcome<std::vector<StoredMessage>>> MessageService::fetch(net::Worker& worker, Account caller,
                                                                 FetchRequest request,
                                                                 std::shared_ptr<Bell> bell) {
   Fetch fetch{.recipient_key = caller.identity_key,

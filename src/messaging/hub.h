@@ -28,6 +28,9 @@ class Hub {
     const std::shared_ptr<Bell> bell_;
   };
 
+  // Whoever waits, or will, stops.
+  void close();
+
   // Something was stored for them: rings the bells of this process, and tells other servers.
   void notify(const std::string& recipient_key);
   // The same without telling others: what one of them told us.
@@ -39,6 +42,7 @@ class Hub {
   std::mutex mutex_;
   // guarded by mutex_
   std::unordered_map<std::string, std::vector<std::shared_ptr<Bell>>> bells_;
+  bool closed_ = false;  // guarded by mutex_
   std::function<void(const std::string&)> tell_;
 };
 

@@ -113,8 +113,7 @@ void Lanes::loaded(const std::string& recipient_key, Result<std::uint64_t> last)
   go_on(recipient_key);
 }
 
-void Lanes::leave(const std::string& recipient_key, std::uint64_t generation,
-                  std::uint64_t next) {
+void Lanes::leave(const std::string& recipient_key, std::uint64_t generation, std::uint64_t next) {
   {
     const std::lock_guard lock(mutex_);
     Lane& lane = lanes_[recipient_key];

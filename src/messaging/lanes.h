@@ -1,10 +1,10 @@
 // The order of enqueues to each recipient within this process: a lane gives one number at a time,
 // and the next when that one was stored or given back.
 //
-// Storing only hands the message to the writing thread, so that many messages to one recipient share
-// a transaction. The writing thread refuses a number that does not follow the last one on the disk;
-// after such a failure the lane reads its number from there again, behind everything that is on its
-// way. Any thread.
+// Storing only hands the message to the writing thread, so that many messages to one recipient
+// share a transaction. The writing thread refuses a number that does not follow the last one on the
+// disk; after such a failure the lane reads its number from there again, behind everything that is
+// on its way. Any thread.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +35,7 @@ class Lanes : public std::enable_shared_from_this<Lanes> {
   class Place;
   struct Lane {
     std::optional<std::uint64_t> next;  // nothing: to be read from the storage
-    std::uint64_t generation = 0;  // grows when numbers that were given turned out wrong
+    std::uint64_t generation = 0;       // grows when numbers that were given turned out wrong
     bool held = false;
     bool loading = false;
     std::deque<Reply<std::unique_ptr<Reservation>>> waiting;

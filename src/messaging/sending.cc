@@ -23,9 +23,9 @@ Outcome<void> MessageService::check_message(const SendRequest& request) const {
                   "a message has at most " + std::to_string(settings_.max_payload) +
                       " bytes (messaging.max_payload)");
   }
-  if (request.files.size() > kMaxFiles ||
-      std::ranges::any_of(request.files,
-                          [](const auto& file) { return file.size() > kMaxFileName; })) {
+  if (request.files.size() > kMaxFiles || std::ranges::any_of(request.files, [](const auto& file) {
+        return file.size() > kMaxFileName;
+      })) {
     return refuse(400, "bad_files", "involved_files has at most 100 names of 1024 bytes");
   }
   if (request.client_message_id.size() > kMaxClientId) {
@@ -51,8 +51,7 @@ Task<Outcome<Channel>> MessageService::check_recipient(net::Worker& worker, Acco
 Task<Outcome<void>> MessageService::ask(net::Worker& worker, HookMoment moment,
                                         std::shared_ptr<Draft> draft) {
   if (!draft->chain->wants(moment)) co_return Outcome<void>();
-  const extension::Verdict verdict =
-      co_await Verdicts{*draft->chain, moment, worker, draft->event};
+  const extension::Verdict verdict = co_await Verdicts{*draft->chain, moment, worker, draft->event};
   if (verdict.allowed) co_return Outcome<void>();
   blocked_->add();
   co_return std::unexpected(
@@ -108,10 +107,9 @@ Task<Outcome<Sent>> MessageService::send_draft(net::Worker& worker, Account call
   co_return Sent{*stored, request.recipient_key};
 }
 
-Task<Outcome<Sent>> MessageService::send(net::Worker& worker, Account caller,
-                                         SendRequest request) {
-  co_return co_await send_draft(
-      worker, std::move(caller), std::make_shared<Draft>(std::move(request), hooks_.current()));
+Task<Outcome<Sent>> MessageService::send(net::Worker& worker, Account caller, SendRequest request) {
+  co_return co_await send_draft(worker, std::move(caller),
+                                std::make_shared<Draft>(std::move(request), hooks_.current()));
 }
 
 Task<std::vector<Outcome<Sent>>> MessageService::send_batch(net::Worker& worker, Account caller,

@@ -2,9 +2,12 @@
 
 #include <sodium.h>
 
+#include <future>
+
 namespace heddle::messaging {
 namespace {
 
+constexpr std::chrono::minutes kTendInterval{1};
 constexpr std::size_t kCached = 100'000;
 // How long what another server changed may stay unseen.
 constexpr std::chrono::seconds kSharedLifetime{5};
@@ -98,11 +101,38 @@ Task<Outcome<Channel>> MessageService::channel_for(net::Worker& worker, Account 
   co_return std::move(*known);
 }
 
-Task<> MessageService::expire(net::Worker& worker) {
+void MessageService::start(net::Worker& worker) {
+  tending_ = &worker;
+  worker.post([this, &worker] { tend(worker); });
+}
+
+void MessageService::tend(net::Worker& worker) {
+  spawn(expire(worker, Busy(*this)));
+  tend_timer_.arm(worker.timers(), kTendInterval, [this, &worker] {
+    const net::Worker::Scope scope(worker);
+    worker.defer([this, &worker] { tend(worker); });
+  });
+}
+
+void MessageService::finish() {
+  hub_.close();
+  if (tending_ != nullptr) {
+    std::promise<void> cancelled;
+    tending_->post([&] {
+      tend_timer_.cancel();
+      cancelled.set_value();
+    });
+    cancelled.get_future().wait();
+  }
+  for (int busy = busy_.load(); busy > 0; busy = busy_.load()) busy_.wait(busy);
+}
+
+Task<> MessageService::expire(net::Worker& worker, Busy /*busy*/) {
   const std::int64_t now = wall_now() / 1'000'000;
   const std::int64_t kept = settings_.retention.count();
-  auto dropped = co_await Answer<Result<std::uint64_t>>(
-      worker, [&](auto done) { storage_->expire(kept == 0 ? 0 : now - kept, now, std::move(done)); });
+  auto dropped = co_await Answer<Result<std::uint64_t>>(worker, [&](auto done) {
+    storage_->expire(kept == 0 ? 0 : now - kept, now, std::move(done));
+  });
   if (!dropped) {
     log_.warn("old messages could not be dropped", {{"error", dropped.error().message}});
   } else if (*dropped > 0) {

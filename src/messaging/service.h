@@ -6,9 +6,11 @@
 // comes after the reply.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/log.h"
@@ -24,6 +26,7 @@
 #include "messaging/rate_limiter.h"
 #include "messaging/storage.h"
 #include "messaging/task.h"
+#include "net/timer.h"
 
 namespace heddle::messaging {
 
@@ -73,6 +76,29 @@ class MessageService {
   MessageService(const MessageService&) = delete;
   MessageService& operator=(const MessageService&) = delete;
 
+  // Housekeeping on `worker`, which may not run yet.
+  void start(net::Worker& worker);
+  // Who waits for messages is answered at once from now on. Any thread.
+  void stop_waiting() { hub_.close(); }
+  // Returns when the last request has ended, with its client or without. Not on a worker; no
+  // request comes any more, and the workers run.
+  void finish();
+  // A request under way; what it uses of the service stays until this is gone.
+  class Busy {
+   public:
+    explicit Busy(MessageService& service) : service_(&service) { service.busy_.fetch_add(1); }
+    Busy(Busy&& other) noexcept : service_(std::exchange(other.service_, nullptr)) {}
+    Busy& operator=(Busy&&) = delete;
+    Busy(const Busy&) = delete;
+    Busy& operator=(const Busy&) = delete;
+    ~Busy() {
+      if (service_ != nullptr && service_->busy_.fetch_sub(1) == 1) service_->busy_.notify_all();
+    }
+
+   private:
+    MessageService* service_;
+  };
+
   const config::Messaging& settings() const { return settings_; }
   Hub& hub() { return hub_; }
 
@@ -97,13 +123,10 @@ class MessageService {
 
   // Waits until there is something, the time is over, or the bell was closed.
   Task<Outcome<std::vector<StoredMessage>>> fetch(net::Worker& worker, Account caller,
-                                                  FetchRequest request,
-                                                  std::shared_ptr<Bell> bell);
+                                                  FetchRequest request, std::shared_ptr<Bell> bell);
   Task<Outcome<Mailbox>> peek(net::Worker& worker, Account caller);
   Task<Outcome<std::uint64_t>> acknowledge(net::Worker& worker, Account caller,
                                            std::uint64_t up_to);
-  // Drops what is older than the retention allows; called now and then.
-  Task<> expire(net::Worker& worker);
 
  private:
   class Draft;
@@ -113,6 +136,9 @@ class MessageService {
     Account account;  // id 0: logged out
   };
 
+  void tend(net::Worker& worker);
+  // Drops what is older than the retention allows.
+  Task<> expire(net::Worker& worker, Busy busy);
   Outcome<void> check_registration(const std::string& username, const std::string& password,
                                    const std::string& address);
   Outcome<void> limit(RateLimiter& limiter, const std::string& key, std::uint32_t count);
@@ -121,8 +147,7 @@ class MessageService {
   Task<Outcome<Channel>> check_recipient(net::Worker& worker, Account caller,
                                          std::string channel_id, std::string recipient_key);
   Outcome<void> check_message(const SendRequest& request) const;
-  Task<Outcome<Sent>> send_draft(net::Worker& worker, Account caller,
-                                 std::shared_ptr<Draft> draft);
+  Task<Outcome<Sent>> send_draft(net::Worker& worker, Account caller, std::shared_ptr<Draft> draft);
   Task<Outcome<void>> ask(net::Worker& worker, extension::HookMoment moment,
                           std::shared_ptr<Draft> draft);
   std::string repeat_key(const Account& caller, const std::string& client_message_id) const;
@@ -143,6 +168,9 @@ class MessageService {
   std::shared_ptr<metrics::Counter> acknowledged_;
   std::shared_ptr<metrics::Counter> logins_failed_;
   std::shared_ptr<metrics::Counter> limited_;
+  std::atomic<int> busy_ = 0;
+  net::Worker* tending_ = nullptr;
+  net::Timer tend_timer_;  // of that worker
   std::unique_ptr<Storage> storage_;
   Passwords passwords_;  // its threads end first
 };

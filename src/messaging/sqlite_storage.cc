@@ -129,23 +129,21 @@ class SqliteStorage final : public Storage {
     lanes_->reserve(std::move(recipient), std::move(done));
   }
   void fetch(Fetch fetch, Reply<std::vector<StoredMessage>> done) override {
-    read<std::vector<StoredMessage>>(
-        [f = std::move(fetch)](SqliteStore& s) { return s.fetch(f); }, std::move(done));
+    read<std::vector<StoredMessage>>([f = std::move(fetch)](SqliteStore& s) { return s.fetch(f); },
+                                     std::move(done));
   }
   void peek(std::string recipient, Reply<Mailbox> done) override {
     read<Mailbox>([r = std::move(recipient)](SqliteStore& s) { return s.peek(r); },
                   std::move(done));
   }
-  void acknowledge(std::string recipient, std::uint64_t up_to,
-                   Reply<std::uint64_t> done) override {
-    write<std::uint64_t>([r = std::move(recipient),
-                          up_to](SqliteStore& s) { return s.acknowledge(r, up_to); },
-                         std::move(done));
+  void acknowledge(std::string recipient, std::uint64_t up_to, Reply<std::uint64_t> done) override {
+    write<std::uint64_t>(
+        [r = std::move(recipient), up_to](SqliteStore& s) { return s.acknowledge(r, up_to); },
+        std::move(done));
   }
   void expire(std::int64_t sent_before, std::int64_t now, Reply<std::uint64_t> done) override {
-    write<std::uint64_t>(
-        [sent_before, now](SqliteStore& s) { return s.expire(sent_before, now); },
-        std::move(done));
+    write<std::uint64_t>([sent_before, now](SqliteStore& s) { return s.expire(sent_before, now); },
+                         std::move(done));
   }
   const std::string& secret() const override { return secret_; }
 

@@ -141,11 +141,11 @@ Result<Account> SqliteStore::create_account(Account account) {
   if (account_by_key(account.identity_key)) {
     return fail(ErrorKind::kConflict, std::string(kIdentityTaken));
   }
-  auto made = run(
-      "INSERT INTO accounts(username, password_hash, identity_key, created_at) "
-      "VALUES(?, ?, ?, unixepoch() * 1000)",
-      std::string_view(account.username), std::string_view(account.password_hash),
-      Blob{account.identity_key});
+  auto made =
+      run("INSERT INTO accounts(username, password_hash, identity_key, created_at) "
+          "VALUES(?, ?, ?, unixepoch() * 1000)",
+          std::string_view(account.username), std::string_view(account.password_hash),
+          Blob{account.identity_key});
   if (!made) return std::unexpected(std::move(made.error()));
   account.id = static_cast<std::uint64_t>(sqlite3_last_insert_rowid(database_.get()));
   return account;
@@ -164,9 +164,9 @@ Result<Account> SqliteStore::account(Result<Query*> row) {
 }
 
 Result<Account> SqliteStore::account_by_name(const std::string& username) {
-  return account(first_row(
-      "SELECT id, username, identity_key, password_hash FROM accounts WHERE username = ?",
-      std::string_view(username)));
+  return account(
+      first_row("SELECT id, username, identity_key, password_hash FROM accounts WHERE username = ?",
+                std::string_view(username)));
 }
 
 Result<Account> SqliteStore::account_by_key(const std::string& identity_key) {
@@ -213,8 +213,8 @@ Result<OpenedChannel> SqliteStore::open_channel(const std::string& id, std::stri
   OpenedChannel out;
   out.was_new = *row == nullptr;
   if (out.was_new) {
-    auto made = run("INSERT INTO channels(id, low, high) VALUES(?, ?, ?)", Blob{id}, Blob{low},
-                    Blob{high});
+    auto made =
+        run("INSERT INTO channels(id, low, high) VALUES(?, ?, ?)", Blob{id}, Blob{low}, Blob{high});
     if (!made) return std::unexpected(std::move(made.error()));
     out.channel.number = static_cast<std::uint64_t>(sqlite3_last_insert_rowid(database_.get()));
     out.channel.id = id;
@@ -232,10 +232,8 @@ Result<Channel> SqliteStore::channel(const std::string& id) {
   auto row = first_row("SELECT number, low, high FROM channels WHERE id = ?", Blob{id});
   if (!row) return std::unexpected(std::move(row.error()));
   if (*row == nullptr) return fail(ErrorKind::kNotFound, "there is no such channel");
-  Channel out{.number = (*row)->number(0),
-              .id = id,
-              .low = (*row)->bytes(1),
-              .high = (*row)->bytes(2)};
+  Channel out{
+      .number = (*row)->number(0), .id = id, .low = (*row)->bytes(1), .high = (*row)->bytes(2)};
   (*row)->finish();
   return out;
 }
@@ -303,8 +301,8 @@ Result<Receipt> SqliteStore::store(const NewMessage& message, std::uint64_t seq,
           Blob{message.recipient_key}, seq, message.channel, Blob{message.sender_key},
           message.encrypted, Blob{message.body}, std::string_view(files), message.sent_at);
   if (!stored) return std::unexpected(std::move(stored.error()));
-  const Receipt out{
-      .id = static_cast<std::uint64_t>(sqlite3_last_insert_rowid(database_.get())), .seq = seq};
+  const Receipt out{.id = static_cast<std::uint64_t>(sqlite3_last_insert_rowid(database_.get())),
+                    .seq = seq};
   auto counted =
       run("INSERT INTO mailboxes VALUES(?1, ?2, 1, ?3) ON CONFLICT(recipient) DO UPDATE SET "
           "last_seq = ?2, messages = messages + 1, bytes = bytes + ?3",
@@ -357,9 +355,8 @@ Result<Mailbox> SqliteStore::peek(const std::string& recipient_key) {
       "WHERE recipient = ?",
       Blob{recipient_key});
   if (!row) return std::unexpected(std::move(row.error()));
-  const Mailbox out{.count = (*row)->number(0),
-                    .first_seq = (*row)->number(1),
-                    .last_seq = (*row)->number(2)};
+  const Mailbox out{
+      .count = (*row)->number(0), .first_seq = (*row)->number(1), .last_seq = (*row)->number(2)};
   (*row)->finish();
   return out;
 }
@@ -378,20 +375,21 @@ Result<std::uint64_t> SqliteStore::acknowledge(const std::string& recipient_key,
   auto dropped =
       run("DELETE FROM messages WHERE recipient = ? AND seq <= ?", Blob{recipient_key}, up_to);
   if (dropped) {
-    dropped = run("UPDATE mailboxes SET messages = messages - ?, bytes = bytes - ? "
-                  "WHERE recipient = ?",
-                  messages, bytes, Blob{recipient_key});
+    dropped =
+        run("UPDATE mailboxes SET messages = messages - ?, bytes = bytes - ? "
+            "WHERE recipient = ?",
+            messages, bytes, Blob{recipient_key});
   }
   if (!dropped) return std::unexpected(std::move(dropped.error()));
   return messages;
 }
 
 Result<std::uint64_t> SqliteStore::expire(std::int64_t sent_before, std::int64_t now) {
-  auto done = run(
-      "UPDATE mailboxes SET messages = messages - old.n, bytes = bytes - old.b FROM "
-      "(SELECT recipient AS r, count(*) AS n, sum(length(body)) AS b FROM messages "
-      "WHERE sent_at < ? GROUP BY recipient) AS old WHERE recipient = old.r",
-      sent_before);
+  auto done =
+      run("UPDATE mailboxes SET messages = messages - old.n, bytes = bytes - old.b FROM "
+          "(SELECT recipient AS r, count(*) AS n, sum(length(body)) AS b FROM messages "
+          "WHERE sent_at < ? GROUP BY recipient) AS old WHERE recipient = old.r",
+          sent_before);
   if (done) done = run("DELETE FROM messages WHERE sent_at < ?", sent_before);
   if (!done) return std::unexpected(std::move(done.error()));
   const auto dropped = static_cast<std::uint64_t>(sqlite3_changes64(database_.get()));

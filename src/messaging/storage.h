@@ -1,8 +1,8 @@
 // Where the message service keeps what must outlive it. One implementation for each database.
 //
-// Every call answers through its callback exactly once, on a thread of the storage's own; a write is
-// answered when it is on the disk. Errors: kNotFound, kConflict (exists already), kLimit (a quota),
-// kUnavailable (the database cannot be used now; a later call may succeed).
+// Every call answers through its callback exactly once, on a thread of the storage's own; a write
+// is answered when it is on the disk. Errors: kNotFound, kConflict (exists already), kLimit (a
+// quota), kUnavailable (the database cannot be used now; a later call may succeed).
 #pragma once
 
 #include <functional>

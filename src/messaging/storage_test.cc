@@ -100,8 +100,8 @@ class StorageTest : public testing::Test {
 TEST_F(StorageTest, AccountsAreFoundAndUnique) {
   const auto create = [&](std::string name, std::string identity) {
     return wait_for<Account>([&](auto done) {
-      storage_->create_account(
-          {.username = name, .identity_key = identity, .password_hash = "h"}, std::move(done));
+      storage_->create_account({.username = name, .identity_key = identity, .password_hash = "h"},
+                               std::move(done));
     });
   };
   const auto made = create("anna", key('a'));
@@ -110,8 +110,8 @@ TEST_F(StorageTest, AccountsAreFoundAndUnique) {
   EXPECT_EQ(create("anna", key('b')).error().message, kUsernameTaken);
   EXPECT_EQ(create("bert", key('a')).error().message, kIdentityTaken);
   open();  // another process, as far as the file knows
-  const auto found = wait_for<Account>(
-      [&](auto done) { storage_->account_by_name("anna", std::move(done)); });
+  const auto found =
+      wait_for<Account>([&](auto done) { storage_->account_by_name("anna", std::move(done)); });
   ASSERT_TRUE(found);
   EXPECT_EQ(found->id, made->id);
   EXPECT_EQ(found->identity_key, key('a'));
@@ -235,8 +235,7 @@ TEST_F(StorageTest, ManyAtOnceHaveNoHolesAndShareCommits) {
   const auto stored = fetch(key('r'));
   for (std::size_t i = 0; i < stored.size(); ++i) ASSERT_EQ(stored[i].seq, i + 1);
   EXPECT_GT(stored.size(), 600U);
-  EXPECT_LT(metrics_.counter("heddle_messaging_commits_total", "", {})->value(),
-            stored.size() / 2);
+  EXPECT_LT(metrics_.counter("heddle_messaging_commits_total", "", {})->value(), stored.size() / 2);
 }
 
 TEST_F(StorageTest, AFailureInTheMiddleLeavesNoHole) {
@@ -265,8 +264,8 @@ TEST_F(StorageTest, OldMessagesAndSessionsGo) {
   wait_for<std::monostate>([&](auto done) {
     storage_->add_session({.token_hash = "t", .account = 1, .expires_at = 5}, std::move(done));
   });
-  const auto expired = wait_for<std::uint64_t>(
-      [&](auto done) { storage_->expire(2'000, 10, std::move(done)); });
+  const auto expired =
+      wait_for<std::uint64_t>([&](auto done) { storage_->expire(2'000, 10, std::move(done)); });
   EXPECT_EQ(*expired, 1U);
   EXPECT_TRUE(fetch(key('r')).empty());
   EXPECT_EQ(send(key('r'), "new", "k")->seq, 2U);

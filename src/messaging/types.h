@@ -46,7 +46,8 @@ struct NewMessage {
   std::string body = {};
   std::vector<std::string> files = {};
   std::int64_t sent_at = 0;
-  std::string repeat_key = {};  // what a repeat of the same request has in common; empty: no repeats
+  std::string repeat_key =
+      {};  // what a repeat of the same request has in common; empty: no repeats
 };
 
 struct StoredMessage {

@@ -1,0 +1,140 @@
+#include "messaging/origin.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "net/worker.h"
+
+namespace heddle::messaging {
+namespace {
+
+// One request; deletes itself after its last event.
+class ApiStream final : public http::Sender {
+ public:
+  ApiStream(net::Worker& worker, Api& api, const extension::ExchangeInfo& info,
+            http::Receiver& response)
+      : worker_(worker), api_(api), response_(response) {
+    request_->bell = std::make_shared<Bell>(worker);
+    if (info.connection != nullptr) request_->address = info.connection->remote_ip;
+  }
+
+  void send_informational(const http::HeaderMap& /*headers*/) override {}
+
+  void send_head(const http::HeaderMap& headers, bool end) override {
+    const std::string_view target = headers.get(":path").value_or("");
+    const std::size_t mark = std::min(target.find('?'), target.size());
+    request_->path = target.substr(0, mark);
+    request_->query = target.substr(std::min(mark + 1, target.size()));
+    request_->method = headers.get(":method").value_or("");
+    request_->authorization = headers.get("authorization").value_or("");
+    if (end || headers.contains("upgrade")) finish_request();
+  }
+
+  void send_data(http::Buffer&& data, bool end) override {
+    bytes_ += data.size();
+    if (request_->body.size() + data.size() > api_.max_body()) {
+      too_large_ = true;
+      request_->body.clear();
+    } else if (!too_large_) {
+      request_->body += data.to_string();
+    }
+    data.clear();
+    if (end) finish_request();
+  }
+
+  void send_trailers(const http::HeaderMap& /*trailers*/) override { finish_request(); }
+  void reset(http::StreamError /*error*/) override { delete_later(); }
+  void pause_receiving() override {}
+  void resume_receiving() override {}
+  bool above_watermark() const override { return false; }
+  std::uint64_t bytes_sent() const override { return bytes_; }
+  std::uint64_t bytes_received() const override { return answer_bytes_; }
+
+ private:
+  // The stream while it lives; what it asked for goes on without it.
+  struct Link {
+    ApiStream* stream = nullptr;
+  };
+
+  void finish_request() {
+    if (std::exchange(ended_, true)) return;
+    worker_.defer([this, link = link_] {
+      if (link->stream != nullptr) spawn(run(worker_, api_, request_, link_, too_large_));
+    });
+  }
+
+  static Task<> run(net::Worker& worker, Api& api, std::shared_ptr<const ApiRequest> request,
+                    std::shared_ptr<Link> link, bool too_large) {
+    MessageService::Busy busy(api.service());
+    ApiAnswer answer;
+    if (too_large) {
+      answer =
+          Api::answer_of({.status = 413,
+                          .code = "too_large",
+                          .message = "the body has more than " + std::to_string(api.max_body()) +
+                                     " bytes (messaging.max_body)"});
+    } else {
+      answer = co_await api.handle(worker, request);
+    }
+    if (link->stream != nullptr) link->stream->respond(answer);
+    if (!answer.sent.empty()) {
+      // Behind the answer, which leaves at the end of this event.
+      worker.post([&worker, &api, sent = std::move(answer.sent), held = std::move(busy)] {
+        api.service().announce(worker, sent);
+      });
+    }
+  }
+
+  void respond(const ApiAnswer& answer) {
+    answer_bytes_ = answer.body.size();
+    http::HeadPtr head = http::make_head();
+    head->headers.add(":status", std::to_string(answer.status));
+    const bool empty = answer.body.empty();
+    if (!empty) head->headers.add("content-type", "application/json");
+    if (answer.status != 204) {
+      head->headers.add("content-length", std::to_string(answer.body.size()));
+    }
+    head->headers.add("cache-control", "no-store");
+    for (const auto& [name, value] : answer.headers) head->headers.add(name, value);
+    const auto link = link_;
+    response_.on_head(std::move(head), empty);
+    if (link->stream != nullptr && !empty) {
+      http::Buffer body;
+      body.append(answer.body);
+      response_.on_data(body, true);
+    }
+    if (link->stream != nullptr) {
+      delete_later();
+      response_.on_complete();
+    }
+  }
+
+  void delete_later() {
+    if (link_->stream == nullptr) return;
+    link_->stream = nullptr;
+    request_->bell->close();
+    worker_.defer([owned = std::unique_ptr<ApiStream>(this)] {});
+  }
+
+  net::Worker& worker_;
+  Api& api_;
+  http::Receiver& response_;
+  std::shared_ptr<ApiRequest> request_ = std::make_shared<ApiRequest>();
+  std::shared_ptr<Link> link_ = std::make_shared<Link>(this);
+  std::uint64_t bytes_ = 0;
+  std::uint64_t answer_bytes_ = 0;
+  bool ended_ = false;
+  bool too_large_ = false;
+};
+
+}  // namespace
+
+http::Sender& MessageOrigin::start(net::Worker& worker, extension::ExchangeInfo& info,
+                                   http::Receiver& response) {
+  info.upstream_address = "builtin:messages";
+  // Owned by itself from here on: see ApiStream::delete_later.
+  return *std::make_unique<ApiStream>(worker, api_, info, response).release();
+}
+
+}  // namespace heddle::messaging
