@@ -82,7 +82,6 @@ class Server {
   std::unique_ptr<ServiceSet> services_;
   std::unique_ptr<Contracts> contracts_;
   std::unique_ptr<plugins::Registry> registry_;
-  extension::MessageHooks message_hooks_;
   gateway::NativeFilters natives_{metrics_};
   GatewayView view_;
   std::unique_ptr<admin::Api> api_;

@@ -163,9 +163,14 @@ void Server::note_what_needs_a_restart(const config::Config& next,
 void Server::watch_directories() {
   std::vector<std::string> directories = registry_->watched_directories();
   if (watcher_ && directories == watched_directories_) return;
+  const bool grown = watcher_ != nullptr;
   watched_directories_ = directories;
-  watcher_ = watch(std::move(directories), "plugin directories are not watched",
-                   [this] { registry_->rescan(); });
+  watcher_ = watch(std::move(directories), "plugin directories are not watched", [this] {
+    registry_->rescan();
+    watch_directories();
+  });
+  // A folder may have been filled before it was watched.
+  if (grown) registry_->rescan();
 }
 
 // Folders, not files: a file is usually replaced by a rename.

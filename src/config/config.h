@@ -292,8 +292,9 @@ struct Plugin {
   std::string root_id;
   std::string vm_id;
   std::size_t memory_limit = std::size_t{16} << 20U;
-  Milliseconds timeout{100};
+  Milliseconds timeout{0};  // 0: that of its kind
   std::size_t buffer_limit = std::size_t{1} << 20U;
+  std::size_t body_limit = std::size_t{10} << 20U;  // of a request to a route plugin
   std::size_t log_lines_per_second = 1'000;
   std::size_t log_line_bytes = 4'096;
   std::uint64_t host_calls = 10'000;

@@ -32,9 +32,9 @@ constexpr std::array<std::string_view, 5> kBalancers = {"round_robin", "weighted
 constexpr std::array<std::string_view, 2> kCheckProtocols = {"http", "tcp"};
 constexpr std::array<std::string_view, 3> kRetryOn = {"connect_failure", "reset", "status"};
 constexpr std::array<std::string_view, 3> kBuiltins = {"", "echo", "messages"};
-constexpr std::array<std::string_view, 4> kKinds = {"", "proxy_wasm", "message_hook",
+constexpr std::array<std::string_view, 5> kKinds = {"", "proxy_wasm", "route", "message_hook",
                                                     "native_hook"};
-constexpr std::array<std::string_view, 2> kLaterKinds = {"route", "json_rpc"};
+constexpr std::array<std::string_view, 1> kLaterKinds = {"json_rpc"};
 constexpr std::array<std::string_view, 3> kIsolations = {"", "none", "process"};
 constexpr std::array<std::string_view, 3> kInstances = {"", "process", "per_worker"};
 constexpr std::array<std::string_view, 13> kPhases = {"all",
@@ -566,10 +566,14 @@ constexpr Setting kPlugin[] = {
      .help = "Plugins with the same vm_id share data and queues; with the same code and vm_config one VM."},
     {.key = "memory_limit", .type = kSize, .member = value<&Plugin::memory_limit>(),
      .min = 64 * kKiB, .max = 4 * kGiB, .help = "Most memory of one instance."},
-    {.key = "timeout", .type = kDuration, .member = value<&Plugin::timeout>(), .min = 1,
-     .max = kDay, .help = "Longest call of one callback."},
+    {.key = "timeout", .type = kDuration, .member = value<&Plugin::timeout>(), .min = 0,
+     .max = kDay, .shown_default = "100ms; 5s for route plugins", .example = "250ms",
+     .help = "Longest call of one callback; of a route's handler with all that it waits for. 0: as if it "
+             "were absent."},
     {.key = "buffer_limit", .type = kSize, .member = value<&Plugin::buffer_limit>(), .min = 0,
      .max = kGiB, .help = "Most body bytes kept while the plugin holds a message back."},
+    {.key = "body_limit", .type = kSize, .member = value<&Plugin::body_limit>(), .min = 0,
+     .max = kGiB, .help = "Longest request body that a handler of a route plugin gets."},
     {.key = "log_lines_per_second", .type = kInteger,
      .member = value<&Plugin::log_lines_per_second>(), .min = 0, .max = kMillion,
      .help = "Log lines beyond it are dropped and counted."},

@@ -8,6 +8,8 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "http/message.h"
@@ -27,6 +29,8 @@ struct ExchangeInfo {
   std::string_view route;  // id; lives as long as the exchange
   // The route's metadata by dotted name; lives as long as the exchange. Null: none.
   const std::map<std::string, std::string>* route_metadata = nullptr;
+  // Values of the path's parameters, percent-decoded; "*" is the rest. Only for routes of plugins.
+  std::vector<std::pair<std::string_view, std::string>> route_parameters;
   std::string_view route_upstream;     // name of the upstream that the route leads to
   std::string_view upstream;           // name of the one that was asked
   std::string upstream_address;        // "127.0.0.1:9000", once connected

@@ -16,6 +16,7 @@
 #include "extension/http_filter.h"
 #include "extension/message_hook.h"
 #include "extension/network_filter.h"
+#include "extension/route_plugin.h"
 
 namespace heddle::sandbox {
 class Module;
@@ -46,6 +47,7 @@ struct PluginSpec {
   std::size_t memory_limit = 0;          // bytes
   std::chrono::milliseconds timeout{0};  // wall, per callback
   std::size_t buffer_limit = 0;          // bytes of a message body held by Pause
+  std::size_t body_limit = 0;            // bytes of a request body that a route's handler gets
   std::size_t log_lines_per_second = 0;
   std::size_t log_line_bytes = 0;
   std::uint64_t host_calls = 0;    // per callback
@@ -72,6 +74,10 @@ struct PluginSpec {
   std::vector<std::string> capabilities;
   // What routes configure it with instead of `configuration`; each is there once.
   std::vector<std::string> route_configurations;
+  // The manifest file that lies beside the module, or in its package; one embedded in the module is
+  // not here.
+  std::optional<std::string> manifest;
+  std::string manifest_path;  // for messages
 };
 
 // What the admin API shows of a running version.
@@ -106,6 +112,8 @@ class LoadedPlugin {
   }
   virtual std::shared_ptr<NetworkFilterFactory> network_filter() { return nullptr; }
   virtual std::shared_ptr<MessageHook> message_hook() { return nullptr; }
+  // Lives as long as this.
+  virtual RoutePlugin* route_plugin() { return nullptr; }
   virtual PluginStats stats() const = 0;
 };
 
@@ -115,6 +123,12 @@ class PluginContract {
   virtual std::string_view kind() const = 0;  // "proxy_wasm"
   // Whether the module is of this kind, judged by its exports.
   virtual bool recognises(const sandbox::Module& module) const = 0;
+  // Whether a module that no contract recognises is of this kind when a manifest lies beside it.
+  virtual bool takes_manifest() const { return false; }
+  // Fills in what the entry leaves to the kind of plugin: a time-out of zero.
+  virtual void complete(PluginSpec& spec) const {
+    if (spec.timeout.count() == 0) spec.timeout = std::chrono::milliseconds(100);
+  }
   // Links, and runs start and configure once on a throw-away instance (canary). Blocks; any thread.
   // The error names what is missing or wrong and what to do; the registry puts plugin and file
   // before it.

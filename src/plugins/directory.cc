@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "config/formats.h"
+#include "plugins/package.h"
 
 namespace heddle::plugins {
 
@@ -16,12 +17,13 @@ std::vector<config::Plugin> scan_directory(const std::string& directory, bool na
   std::error_code error;
   for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
     const fs::path& path = it->path();
-    const bool taken = path.extension() == ".wasm" || (native && path.extension() == ".so");
-    if (!taken || path.filename().native().starts_with('.')) continue;
     std::error_code gone;  // it may be deleted while we look
-    if (!it->is_regular_file(gone) || gone) continue;
+    const bool shared_object = native && path.extension() == ".so" &&
+                               !path.filename().native().starts_with('.') &&
+                               it->is_regular_file(gone);
+    if (!shared_object && !is_package(path.string())) continue;
     config::Plugin plugin;
-    plugin.name = path.stem().string();
+    plugin.name = fs::is_directory(path, gone) ? path.filename().string() : path.stem().string();
     plugin.path = path.string();
     if (const auto complaint = config::check_name(plugin.name)) {
       if (log != nullptr) {
@@ -37,6 +39,18 @@ std::vector<config::Plugin> scan_directory(const std::string& directory, bool na
               {{"path", directory}, {"error", error.message()}});
   }
   std::ranges::sort(out, {}, &config::Plugin::name);
+  return out;
+}
+
+std::vector<std::string> folders_in(const std::string& directory) {
+  std::vector<std::string> out;
+  std::error_code error;
+  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
+    std::error_code gone;
+    const bool hidden = it->path().filename().native().starts_with('.');
+    if (!hidden && fs::is_directory(it->path(), gone)) out.push_back(it->path().string());
+  }
+  std::ranges::sort(out);
   return out;
 }
 

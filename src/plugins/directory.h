@@ -1,5 +1,5 @@
-// The plugins that lie in a plugin directory: every *.wasm, and every *.so if it is `native`, in
-// name order, named after its file.
+// The plugins that lie in a plugin directory: every package (package.h), and every *.so if it is
+// `native`, in name order, named after its file or folder.
 #pragma once
 
 #include <string>
@@ -14,5 +14,8 @@ namespace heddle::plugins {
 // files and those whose names cannot name a plugin are left out. A directory that cannot be read is
 // empty. With `log`, both are told.
 std::vector<config::Plugin> scan_directory(const std::string& directory, bool native, Log* log);
+
+// The folders in it, which may be or become packages; hidden ones are left out.
+std::vector<std::string> folders_in(const std::string& directory);
 
 }  // namespace heddle::plugins

@@ -62,19 +62,30 @@ std::size_t Inspection::missing_imports() const {
 Result<Inspection> inspect(sandbox::Engine& engine,
                            std::span<extension::PluginContract* const> contracts,
                            const std::string& path) {
-  auto bytes = Loader::read_path(path);
-  if (!bytes) return std::unexpected(std::move(bytes.error()));
-  auto module = engine.compile(*bytes, path);
+  auto package = read_package(path);
+  if (!package) return std::unexpected(std::move(package.error()));
+  auto module = engine.compile(package->module, path);
   if (!module) {
     return std::unexpected(module_error(std::move(module.error()), path).within(path + ": "));
   }
   Inspection out;
   out.path = path;
-  out.size = bytes->size();
-  out.sha256 = sha256_hex(*bytes);
+  out.size = package->module.size();
+  out.sha256 = package->sha256;
   out.abi_version = abi_version(**module);
-  const auto contract = std::ranges::find_if(
+  auto contract = std::ranges::find_if(
       contracts, [&](const auto* candidate) { return candidate->recognises(**module); });
+  if (contract == contracts.end() && package->manifest) {
+    contract = std::ranges::find_if(
+        contracts, [](const auto* candidate) { return candidate->takes_manifest(); });
+  }
+  if (package->manifest) {
+    out.manifest = std::move(*package->manifest);
+    out.manifest_path = package->manifest_path;
+  } else if (const auto embedded = (*module)->custom_section("manifest")) {
+    out.manifest = *embedded;
+    out.manifest_path = package->module_path + ", section manifest";
+  }
   if (contract != contracts.end()) out.kind = (*contract)->kind();
   for (const sandbox::Import& import : (*module)->imports()) {
     // Of a module that no contract knows, an import that any of them offers is not what is wrong
@@ -128,7 +139,7 @@ std::string to_text(const Inspection& inspection) {
   return out;
 }
 
-std::string to_json(const Inspection& inspection) {
+std::string to_json(const Inspection& inspection, const boost::json::object* manifest) {
   namespace json = boost::json;
   const auto text_or_null = [](const std::string& text) -> json::value {
     json::value out = nullptr;
@@ -155,7 +166,7 @@ std::string to_json(const Inspection& inspection) {
   }
   json::value maximum = nullptr;
   if (inspection.maximum_memory_bytes) maximum = *inspection.maximum_memory_bytes;
-  const json::object out{
+  json::object out{
       {"path", inspection.path},
       {"kind", text_or_null(inspection.kind)},
       {"abi_version", text_or_null(inspection.abi_version)},
@@ -166,6 +177,7 @@ std::string to_json(const Inspection& inspection) {
       {"imports", std::move(imports)},
       {"exports", std::move(exports)},
       {"custom_sections", std::move(sections)}};
+  if (manifest != nullptr) out["manifest"] = *manifest;
   return json::serialize(out);
 }
 

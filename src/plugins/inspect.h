@@ -1,7 +1,8 @@
-// What `heddle inspect FILE.wasm` says of a module: its kind, what it exports and needs, and what
-// Heddle lacks of that.
+// What `heddle inspect FILE` says of a module or package: its kind, what it exports and needs, and
+// what Heddle lacks of that.
 #pragma once
 
+#include <boost/json/fwd.hpp>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -31,6 +32,8 @@ struct Inspection {
   std::uint64_t initial_memory_bytes = 0;
   std::optional<std::uint64_t> maximum_memory_bytes;
   std::vector<sandbox::CustomSection> custom_sections;
+  std::string manifest;       // text of the file beside the module, or embedded; empty: none
+  std::string manifest_path;  // where it stands
 
   std::size_t missing_imports() const;
 };
@@ -41,6 +44,7 @@ Result<Inspection> inspect(sandbox::Engine& engine,
                            const std::string& path);
 
 std::string to_text(const Inspection& inspection);  // lines for a terminal
-std::string to_json(const Inspection& inspection);  // one object, one line
+// One object, one line; `manifest` as its member of this name.
+std::string to_json(const Inspection& inspection, const boost::json::object* manifest = nullptr);
 
 }  // namespace heddle::plugins

@@ -140,31 +140,24 @@ bool same_smoke(const config::Smoke& a, const config::Smoke& b) {
          body == b.body && status == b.expect_status && same_matches(expected, b.expect_headers);
 }
 
-// Whether a file is a module as it is, not its text format.
-bool is_binary(std::span<const std::byte> file) {
-  constexpr std::string_view kMagic("\0asm", 4);
-  return file.size() >= kMagic.size() &&
-         std::memcmp(file.data(), kMagic.data(), kMagic.size()) == 0;
-}
-
 }  // namespace
 
 Loader::Loader(sandbox::Engine& engine, std::vector<extension::PluginContract*> contracts, Log& log)
     : engine_(engine), contracts_(std::move(contracts)), log_(log) {}
 
-Result<std::vector<std::byte>> Loader::read(const config::Plugin& entry) {
-  auto bytes = read_path(entry.path);
-  if (!bytes) return std::unexpected(std::move(bytes.error()).within(prefix_of(entry)));
-  return bytes;
+Result<Package> Loader::read(const config::Plugin& entry) {
+  auto package = read_package(entry.path);
+  if (!package) return std::unexpected(std::move(package.error()).within(prefix_of(entry)));
+  return package;
 }
 
 Result<LoadedVersion> Loader::load(const config::Plugin& entry, std::uint32_t version) const {
-  auto bytes = read(entry);
-  if (!bytes) return std::unexpected(std::move(bytes.error()));
+  auto package = read(entry);
+  if (!package) return std::unexpected(std::move(package.error()));
   LoadedVersion out;
   out.version = version;
-  // A module knows its own; hashing megabytes twice is most of the time that loading takes.
-  if (!entry.sha256.empty() || !is_binary(*bytes)) out.sha256 = sha256_hex(*bytes);
+  out.sha256 = package->sha256;
+  out.digest = package->digest;
   if (!entry.sha256.empty() && entry.sha256 != out.sha256) {
     return fail(
         ErrorKind::kConflict,
@@ -175,9 +168,9 @@ Result<LoadedVersion> Loader::load(const config::Plugin& entry, std::uint32_t ve
   const auto within = [&](Error error) {
     error.message = one_line(error.message);
     return std::unexpected(
-        std::move(error).within(fmt::format("plugin {}: {}: ", entry.name, entry.path)));
+        std::move(error).within(fmt::format("plugin {}: {}: ", entry.name, package->module_path)));
   };
-  auto made = make(entry, std::move(*bytes), out);
+  auto made = make(entry, *package, out);
   if (!made) return within(std::move(made.error()));
   if (!entry.smoke.empty()) {
     if (!smoke_) return within({ErrorKind::kInternal, "smoke requests cannot be run here"});
@@ -192,35 +185,39 @@ Result<LoadedVersion> Loader::load(const config::Plugin& entry, std::uint32_t ve
   return out;
 }
 
-Result<void> Loader::make(const config::Plugin& entry, std::vector<std::byte> bytes,
-                          LoadedVersion& out) const {
-  const extension::PluginSpec spec = make_spec(entry, out.version);
+Result<void> Loader::make(const config::Plugin& entry, Package& package, LoadedVersion& out) const {
+  extension::PluginSpec spec = make_spec(entry, out.version);
+  spec.manifest = std::move(package.manifest);
+  spec.manifest_path = package.manifest_path;
   const auto taker = std::ranges::find_if(contracts_, [&](const auto* contract) {
-    return contract->takes_file(bytes) && (entry.kind.empty() || entry.kind == contract->kind());
+    return contract->takes_file(package.module) &&
+           (entry.kind.empty() || entry.kind == contract->kind());
   });
   Result<std::shared_ptr<extension::LoadedPlugin>> plugin;
   if (taker != contracts_.end()) {
     out.kind = (*taker)->kind();
-    plugin = (*taker)->load_file(spec, bytes);
+    (*taker)->complete(spec);
+    plugin = (*taker)->load_file(spec, package.module);
   } else {
     const Nanoseconds begin = monotonic_now();
-    auto module = compile(entry, std::move(bytes));
+    auto module = compile(entry, package.module);
     if (!module) return std::unexpected(std::move(module.error()));
     out.compile_time = monotonic_now() - begin;
     out.module = *module;
-    if (out.sha256.empty()) out.sha256 = (*module)->sha256();
-    auto contract = contract_for(entry, **module);
+    auto contract = contract_for(entry, **module, spec.manifest.has_value());
     if (!contract) return std::unexpected(std::move(contract.error()));
     out.kind = (*contract)->kind();
+    (*contract)->complete(spec);
     plugin = (*contract)->load(spec, *module);
   }
   if (!plugin) return std::unexpected(std::move(plugin.error()));
+  out.timeout = spec.timeout;
   out.plugin = std::move(*plugin);
   return {};
 }
 
-Result<std::shared_ptr<const sandbox::Module>> Loader::compile(const config::Plugin& entry,
-                                                               std::vector<std::byte> bytes) const {
+Result<std::shared_ptr<const sandbox::Module>> Loader::compile(
+    const config::Plugin& entry, const std::vector<std::byte>& bytes) const {
   auto module = engine_.compile(bytes, entry.name);
   if (!module) return std::unexpected(module_error(std::move(module.error()), entry.name));
   return module;
@@ -238,7 +235,8 @@ Error module_error(Error error, std::string_view name) {
 }
 
 Result<extension::PluginContract*> Loader::contract_for(const config::Plugin& entry,
-                                                        const sandbox::Module& module) const {
+                                                        const sandbox::Module& module,
+                                                        bool has_manifest) const {
   if (!entry.kind.empty()) {
     for (extension::PluginContract* contract : contracts_) {
       if (contract->kind() == entry.kind) return contract;
@@ -254,6 +252,9 @@ Result<extension::PluginContract*> Loader::contract_for(const config::Plugin& en
   }
   for (extension::PluginContract* contract : contracts_) {
     if (contract->recognises(module)) return contract;
+  }
+  for (extension::PluginContract* contract : contracts_) {
+    if (has_manifest && contract->takes_manifest()) return contract;
   }
   return fail(ErrorKind::kInvalidArgument, not_recognised(module));
 }
@@ -297,6 +298,7 @@ extension::PluginSpec make_spec(const config::Plugin& entry, std::uint32_t versi
   spec.memory_limit = entry.memory_limit;
   spec.timeout = entry.timeout;
   spec.buffer_limit = entry.buffer_limit;
+  spec.body_limit = entry.body_limit;
   spec.log_lines_per_second = entry.log_lines_per_second;
   spec.log_line_bytes = entry.log_line_bytes;
   spec.host_calls = entry.host_calls;
@@ -332,7 +334,7 @@ extension::PluginSpec make_spec(const config::Plugin& entry, std::uint32_t versi
 bool same_entry(const config::Plugin& a, const config::Plugin& b) {
   // Naming every member makes a new one an error here, so that it is not forgotten.
   const auto& [name, path, kind, phases, priority, configuration, vm_configuration, root_id, vm_id,
-               memory_limit, timeout, buffer_limit, log_lines, log_bytes, host_calls,
+               memory_limit, timeout, buffer_limit, body_limit, log_lines, log_bytes, host_calls,
                outbound_calls, on_failure, failure_given, memory_given, isolation, instances,
                failure_status, stop_iteration, property_encoding, enabled, permissions, environment,
                smoke, route_configurations, sha256, location] = a;
@@ -344,11 +346,12 @@ bool same_entry(const config::Plugin& a, const config::Plugin& b) {
          priority == b.priority && configuration == b.configuration &&
          vm_configuration == b.vm_configuration && root_id == b.root_id && vm_id == b.vm_id &&
          memory_limit == b.memory_limit && timeout == b.timeout && buffer_limit == b.buffer_limit &&
-         log_lines == b.log_lines_per_second && log_bytes == b.log_line_bytes &&
-         host_calls == b.host_calls && outbound_calls == b.outbound_calls &&
-         on_failure == b.on_failure && failure_given == b.on_failure_given &&
-         memory_given == b.memory_limit_given && isolation == b.isolation &&
-         instances == b.instances && failure_status == b.failure_status &&
+         body_limit == b.body_limit && log_lines == b.log_lines_per_second &&
+         log_bytes == b.log_line_bytes && host_calls == b.host_calls &&
+         outbound_calls == b.outbound_calls && on_failure == b.on_failure &&
+         failure_given == b.on_failure_given && memory_given == b.memory_limit_given &&
+         isolation == b.isolation && instances == b.instances &&
+         failure_status == b.failure_status &&
          stop_iteration == b.allow_on_headers_stop_iteration &&
          property_encoding == b.property_encoding && http == b.permissions.http &&
          shared_data == b.permissions.shared_data && sql == b.permissions.sql &&

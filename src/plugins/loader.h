@@ -5,6 +5,7 @@
 // Every error is one line that names the plugin, the file, what is wrong and what to do.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -19,6 +20,7 @@
 #include "base/result.h"
 #include "config/config.h"
 #include "extension/plugin_contract.h"
+#include "plugins/package.h"
 #include "sandbox/engine.h"
 #include "sandbox/module.h"
 
@@ -32,8 +34,10 @@ using SmokeRunner = std::function<Result<void>(const std::shared_ptr<extension::
 struct LoadedVersion {
   std::uint32_t version = 0;
   std::string kind;
-  std::string sha256;            // of the file
-  Nanoseconds compile_time = 0;  // to compile it, or to load it from the compile cache
+  std::string sha256;                    // of the file
+  std::string digest;                    // of the package's content
+  Nanoseconds compile_time = 0;          // to compile it, or to load it from the compile cache
+  std::chrono::milliseconds timeout{0};  // in force: the entry's, or that of the kind
   std::shared_ptr<const sandbox::Module> module;  // null: a file that is no module
   std::shared_ptr<extension::LoadedPlugin> plugin;
 };
@@ -49,19 +53,19 @@ class Loader {
 
   Result<LoadedVersion> load(const config::Plugin& entry, std::uint32_t version) const;
 
-  // Only reads the file; the same errors as load().
-  static Result<std::vector<std::byte>> read(const config::Plugin& entry);
-  // The same for a file that no entry names; the error begins with the path.
+  // Only reads the package; the same errors as load().
+  static Result<Package> read(const config::Plugin& entry);
+  // A file's bytes; the error begins with the path.
   static Result<std::vector<std::byte>> read_path(const std::string& path);
 
  private:
   // Kind, module and plugin of the version.
-  Result<void> make(const config::Plugin& entry, std::vector<std::byte> bytes,
-                    LoadedVersion& out) const;
+  Result<void> make(const config::Plugin& entry, Package& package, LoadedVersion& out) const;
   Result<std::shared_ptr<const sandbox::Module>> compile(const config::Plugin& entry,
-                                                         std::vector<std::byte> bytes) const;
+                                                         const std::vector<std::byte>& bytes) const;
   Result<extension::PluginContract*> contract_for(const config::Plugin& entry,
-                                                  const sandbox::Module& module) const;
+                                                  const sandbox::Module& module,
+                                                  bool has_manifest) const;
 
   sandbox::Engine& engine_;
   std::vector<extension::PluginContract*> contracts_;

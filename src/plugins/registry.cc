@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "plugins/directory.h"
+
 namespace heddle::plugins {
 namespace {
 
@@ -42,7 +44,10 @@ Registry::~Registry() = default;
 std::vector<std::string> Registry::watched_directories() const {
   std::vector<std::string> out;
   for (const config::PluginDirectory& directory : sources_.directories) {
-    if (directory.watch) out.push_back(directory.path);
+    if (!directory.watch) continue;
+    out.push_back(directory.path);
+    const std::vector<std::string> folders = folders_in(directory.path);
+    out.insert(out.end(), folders.begin(), folders.end());
   }
   return out;
 }
@@ -140,18 +145,23 @@ std::vector<Event> Registry::events() const {
   return {events_.begin(), events_.end()};
 }
 
-Registry::FileStamp Registry::stamp(const std::string& path) {
-  struct stat status{};
-  if (stat(path.c_str(), &status) != 0) return {};
-  return {status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec, status.st_ino,
+Registry::Stamps Registry::stamp(const std::string& path) {
+  Stamps out;
+  for (const std::string& file : package_files(path)) {
+    struct stat status{};
+    FileStamp& of = out.emplace_back();
+    if (stat(file.c_str(), &status) != 0) continue;
+    of = {status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec, status.st_ino,
           status.st_size};
+  }
+  return out;
 }
 
 bool Registry::file_changed(const Entry& entry) {
   if (!entry.current) return true;
   if (entry.last_error.empty() && stamp(entry.wanted.path) == entry.tried) return false;
-  const auto bytes = Loader::read_path(entry.wanted.path);
-  return !bytes || sha256_hex(*bytes) != entry.current->sha256;
+  const auto package = read_package(entry.wanted.path);
+  return !package || package->digest != entry.current->digest;
 }
 
 PluginInfo Registry::describe(const Entry& entry) {
@@ -167,6 +177,7 @@ PluginInfo Registry::describe(const Entry& entry) {
   out.from_directory = entry.from_directory;
   if (entry.current) {
     out.kind = entry.current->kind;
+    out.entry.timeout = entry.current->timeout;
     out.version = entry.current->version;
     out.loaded_at = entry.loaded_at;
     out.sha256 = entry.current->sha256;
@@ -226,7 +237,7 @@ void Registry::attempt(Entry& entry, const config::Plugin& wanted, ChangeReport&
 Result<void> Registry::make_version(Entry& entry, const config::Plugin& wanted) {
   auto staged = staged_.extract(wanted.name);
   // Taken before the file is read: a change meanwhile is seen as one.
-  const FileStamp now = staged.empty() ? stamp(wanted.path) : staged.mapped().file;
+  const Stamps now = staged.empty() ? stamp(wanted.path) : staged.mapped().files;
   {
     const std::lock_guard lock(mutex_);
     entry.tried = now;

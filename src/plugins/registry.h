@@ -114,16 +114,16 @@ class Registry {
   Result<ReloadResult> reload(std::string_view name);
   ChangeReport reload_all();
 
-  // Takes effect for exchanges that start afterwards. A disabled plugin has no version: it goes with
-  // the last exchange that uses it, and enable() makes one; failing that it stays disabled. Repeating
-  // either is harmless.
+  // Takes effect for exchanges that start afterwards. A disabled plugin has no version: it goes
+  // with the last exchange that uses it, and enable() makes one; failing that it stays disabled.
+  // Repeating either is harmless.
   Result<void> enable(std::string_view name);
   Result<void> disable(std::string_view name);
 
   // Looks at the watched directories again: loads what is new, reloads what changed (configured
   // plugins whose file lies there too), drops what is gone. A broken file is tried once.
   ChangeReport rescan();
-  // Directories with `watch: true`, for the Watcher.
+  // Directories with `watch: true` and the folders in them, for the Watcher.
   std::vector<std::string> watched_directories() const;
 
   // ---- Any thread ----
@@ -134,13 +134,14 @@ class Registry {
   std::vector<Event> events() const;  // oldest first
 
  private:
-  // Identifies a file's content without reading it.
+  // Identifies the content of a package's files without reading them.
   struct FileStamp {
     std::int64_t mtime_ns = 0;
     std::uint64_t inode = 0;
     std::int64_t size = -1;  // no such file
     friend bool operator==(const FileStamp&, const FileStamp&) = default;
   };
+  using Stamps = std::vector<FileStamp>;
   // A plugin that configuration or a directory asks for.
   struct Wanted {
     config::Plugin plugin;
@@ -158,7 +159,7 @@ class Registry {
     std::uint32_t last_version = 0;  // the highest that was ever loaded
     Nanoseconds loaded_at = 0;
     std::string last_error;
-    FileStamp tried;  // the file at the last attempt
+    Stamps tried;  // the files at the last attempt
   };
 
   // What a configuration says about plugins.
@@ -172,11 +173,11 @@ class Registry {
   // A version that was made ahead of its use.
   struct Staged {
     LoadedVersion version;
-    FileStamp file;  // before it was read
+    Stamps files;  // before they were read
   };
 
   static Sources sources_of(const config::Config& config);
-  static FileStamp stamp(const std::string& path);
+  static Stamps stamp(const std::string& path);
   static bool file_changed(const Entry& entry);
   static PluginInfo describe(const Entry& entry);
   static ActivePlugin activate(const Entry& entry);

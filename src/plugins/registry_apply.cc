@@ -76,10 +76,10 @@ void Registry::stage(const std::vector<Wanted>& wanted, ChangeReport& report) {
     const std::string& name = item.plugin.name;
     Entry* entry = entry_named(name);
     if (item.from_directory || !needs_version(entry, item.plugin)) continue;
-    const FileStamp file = stamp(item.plugin.path);
+    const Stamps files = stamp(item.plugin.path);
     auto made = loader_.load(item.plugin, (entry != nullptr ? entry->last_version : 0) + 1);
     if (made) {
-      staged_.emplace(name, Staged{std::move(*made), file});
+      staged_.emplace(name, Staged{std::move(*made), files});
       continue;
     }
     note_failure(name, entry, made.error(), "the configuration in force stays");
@@ -212,7 +212,7 @@ void Registry::update(Entry& entry, const Wanted& wanted, bool is_new, ChangeRep
   const bool unchanged =
       entry.current && same_entry(entry.serving, wanted.plugin) && !file_changed(entry);
   if (unloaded || unchanged) {
-    const FileStamp now = stamp(wanted.plugin.path);
+    const Stamps now = stamp(wanted.plugin.path);
     {
       const std::lock_guard lock(mutex_);
       entry.tried = now;

@@ -124,7 +124,7 @@ class InotifyWatcher final : public Watcher {
     // A created file is empty until it is closed, but a link is complete: both are harmless to look
     // at, as an empty file just fails and its closing event follows. Regular files therefore count
     // only when closed.
-    return (event.mask & ~std::uint32_t{IN_CREATE}) != 0 || is_link(event);
+    return (event.mask & ~std::uint32_t{IN_CREATE}) != 0 || is_link(event);  // IN_ISDIR: a folder
   }
 
   bool is_link(const inotify_event& event) const {
