@@ -17,12 +17,17 @@ struct Route {
   bool is_public = false;  // answered without credentials
 };
 
-constexpr std::array<Route, 15> kRoutes = {{
+constexpr std::array<Route, 19> kRoutes = {{
     {"GET", "/plugins", list_plugins},
     {"GET", "/plugins/{name}", show_plugin},
     {"POST", "/plugins/{name}/reload", reload_plugin},
     {"POST", "/plugins/{name}/enable", enable_plugin},
     {"POST", "/plugins/{name}/disable", disable_plugin},
+    {"POST", "/plugins/{name}/execute", execute_plugin},
+    // The same as Orbis writes them.
+    {"POST", "/api/plugins/{name}/enable", enable_plugin},
+    {"POST", "/api/plugins/{name}/disable", disable_plugin},
+    {"POST", "/api/plugins/{name}/reload", reload_plugin},
     {"GET", "/events", list_events},
     {"GET", "/routes", list_routes},
     {"GET", "/upstreams", list_upstreams},

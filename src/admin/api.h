@@ -39,6 +39,11 @@ struct ApiDependencies {
   Runner run_on_control;  // for what changes plugins or configuration
   // Runs on the control thread; empty: not offered (501).
   std::function<ConfigReload()> reload_config;
+  // Runs execute() of a route plugin; `done` may come on any thread. Control thread; empty: not
+  // offered (501).
+  std::function<void(const std::string& name,
+                     std::move_only_function<void(Result<std::int32_t>)> done)>
+      execute_plugin = {};
   Log& log;
   Nanoseconds started_at = 0;                        // monotonic
   std::function<Nanoseconds()> now = monotonic_now;  // for tests

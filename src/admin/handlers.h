@@ -33,6 +33,7 @@ void show_plugin(const ApiDependencies& api, const Call& call, Respond respond);
 void reload_plugin(const ApiDependencies& api, const Call& call, Respond respond);
 void enable_plugin(const ApiDependencies& api, const Call& call, Respond respond);
 void disable_plugin(const ApiDependencies& api, const Call& call, Respond respond);
+void execute_plugin(const ApiDependencies& api, const Call& call, Respond respond);
 void list_events(const ApiDependencies& api, const Call& call, Respond respond);
 
 // gateway_handlers.cc

@@ -1,4 +1,4 @@
-// GET /plugins, /plugins/{name}, /events; POST /plugins/{name}/reload, /enable, /disable.
+// GET /plugins, /plugins/{name}, /events; POST /plugins/{name}/reload, /enable, /disable, /execute.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -204,6 +204,25 @@ void enable_plugin(const ApiDependencies& api, const Call& call, Respond respond
 
 void disable_plugin(const ApiDependencies& api, const Call& call, Respond respond) {
   switch_plugin(api, call, std::move(respond), false);
+}
+
+void execute_plugin(const ApiDependencies& api, const Call& call, Respond respond) {
+  if (!api.execute_plugin) {
+    return respond(error_response(501, "not_offered", "execute() cannot be run here"));
+  }
+  api.run_on_control([&api, name = call.name, respond = std::move(respond)]() mutable {
+    if (!api.registry.find(name)) return respond(no_such_plugin(name));
+    api.execute_plugin(
+        name, [name, respond = std::move(respond)](Result<std::int32_t> result) mutable {
+          if (!result) {
+            return respond(json_response(
+                {{"error", {{"code", "execute_failed"}, {"message", result.error().message}}},
+                 {"plugin", name}},
+                422));
+          }
+          respond(json_response({{"plugin", name}, {"result", *result}}));
+        });
+  });
 }
 
 void list_events(const ApiDependencies& api, const Call&, Respond respond) {

@@ -40,6 +40,13 @@ struct InspectOptions {
 };
 int inspect(const InspectOptions& options);
 
+struct EmbedOptions {
+  std::string module;
+  std::string manifest;
+  std::string output;  // empty: the module itself
+};
+int embed(const EmbedOptions& options);
+
 // Writes the JSON Schema of the configuration to standard output.
 int print_schema();
 

@@ -3,11 +3,29 @@
 
 #include <fmt/core.h>
 
+#include <boost/json.hpp>
+#include <string>
+
 #include "cli/commands.h"
 #include "cli/contracts.h"
+#include "contracts/route/manifest.h"
 #include "sandbox/engine.h"
 
 namespace heddle::cli {
+namespace {
+
+// Lines for a terminal; an empty text when there is no manifest.
+std::string to_text(const std::string& path, const route::RouteManifest& manifest) {
+  std::string out =
+      fmt::format("  manifest  {} {}, from {}\n", manifest.name, manifest.version, path);
+  for (const route::ManifestRoute& item : manifest.routes) {
+    out += fmt::format("      {:<7} {} -> {}{}\n", item.method, item.path, item.handler,
+                       item.auth ? " (with a user)" : "");
+  }
+  return out;
+}
+
+}  // namespace
 
 int inspect(const InspectOptions& options) {
   const std::unique_ptr<Log> log = Log::null();
@@ -26,7 +44,23 @@ int inspect(const InspectOptions& options) {
     fmt::print(stderr, "heddle: {}\n", inspection.error().message);
     return kExitFailed;
   }
-  fmt::print("{}\n", options.json ? plugins::to_json(*inspection) : plugins::to_text(*inspection));
+  if (inspection->manifest.empty()) {
+    fmt::print("{}\n",
+               options.json ? plugins::to_json(*inspection) : plugins::to_text(*inspection));
+    return kExitOk;
+  }
+  const auto manifest = route::parse_manifest(inspection->manifest);
+  if (!manifest) {
+    fmt::print(stderr, "heddle: {}: {}\n", inspection->manifest_path, manifest.error().message);
+    return kExitFailed;
+  }
+  if (options.json) {
+    const boost::json::object object = boost::json::parse(manifest->text).get_object();
+    fmt::print("{}\n", plugins::to_json(*inspection, &object));
+  } else {
+    fmt::print("{}{}\n", plugins::to_text(*inspection),
+               to_text(inspection->manifest_path, *manifest));
+  }
   return kExitOk;
 }
 

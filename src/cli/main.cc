@@ -10,6 +10,7 @@
 
 namespace {
 
+using heddle::cli::EmbedOptions;
 using heddle::cli::InspectOptions;
 using heddle::cli::ServeOptions;
 using heddle::cli::ValidateOptions;
@@ -44,8 +45,15 @@ void add_validate(CLI::App& app, ValidateOptions& options) {
 
 void add_inspect(CLI::App& app, InspectOptions& options) {
   CLI::App* verb = app.add_subcommand("inspect", "show what a plugin file is, exports and needs");
-  verb->add_option("file", options.file, "a .wasm file")->required();
+  verb->add_option("file", options.file, "a .wasm file, a .zip or a folder")->required();
   verb->add_flag("--json", options.json, "as one JSON object");
+}
+
+void add_embed(CLI::App& app, EmbedOptions& options) {
+  CLI::App* verb = app.add_subcommand("embed", "put a manifest into a route plugin's module");
+  verb->add_option("module", options.module, "a .wasm file")->required();
+  verb->add_option("manifest", options.manifest, "manifest.json")->required();
+  verb->add_option("-o,--output", options.output, "file to write; else the module itself");
 }
 
 int run(std::vector<std::string> arguments) {
@@ -55,9 +63,11 @@ int run(std::vector<std::string> arguments) {
   ServeOptions serve;
   ValidateOptions validate;
   InspectOptions inspect;
+  EmbedOptions embed;
   add_serve(app, serve);
   add_validate(app, validate);
   add_inspect(app, inspect);
+  add_embed(app, embed);
   app.add_subcommand("schema", "print the JSON Schema of the configuration, for editors");
   app.add_subcommand("version", "print the version");
 
@@ -70,6 +80,7 @@ int run(std::vector<std::string> arguments) {
   if (app.got_subcommand("serve")) return heddle::cli::serve(serve);
   if (app.got_subcommand("validate")) return heddle::cli::validate(validate);
   if (app.got_subcommand("inspect")) return heddle::cli::inspect(inspect);
+  if (app.got_subcommand("embed")) return heddle::cli::embed(embed);
   if (app.got_subcommand("schema")) return heddle::cli::print_schema();
   fmt::print("heddle {}\n", HEDDLE_VERSION);
   return heddle::cli::kExitOk;

@@ -59,8 +59,7 @@ Result<void> Server::start() {
     auto& [name, error] = listeners.failed.front();
     return std::unexpected(std::move(error).within("listener " + name + ": "));
   }
-  auto messages =
-      MessageSet::create(*config_, message_hooks_, *workers_.front(), metrics_, log_);
+  auto messages = MessageSet::create(*config_, message_hooks_, *workers_.front(), metrics_, log_);
   if (!messages) return std::unexpected(std::move(messages.error()));
   messages_ = std::move(*messages);
   if (messages_) gateway_->set_messages(messages_->origin());
@@ -73,6 +72,9 @@ Result<void> Server::start() {
   contracts_ = std::make_unique<Contracts>(*engine_, log_, metrics_, &gateway_->directory(),
                                            nullptr, services_->view());
   registry_ = std::make_unique<plugins::Registry>(*engine_, contracts_->all(), log_, metrics_);
+  plugin_states_ =
+      std::make_unique<plugins::StateFile>(config_->data_dir + "/plugin_states.json", log_);
+  registry_->set_state_file(*plugin_states_);
   registry_->set_smoke_runner([this](const auto& loaded, const config::Plugin& plugin) {
     return gateway::run_smoke(loaded, plugin, log_);
   });
@@ -110,6 +112,11 @@ Result<void> Server::start_admin() {
       .config = [this] { return view_.config(); },
       .run_on_control = on_control,
       .reload_config = [this] { return reload_config(); },
+      .execute_plugin =
+          [this](const std::string& name,
+                 std::move_only_function<void(Result<std::int32_t>)> done) {
+            execute_plugin(name, std::move(done));
+          },
       .log = log_,
       .started_at = started_,
   });
@@ -150,6 +157,7 @@ void Server::publish() {
   std::vector<gateway::FilterBinding> filters;
   for (const plugins::ActivePlugin& active : registry_->set()->plugins) {
     if (!active.enabled || is_message_hook(active)) continue;
+    if (!active.plugin && active.kind == "route") continue;
     gateway::FilterBinding binding;
     binding.name = active.name;
     binding.priority = active.priority;
@@ -175,8 +183,9 @@ void Server::publish() {
   std::erase_if(started_plugins_, [](const auto& known) { return known.expired(); });
   warn_of_idle_filters(filters);
   publish_message_hooks(*registry_->set(), message_hooks_);
-  auto snapshot = std::make_shared<const gateway::Snapshot>(config_, filters, natives_, metrics_,
-                                                            certificates_.contexts());
+  auto snapshot = std::make_shared<const gateway::Snapshot>(
+      config_, filters, natives_, metrics_, certificates_.contexts(), route_plugins());
+  tell_conflicts(snapshot->conflicts());
   view_.publish(snapshot, config_);
   gateway_->publish(std::move(snapshot));
 }

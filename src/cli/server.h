@@ -55,6 +55,12 @@ class Server {
   std::unique_ptr<plugins::Watcher> watch(std::vector<std::string> directories,
                                           std::string_view failure, std::function<void()> changed);
   void publish();
+  // The plugins that answer routes, or would if they could be loaded.
+  std::vector<gateway::RoutePluginBinding> route_plugins() const;
+  void tell_conflicts(const std::vector<std::string>& conflicts);
+  // Runs execute() of a route plugin on a worker.
+  void execute_plugin(const std::string& name,
+                      std::move_only_function<void(Result<std::int32_t>)> done);
   void warn_of_idle_filters(const std::vector<gateway::FilterBinding>& filters) const;
   admin::ConfigReload reload_config();
   // Whether the configuration was taken; else its problems are added and nothing changed.
@@ -81,7 +87,9 @@ class Server {
   std::unique_ptr<gateway::Gateway> gateway_;
   std::unique_ptr<ServiceSet> services_;
   std::unique_ptr<Contracts> contracts_;
+  std::unique_ptr<plugins::StateFile> plugin_states_;
   std::unique_ptr<plugins::Registry> registry_;
+  std::vector<std::string> told_conflicts_;
   gateway::NativeFilters natives_{metrics_};
   GatewayView view_;
   std::unique_ptr<admin::Api> api_;
@@ -91,7 +99,7 @@ class Server {
   std::vector<std::string> config_directories_;
   std::unique_ptr<plugins::Watcher> config_watcher_;
   std::size_t seen_files_ = 0;  // fingerprint of the configuration's files at the last attempt
-  bool going_over_ = false;     // plugins and certificates are ahead of config_: nothing is published
+  bool going_over_ = false;  // plugins and certificates are ahead of config_: nothing is published
   Certificates certificates_{control_, log_, [this] { publish(); }};
   std::vector<std::weak_ptr<extension::LoadedPlugin>> started_plugins_;
 };

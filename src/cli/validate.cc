@@ -6,7 +6,10 @@
 
 #include "cli/commands.h"
 #include "config/reader.h"
+#include "contracts/route/manifest.h"
 #include "gateway/tls_contexts.h"
+#include "plugins/package.h"
+#include "sandbox/module_sections.h"
 
 namespace heddle::cli {
 
@@ -22,11 +25,41 @@ void check_certificates(config::ReadResult& result) {
   if (!loaded.problems.empty()) result.config = nullptr;
 }
 
+// The manifests of route plugins that are there; files that are missing are for the start to tell.
+void check_manifests(config::ReadResult& result) {
+  bool wrong = false;
+  for (std::size_t i = 0; i < result.config->plugins.size(); ++i) {
+    const config::Plugin& plugin = result.config->plugins[i];
+    const auto package = plugins::read_package(plugin.path);
+    if (!package) continue;
+    std::string text = package->manifest.value_or("");
+    std::string path = package->manifest_path;
+    if (!package->manifest) {
+      const auto sections = sandbox::parse_module_sections(
+          {reinterpret_cast<const char*>(package->module.data()), package->module.size()});
+      if (!sections) continue;
+      for (const auto& section : sections->custom) {
+        if (section.name == route::kManifestSection) text = section.bytes;
+      }
+      path = package->module_path + ", section manifest";
+    }
+    if (text.empty()) continue;
+    const auto manifest = route::parse_manifest(text);
+    if (manifest) continue;
+    wrong = true;
+    result.problems.push_back(
+        {config::Problem::Severity::kError, plugin.location, fmt::format("plugins[{}].path", i),
+         fmt::format("{}: {}", path, manifest.error().message), "correct the manifest"});
+  }
+  if (wrong) result.config = nullptr;
+}
+
 }  // namespace
 
 int validate(const ValidateOptions& options) {
   config::ReadResult result = config::read(options.config, {.lenient = options.lenient});
   if (result.ok()) check_certificates(result);
+  if (result.ok()) check_manifests(result);
   std::size_t errors = 0;
   boost::json::array list;
   for (const config::Problem& problem : result.problems) {

@@ -28,6 +28,11 @@ class Checker {
       route(i);
       filters(config_.routes[i].rate_limit, config_.routes[i].cors, item_path("routes", i));
     }
+    for (std::size_t i = 0; i < config_.plugins.size(); ++i) {
+      const std::vector<std::string>& filters = config_.plugins[i].filters;
+      plugins_exist({filters.begin(), filters.end()},
+                    child_path(item_path("plugins", i), "filters"));
+    }
     if (!problems_.has_errors()) same_routes();
   }
 

@@ -313,6 +313,7 @@ struct Plugin {
   std::vector<Smoke> smoke;
   std::vector<std::string> route_configurations;  // that routes give it, each once
   std::string sha256;                             // lower-case hex, or empty
+  std::vector<std::string> filters;  // plugins on the routes of a route plugin
   Location location;
 };
 
@@ -447,6 +448,7 @@ struct Config {
   Storage storage;
   Messaging messaging;
   bool watch_config = true;
+  bool plugin_api = true;  // GET /api/plugins and /openapi.json
 
   std::vector<std::string> files;  // what it was read from
   std::string effective_yaml;      // every setting with its value, secrets redacted; GET /config

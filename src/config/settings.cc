@@ -611,6 +611,9 @@ constexpr Setting kPlugin[] = {
      .help = "Requests that a new version must answer as expected before it serves."},
     {.key = "sha256", .member = value<&Plugin::sha256>(), .check = check_sha256,
      .help = "SHA-256 of the file; a file that does not match is refused."},
+    {.key = "filters", .type = kTexts, .member = value<&Plugin::filters>(),
+     .example = "[auth]", .help = "Plugins on the routes that a route plugin answers, beside those "
+     "that run on every route.", .one_or_many = true},
     {.key = "scope", .type = kLater, .help = "Where the plugin runs."},
     {.key = "log_level", .type = kLater, .help = "Log level of one plugin."},
 };
@@ -698,6 +701,9 @@ constexpr Setting kConfig[] = {
     {.key = "data_dir", .type = kPath, .member = value<&Config::data_dir>(),
      .help = "Folder of databases and plugin state; relative to the working directory.",
      .needs_restart = true},
+    {.key = "plugin_api", .type = kBoolean, .member = value<&Config::plugin_api>(),
+     .help = "Whether GET /api/plugins, the pages of plugins and /openapi.json are answered; only "
+             "while there are route plugins."},
     {.key = "watch_config", .type = kBoolean, .member = value<&Config::watch_config>(),
      .help = "Whether a change of the configuration's files takes effect at once; SIGHUP always does."},
     {.key = "sql", .type = kObject, .member = object<&Config::sql>(), .rows = services::kSql,

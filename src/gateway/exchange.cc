@@ -113,12 +113,17 @@ void Exchange::choose_route(http::HeaderMap& headers) {
     allow_ = std::move(match.allow);
     info_.route = info_.route_upstream = {};
     info_.route_metadata = nullptr;
+    info_.route_parameters.clear();
     return;
   }
   route_ = &bound_->snapshot->route(match.route);
   info_.route = route_->route->id;
   info_.route_upstream = route_->route->upstream;
   info_.route_metadata = &route_->route->metadata;
+  if (route_->origin) {
+    const std::string_view path = split_target(headers.get(":path").value_or("")).first;
+    info_.route_parameters = decode_parameters(match, route_->route->path, path);
+  }
   for (const auto& [name, value] : match.parameters) {
     std::string path = "path";
     path += '\0';
@@ -233,11 +238,10 @@ void Exchange::forward_request(bool end) {
   }
   apply_strip_prefix(headers);
   add_forwarded(headers, info_);
-  const UpstreamEntry& upstream = bound_->snapshot->upstreams()[route_->upstream];
-  info_.upstream = upstream.upstream->name;
-  origin_ = bound_->origins[route_->upstream].get();
+  info_.upstream = route_->route->upstream;
+  origin_ = route_->origin ? route_->origin.get() : bound_->origins[route_->upstream].get();
   upstream_ = &origin_->start(worker(), info_, response_);
-  upstream.metrics.active->add(1);
+  route_->origin_metrics->active->add(1);
   if (!head_must_wait(Side::kRequest, headers, end)) send_head(Side::kRequest, end);
 }
 
@@ -257,7 +261,7 @@ void Exchange::apply_strip_prefix(http::HeaderMap& headers) {
 void Exchange::drop_origin(StreamError error) {
   if (upstream_ == nullptr) return;
   origin_->describe(*upstream_, info_);
-  bound_->snapshot->upstreams()[route_->upstream].metrics.active->add(-1);
+  route_->origin_metrics->active->add(-1);
   std::exchange(upstream_, nullptr)->reset(error);
 }
 
@@ -382,6 +386,7 @@ void Exchange::reset() {
   // The strings keep their memory.
   info_.route = info_.route_upstream = info_.upstream = {};
   info_.route_metadata = nullptr;
+  info_.route_parameters.clear();
   info_.upstream_address.clear();
   info_.upstream_local_address.clear();
   info_.upstream_tls = nullptr;

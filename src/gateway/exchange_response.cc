@@ -136,19 +136,18 @@ void Exchange::Response::on_writable() {
 void Exchange::Response::on_complete() {
   Exchange& e = exchange_;
   if (e.upstream_ == nullptr) return;
-  const UpstreamEntry& upstream = e.bound_->snapshot->upstreams()[e.route_->upstream];
-  upstream.metrics.active->add(-1);
+  const UpstreamMetrics& metrics = *e.route_->origin_metrics;
+  metrics.active->add(-1);
   const int status = e.info_.response_code;
-  upstream.metrics.responses
+  metrics.responses
       .at(status >= 100 && status < 600 ? static_cast<std::size_t>(status / 100) : 0)
       ->add();
   e.upstream_ = nullptr;
 }
 
 void Exchange::origin_failed(StreamError error, std::string_view detail) {
-  const UpstreamEntry& upstream = bound_->snapshot->upstreams()[route_->upstream];
-  upstream.metrics.active->add(-1);
-  upstream.metrics.responses[0]->add();
+  route_->origin_metrics->active->add(-1);
+  route_->origin_metrics->responses[0]->add();
   origin_->describe(*upstream_, info_);
   upstream_ = nullptr;
   if (finished_ || replied_) return;

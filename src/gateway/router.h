@@ -73,6 +73,9 @@ class Router {
 // "/a/b?x=1" -> "/a/b", "x=1".
 std::pair<std::string_view, std::string_view> split_target(std::string_view target);
 
+// "%20" -> " ", in queries also "+"; a '%' without two hex digits stays.
+std::string percent_decode(std::string_view text, bool plus_is_space);
+
 // Whether a path has "." or ".." segments, also percent-encoded: a route or plugin could be passed
 // by with them.
 bool has_dot_segments(std::string_view path);

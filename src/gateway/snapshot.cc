@@ -46,9 +46,20 @@ bool named_somewhere(const config::Config& config, const std::string& plugin) {
   return std::ranges::any_of(
              config.routes,
              [&](const config::Route& route) { return named_by(route, plugin) != nullptr; }) ||
+         std::ranges::any_of(config.plugins,
+                             [&](const config::Plugin& other) {
+                               return std::ranges::find(other.filters, plugin) !=
+                                      other.filters.end();
+                             }) ||
          std::ranges::any_of(config.listeners, [&](const config::Listener& listener) {
            return std::ranges::find(listener.plugins, plugin) != listener.plugins.end();
          });
+}
+
+std::vector<config::Route> routes_of(const config::Config& config, const PluginRoutes& plugins) {
+  std::vector<config::Route> out = config.routes;
+  for (const PluginRouteEntry& entry : plugins.routes) out.push_back(entry.route);
+  return out;
 }
 
 // With the configuration that the route gives; null when the version that serves was not made with
@@ -63,22 +74,33 @@ std::shared_ptr<extension::HttpFilterFactory> factory_for(const FilterBinding& f
 
 Snapshot::Snapshot(std::shared_ptr<const config::Config> config,
                    const std::vector<FilterBinding>& filters, NativeFilters& natives,
-                   metrics::Registry& metrics, std::shared_ptr<const TlsContexts> tls)
+                   metrics::Registry& metrics, std::shared_ptr<const TlsContexts> tls,
+                   const std::vector<RoutePluginBinding>& plugins)
     : config_(std::move(config)),
       tls_(tls ? std::move(tls) : std::make_shared<const TlsContexts>()),
-      router_(config_->routes) {
+      plugin_routes_(make_plugin_routes(*config_, plugins)),
+      all_routes_(routes_of(*config_, plugin_routes_)),
+      router_(all_routes_) {
   natives.forget_unused();
   for (const config::Upstream& upstream : config_->upstreams) {
     upstream_names_.emplace(upstream.name, upstreams_.size());
     upstreams_.push_back(
         {&upstream, upstream_metrics(metrics, upstream.name), tls_->upstream(upstream.name)});
   }
-  for (const config::Route& route : config_->routes) {
+  for (std::size_t i = 0; i < all_routes_.size(); ++i) {
+    const config::Route& route = all_routes_[i];
     RouteEntry entry;
     entry.route = &route;
-    entry.upstream = find_upstream(route.upstream);
     entry.metrics = route_metrics(metrics, route.id);
     bind(entry, filters, natives);
+    if (i < config_->routes.size()) {
+      entry.upstream = find_upstream(route.upstream);
+      if (entry.upstream != RouteMatch::kNone) {
+        entry.origin_metrics = &upstreams_[entry.upstream].metrics;
+      }
+    } else {
+      bind(entry, plugin_routes_.routes[i - config_->routes.size()], metrics);
+    }
     routes_.push_back(std::move(entry));
   }
   for (const config::Listener& listener : config_->listeners) {
@@ -126,6 +148,15 @@ void Snapshot::bind(RouteEntry& entry, const std::vector<FilterBinding>& filters
     }
   }
   for (NativeEntry& item : chain) entry.chain.push_back(std::move(item.entry));
+}
+
+void Snapshot::bind(RouteEntry& entry, const PluginRouteEntry& plugin, metrics::Registry& metrics) {
+  entry.upstream = RouteMatch::kNone;
+  entry.origin = plugin.origin;
+  if (!plugin.unavailable.empty()) entry.unavailable = plugin.unavailable;
+  const auto [known, fresh] = origin_metrics_.try_emplace(plugin.origin_name);
+  if (fresh) known->second = upstream_metrics(metrics, plugin.origin_name);
+  entry.origin_metrics = &known->second;
 }
 
 void Snapshot::bind(TcpEntry& entry, const std::vector<FilterBinding>& filters) const {

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstddef>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -18,6 +19,7 @@
 #include "extension/plugin_contract.h"
 #include "gateway/filter_chain.h"
 #include "gateway/native_filters.h"
+#include "gateway/plugin_routes.h"
 #include "gateway/router.h"
 #include "gateway/tls_contexts.h"
 
@@ -54,6 +56,9 @@ struct RouteEntry {
   std::vector<ChainEntry> chain;
   std::string unavailable;  // why the route answers 503, naming the plugin; empty: it serves
   std::size_t upstream = 0;
+  // What answers in place of an upstream (a plugin); null: the upstream does.
+  std::shared_ptr<extension::HttpOrigin> origin = nullptr;
+  const UpstreamMetrics* origin_metrics = nullptr;  // of either; null only of unrouted requests
   RouteMetrics metrics;
 };
 
@@ -76,7 +81,8 @@ class Snapshot {
   // `tls`: of that configuration; null: nothing of it speaks TLS.
   Snapshot(std::shared_ptr<const config::Config> config, const std::vector<FilterBinding>& filters,
            NativeFilters& natives, metrics::Registry& metrics,
-           std::shared_ptr<const TlsContexts> tls = nullptr);
+           std::shared_ptr<const TlsContexts> tls = nullptr,
+           const std::vector<RoutePluginBinding>& plugins = {});
   ~Snapshot();
   Snapshot(const Snapshot&) = delete;
   Snapshot& operator=(const Snapshot&) = delete;
@@ -88,6 +94,8 @@ class Snapshot {
   const RouteEntry& unrouted() const { return unrouted_; }
   const std::vector<RouteEntry>& routes() const { return routes_; }
   const std::vector<UpstreamEntry>& upstreams() const { return upstreams_; }
+  // Which routes of plugins do not serve at their own path, and why.
+  const std::vector<std::string>& conflicts() const { return plugin_routes_.conflicts; }
   // Null when the configuration has no TCP listener of this name.
   const TcpEntry* find_tcp(std::string_view listener) const;
   // Index of an upstream by name; RouteMatch::kNone when there is none.
@@ -96,15 +104,19 @@ class Snapshot {
  private:
   void bind(RouteEntry& entry, const std::vector<FilterBinding>& filters,
             NativeFilters& natives) const;
+  void bind(RouteEntry& entry, const PluginRouteEntry& plugin, metrics::Registry& metrics);
   void bind(TcpEntry& entry, const std::vector<FilterBinding>& filters) const;
 
   std::shared_ptr<const config::Config> config_;
   std::shared_ptr<const TlsContexts> tls_;
+  PluginRoutes plugin_routes_;
+  std::vector<config::Route> all_routes_;  // of the configuration, then of plugins
   Router router_;
   std::vector<RouteEntry> routes_;
   RouteEntry unrouted_;
   std::vector<TcpEntry> tcp_;
   std::vector<UpstreamEntry> upstreams_;
+  std::map<std::string, UpstreamMetrics> origin_metrics_;  // of plugins, by name
   std::unordered_map<std::string_view, std::size_t> upstream_names_;
   std::shared_ptr<metrics::Gauge> live_;
 };

@@ -17,6 +17,8 @@
 #include <tuple>
 #include <utility>
 
+#include "sandbox/module_sections.h"
+
 namespace heddle::plugins {
 namespace {
 
@@ -259,6 +261,27 @@ Result<extension::PluginContract*> Loader::contract_for(const config::Plugin& en
   return fail(ErrorKind::kInvalidArgument, not_recognised(module));
 }
 
+std::string Loader::likely_kind(const std::string& path) const {
+  const auto taker = std::ranges::find_if(
+      contracts_, [](const auto* contract) { return contract->takes_manifest(); });
+  if (taker == contracts_.end()) return {};
+  const std::string kind((*taker)->kind());
+  const auto package = read_package(path);
+  // Only route plugins come in folders and archives.
+  if (!package) return path.ends_with(".wasm") ? std::string() : kind;
+  const std::string_view bytes(reinterpret_cast<const char*>(package->module.data()),
+                               package->module.size());
+  const auto sections = sandbox::parse_module_sections(bytes);
+  if (!sections) return package->manifest ? kind : std::string();
+  const bool proxy_wasm = std::ranges::any_of(sections->exports, [](const sandbox::Export& item) {
+    return item.name.starts_with("proxy_abi_version_");
+  });
+  if (proxy_wasm) return {};
+  const bool embedded = std::ranges::any_of(
+      sections->custom, [](const auto& section) { return section.name == "manifest"; });
+  return package->manifest || embedded ? kind : std::string();
+}
+
 std::string not_recognised(const sandbox::Module& module) {
   std::vector<std::string_view> functions;
   for (const sandbox::Export& item : module.exports()) {
@@ -337,7 +360,7 @@ bool same_entry(const config::Plugin& a, const config::Plugin& b) {
                memory_limit, timeout, buffer_limit, body_limit, log_lines, log_bytes, host_calls,
                outbound_calls, on_failure, failure_given, memory_given, isolation, instances,
                failure_status, stop_iteration, property_encoding, enabled, permissions, environment,
-               smoke, route_configurations, sha256, location] = a;
+               smoke, route_configurations, sha256, filters, location] = a;
   const auto& [http, shared_data, sql, state, events, networks, names, capabilities,
                foreign_functions] = permissions;
   std::ignore = enabled;
@@ -360,7 +383,8 @@ bool same_entry(const config::Plugin& a, const config::Plugin& b) {
          capabilities == b.permissions.capabilities &&
          route_configurations == b.route_configurations &&
          foreign_functions == b.permissions.foreign_functions && environment == b.environment &&
-         std::ranges::equal(smoke, b.smoke, same_smoke) && sha256 == b.sha256;
+         std::ranges::equal(smoke, b.smoke, same_smoke) && filters == b.filters &&
+         sha256 == b.sha256;
 }
 
 std::string sha256_hex(std::span<const std::byte> bytes) {

@@ -53,6 +53,10 @@ class Loader {
 
   Result<LoadedVersion> load(const config::Plugin& entry, std::uint32_t version) const;
 
+  // The kind of a file that could not be loaded, by what can be seen of it; empty: none can be
+  // told.
+  std::string likely_kind(const std::string& path) const;
+
   // Only reads the package; the same errors as load().
   static Result<Package> read(const config::Plugin& entry);
   // A file's bytes; the error begins with the path.

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "config/config.h"
 #include "extension/plugin_contract.h"
 
@@ -24,6 +25,9 @@ struct ActivePlugin {
   std::string error;  // why `plugin` is null; one line
   bool on_failure_given = false;
   bool enabled = true;
+  std::string kind;                  // of the version, or what the file looks like; may be empty
+  Nanoseconds loaded_at = 0;         // of the version; realtime
+  std::vector<std::string> filters;  // plugins on its routes
 };
 
 struct PluginSet {

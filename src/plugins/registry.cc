@@ -13,7 +13,8 @@ namespace {
 
 bool same_plugin(const ActivePlugin& a, const ActivePlugin& b) {
   return a.name == b.name && a.priority == b.priority && a.on_failure == b.on_failure &&
-         a.plugin == b.plugin && a.error == b.error && a.enabled == b.enabled;
+         a.plugin == b.plugin && a.error == b.error && a.enabled == b.enabled && a.kind == b.kind &&
+         a.filters == b.filters;
 }
 
 }  // namespace
@@ -96,6 +97,7 @@ Result<void> Registry::enable(std::string_view name) {
       const std::lock_guard lock(mutex_);
       entry->enabled = true;
     }
+    remember(*entry);
     record(name, "enabled", fmt::format("version {}", entry->current->version));
     log_.info("plugin enabled", {{"plugin", name}});
   }
@@ -115,6 +117,7 @@ Result<void> Registry::disable(std::string_view name) {
     entry->enabled = false;
     gone = std::exchange(entry->current, std::nullopt);
   }
+  remember(*entry);
   record(name, "disabled", {});
   log_.info("plugin disabled", {{"plugin", name}});
   publish();
@@ -203,6 +206,10 @@ ActivePlugin Registry::activate(const Entry& entry) {
   } else {
     out.error = entry.last_error;
   }
+  out.kind = entry.current ? entry.current->kind : made_from.kind;
+  if (out.kind.empty()) out.kind = entry.likely_kind;
+  out.loaded_at = entry.loaded_at;
+  out.filters = made_from.filters;
   return out;
 }
 
@@ -248,6 +255,11 @@ Result<void> Registry::make_version(Entry& entry, const config::Plugin& wanted) 
   if (!made) {
     // kNotFound is for names that no plugin has.
     if (made.error().kind == ErrorKind::kNotFound) made.error().kind = ErrorKind::kInvalidArgument;
+    std::string kind = loader_.likely_kind(wanted.path);
+    {
+      const std::lock_guard lock(mutex_);
+      entry.likely_kind = std::move(kind);
+    }
     failed(entry, made.error());
     return std::unexpected(std::move(made.error()));
   }
@@ -302,6 +314,16 @@ void Registry::note_failure(const std::string& name, Entry* entry, const Error& 
       ->add();
   record(name, "failed", error.message);
   log_.error(error.message, {{"plugin", name}, {"consequence", consequence}});
+}
+
+bool Registry::starts_enabled(const config::Plugin& wanted) const {
+  if (state_file_ == nullptr) return wanted.enabled;
+  return state_file_->enabled(wanted.name, wanted.enabled).value_or(wanted.enabled);
+}
+
+void Registry::remember(const Entry& entry) const {
+  if (state_file_ == nullptr) return;
+  state_file_->set(entry.wanted.name, entry.enabled, entry.wanted.enabled);
 }
 
 void Registry::record(std::string_view plugin, std::string_view what, std::string message) {

@@ -25,6 +25,7 @@
 #include "extension/plugin_contract.h"
 #include "plugins/loader.h"
 #include "plugins/plugin_set.h"
+#include "plugins/state_file.h"
 #include "sandbox/engine.h"
 
 namespace heddle::plugins {
@@ -97,6 +98,8 @@ class Registry {
 
   // Both before load().
   void set_smoke_runner(SmokeRunner runner) { loader_.set_smoke_runner(std::move(runner)); }
+  // What the admin API switches is remembered there; it outlives the registry.
+  void set_state_file(StateFile& file) { state_file_ = &file; }
   // Called on the control thread after every change of the set, load() included.
   void on_change(ChangeListener listener) { listener_ = std::move(listener); }
 
@@ -159,7 +162,8 @@ class Registry {
     std::uint32_t last_version = 0;  // the highest that was ever loaded
     Nanoseconds loaded_at = 0;
     std::string last_error;
-    Stamps tried;  // the files at the last attempt
+    std::string likely_kind;  // of a file that could not be loaded
+    Stamps tried;             // the files at the last attempt
   };
 
   // What a configuration says about plugins.
@@ -178,6 +182,7 @@ class Registry {
 
   static Sources sources_of(const config::Config& config);
   static Stamps stamp(const std::string& path);
+  bool starts_enabled(const config::Plugin& wanted) const;
   static bool file_changed(const Entry& entry);
   static PluginInfo describe(const Entry& entry);
   static ActivePlugin activate(const Entry& entry);
@@ -188,7 +193,7 @@ class Registry {
   std::vector<Wanted> wanted_of(const Sources& sources, bool tell) const;
   // Makes the versions that entries of the configuration need, without using them yet.
   void stage(const std::vector<Wanted>& wanted, ChangeReport& report);
-  static bool needs_version(const Entry* entry, const config::Plugin& wanted);
+  bool needs_version(const Entry* entry, const config::Plugin& wanted) const;
   void go_over(Sources sources, const std::vector<Wanted>& wanted, ChangeReport& report);
   // Makes the entries those of `wanted`, in its order; returns the names that are new.
   std::vector<std::string> arrange(const std::vector<Wanted>& wanted, ChangeReport& report);
@@ -198,6 +203,7 @@ class Registry {
   void failed(Entry& entry, const Error& error);
   void note_failure(const std::string& name, Entry* entry, const Error& error,
                     std::string_view consequence);
+  void remember(const Entry& entry) const;
   void record(std::string_view plugin, std::string_view what, std::string message);
   // Makes the set anew; tells the listener when it differs from the last one, or always.
   void publish(bool always = false);
@@ -206,6 +212,7 @@ class Registry {
   Log& log_;
   metrics::Registry& metrics_;
   ChangeListener listener_;
+  StateFile* state_file_ = nullptr;       // null: nothing is remembered
   Sources sources_;                       // of the configuration now in force
   std::map<std::string, Staged> staged_;  // by plugin; empty but within apply()
 

@@ -87,8 +87,8 @@ void Registry::stage(const std::vector<Wanted>& wanted, ChangeReport& report) {
   }
 }
 
-bool Registry::needs_version(const Entry* entry, const config::Plugin& wanted) {
-  if (entry == nullptr) return wanted.enabled;
+bool Registry::needs_version(const Entry* entry, const config::Plugin& wanted) const {
+  if (entry == nullptr) return starts_enabled(wanted);
   const bool enabled = entry->wanted.enabled != wanted.enabled ? wanted.enabled : entry->enabled;
   if (entry->current) return !same_entry(entry->serving, wanted) || file_changed(*entry);
   // What failed before and is the same now does not stand in the way of other changes.
@@ -180,7 +180,7 @@ std::vector<std::string> Registry::arrange(const std::vector<Wanted>& wanted,
       } else {
         auto entry = std::make_unique<Entry>();
         entry->wanted = item.plugin;
-        entry->enabled = item.plugin.enabled;
+        entry->enabled = starts_enabled(item.plugin);
         entry->loading = true;
         entries_.push_back(std::move(entry));
         added.push_back(item.plugin.name);

@@ -1,0 +1,57 @@
+// Plugins that answer routes, as the server hands them to the gateway and the admin API.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "cli/server.h"
+
+namespace heddle::cli {
+
+std::vector<gateway::RoutePluginBinding> Server::route_plugins() const {
+  std::vector<gateway::RoutePluginBinding> out;
+  for (const plugins::ActivePlugin& active : registry_->set()->plugins) {
+    const bool answers =
+        active.plugin ? active.plugin->route_plugin() != nullptr : active.kind == "route";
+    if (!active.enabled || !answers) continue;
+    gateway::RoutePluginBinding binding;
+    binding.name = active.name;
+    binding.plugin = active.plugin;
+    binding.error = active.error;
+    binding.filters = active.filters;
+    append_timestamp(binding.loaded_at, active.loaded_at);
+    out.push_back(std::move(binding));
+  }
+  return out;
+}
+
+void Server::tell_conflicts(const std::vector<std::string>& conflicts) {
+  for (const std::string& conflict : conflicts) {
+    if (std::ranges::find(told_conflicts_, conflict) == told_conflicts_.end()) log_.warn(conflict);
+  }
+  told_conflicts_ = conflicts;
+}
+
+void Server::execute_plugin(const std::string& name,
+                            std::move_only_function<void(Result<std::int32_t>)> done) {
+  const auto info = registry_->find(name);
+  if (!info) {
+    return done(fail(ErrorKind::kNotFound, fmt::format("no plugin is named {}", name)));
+  }
+  if (!info->plugin || info->plugin->route_plugin() == nullptr) {
+    return done(fail(ErrorKind::kInvalidArgument,
+                     fmt::format("plugin {} is not loaded, or is no route plugin: only those have "
+                                 "execute()",
+                                 name)));
+  }
+  net::Worker& worker = *workers_.front();
+  worker.post([plugin = info->plugin, &worker, done = std::move(done)]() mutable {
+    // The version lives until it has answered.
+    plugin->route_plugin()->execute(
+        worker, [plugin, done = std::move(done)](Result<std::int32_t> result) mutable {
+          done(std::move(result));
+        });
+  });
+}
+
+}  // namespace heddle::cli

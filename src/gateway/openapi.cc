@@ -1,0 +1,123 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+
+#include "gateway/plugin_catalog.h"
+
+namespace heddle::gateway {
+namespace {
+
+namespace json = boost::json;
+using extension::PluginRoute;
+
+json::value parsed(const std::string& text) {
+  boost::system::error_code error;
+  json::value out = json::parse(text, error);
+  return error ? json::value(json::object{}) : out;
+}
+
+struct Path {
+  std::string text;  // "/items/{id}"
+  json::array parameters;
+};
+
+json::object parameter(std::string_view name, std::string_view description) {
+  json::object out{
+      {"name", name}, {"in", "path"}, {"required", true}, {"schema", {{"type", "string"}}}};
+  if (!description.empty()) out["description"] = description;
+  return out;
+}
+
+// The rest of a path is no idea of OpenAPI's: it becomes a parameter that says so.
+Path to_openapi(std::string_view pattern) {
+  Path out;
+  for (std::size_t at = 0; at < pattern.size();) {
+    const std::size_t end = std::min(pattern.find('/', at + 1), pattern.size());
+    const std::string_view segment = pattern.substr(at + 1, end - at - 1);
+    at = end;
+    if (segment == "*") {
+      out.text += "/{rest}";
+      out.parameters.push_back(parameter("rest", "the rest of the path, slashes included"));
+    } else if (segment.starts_with(':')) {
+      out.text += fmt::format("/{{{}}}", segment.substr(1));
+      out.parameters.push_back(parameter(segment.substr(1), ""));
+    } else {
+      out.text += fmt::format("/{}", segment);
+    }
+  }
+  return out;
+}
+
+json::object content(const std::string& schema) {
+  return {{"application/json",
+           {{"schema", schema.empty() ? json::value(json::object{}) : parsed(schema)}}}};
+}
+
+json::object operation(const RoutePluginBinding& plugin, const PluginRoute& route, Path path) {
+  json::object out{
+      {"operationId", fmt::format("{}_{}", plugin.name, route.handler)},
+      {"tags", json::array{json::value(plugin.name)}},
+      {"responses",
+       {{"200",
+         {{"description", "What the handler answers"},
+          {"content", content(route.response_schema)}}},
+        {"default",
+         {{"description", "The plugin failed, a limit was reached, or the request was refused"},
+          {"content",
+           {{"application/json", {{"schema", {{"$ref", "#/components/schemas/Error"}}}}}}}}}}}};
+  if (!route.summary.empty()) out["summary"] = route.summary;
+  if (!path.parameters.empty()) out["parameters"] = std::move(path.parameters);
+  const bool has_body = route.method == "POST" || route.method == "PUT" || route.method == "PATCH";
+  if (has_body || !route.request_schema.empty()) {
+    out["requestBody"] = {{"content", content(route.request_schema)}};
+  }
+  if (route.auth) {
+    out["security"] = {json::object{{"bearer", json::array{}}},
+                       json::object{{"basic", json::array{}}}};
+  }
+  return out;
+}
+
+json::object components() {
+  const json::object text{{"type", "string"}};
+  const json::object error{
+      {"type", "object"},
+      {"properties", {{"code", text}, {"message", text}, {"request_id", text}}},
+      {"required", {"code", "message"}}};
+  return {{"schemas",
+           {{"Error",
+             {{"type", "object"}, {"properties", {{"error", error}}}, {"required", {"error"}}}}}},
+          {"securitySchemes",
+           {{"bearer", {{"type", "http"}, {"scheme", "bearer"}, {"bearerFormat", "JWT"}}},
+            {"basic", {{"type", "http"}, {"scheme", "basic"}}}}}};
+}
+
+}  // namespace
+
+std::string make_openapi(const std::vector<RoutePluginBinding>& plugins) {
+  json::object paths;
+  json::array tags;
+  for (const RoutePluginBinding& plugin : plugins) {
+    if (!plugin.plugin) continue;
+    const extension::RouteTable& table = plugin.plugin->route_plugin()->table();
+    tags.push_back({{"name", plugin.name}, {"description", table.description}});
+    for (const PluginRoute& route : table.routes) {
+      Path path = to_openapi(route.path);
+      std::string method = route.method;
+      std::ranges::transform(method, method.begin(),
+                             [](char c) { return static_cast<char>(c - 'A' + 'a'); });
+      json::value& item = paths.emplace(path.text, json::object{}).first->value();
+      // Of two plugins with the same route the first serves it.
+      item.get_object().emplace(method, operation(plugin, route, std::move(path)));
+    }
+  }
+  return json::serialize(
+      json::object{{"openapi", "3.1.0"},
+                   {"info", {{"title", "Routes of plugins"}, {"version", HEDDLE_VERSION}}},
+                   {"tags", std::move(tags)},
+                   {"paths", std::move(paths)},
+                   {"components", components()}});
+}
+
+}  // namespace heddle::gateway

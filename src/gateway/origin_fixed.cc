@@ -1,0 +1,85 @@
+#include "gateway/origin_fixed.h"
+
+#include <memory>
+
+#include "net/worker.h"
+
+namespace heddle::gateway {
+namespace {
+
+// One request; deletes itself after its last event. The answer, which the exchange's snapshot
+// holds, outlives it.
+class FixedStream final : public http::Sender {
+ public:
+  FixedStream(net::Worker& worker, const FixedAnswer& answer, http::Receiver& response)
+      : worker_(worker), fixed_(answer), response_(response) {}
+
+  void send_informational(const http::HeaderMap& /*headers*/) override {}
+  void send_head(const http::HeaderMap& headers, bool end) override {
+    bodiless_ = fixed_.status == 204 || headers.get(":method") == "HEAD";
+    if (end || headers.contains("upgrade")) answer();
+  }
+  void send_data(http::Buffer&& data, bool end) override {
+    received_ += data.size();
+    data.clear();
+    if (end) answer();
+  }
+  void send_trailers(const http::HeaderMap& /*trailers*/) override { answer(); }
+  void reset(http::StreamError /*error*/) override { delete_later(); }
+  void pause_receiving() override {}
+  void resume_receiving() override {}
+  bool above_watermark() const override { return false; }
+  std::uint64_t bytes_sent() const override { return received_; }
+  std::uint64_t bytes_received() const override { return fixed_.body.size(); }
+
+ private:
+  void answer() {
+    if (std::exchange(answered_, true)) return;
+    worker_.defer([this] {
+      if (deleted_) return;
+      http::HeadPtr head = http::make_head();
+      head->headers.add(":status", std::to_string(fixed_.status));
+      for (const auto& [name, value] : fixed_.headers) head->headers.add(name, value);
+      if (fixed_.status != 204) {
+        head->headers.add("content-length", std::to_string(fixed_.body.size()));
+      }
+      response_.on_head(std::move(head), bodiless_);
+      if (!deleted_ && !bodiless_) {
+        http::Buffer body;
+        body.append(fixed_.body);
+        response_.on_data(body, false);
+      }
+      if (!deleted_ && !bodiless_) {
+        http::Buffer nothing;
+        response_.on_data(nothing, true);
+      }
+      if (deleted_) return;
+      response_.on_complete();
+      delete_later();
+    });
+  }
+
+  void delete_later() {
+    if (std::exchange(deleted_, true)) return;
+    worker_.defer([owned = std::unique_ptr<FixedStream>(this)] {});
+  }
+
+  net::Worker& worker_;
+  const FixedAnswer& fixed_;
+  http::Receiver& response_;
+  std::uint64_t received_ = 0;
+  bool bodiless_ = false;
+  bool answered_ = false;
+  bool deleted_ = false;
+};
+
+}  // namespace
+
+http::Sender& FixedOrigin::start(net::Worker& worker, extension::ExchangeInfo& info,
+                                 http::Receiver& response) {
+  info.upstream_address = "builtin";
+  // Owned by itself from here on: see FixedStream::delete_later.
+  return *std::make_unique<FixedStream>(worker, answer_, response).release();
+}
+
+}  // namespace heddle::gateway
