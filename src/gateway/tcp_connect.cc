@@ -32,11 +32,12 @@ void TcpConnection::on_filters_opened() {
 
 void TcpConnection::try_next_endpoint() {
   const EndpointEntry* entry = place_.next(origin(), connection_.remote_ip);
-  if (entry == nullptr && place_.none_usable()) {
+  if (entry == nullptr) {
+    place_.gave_up(origin());
+    if (!place_.none_usable()) return give_up_on_upstream("upstream_unreachable", "UF");
     info_.upstream_failure = "no endpoint is usable";
     return give_up_on_upstream("no_healthy_upstream", "UH");
   }
-  if (entry == nullptr) return give_up_on_upstream("upstream_unreachable", "UF");
   endpoint_ = entry->host;
   target_ = entry->target;
   const auto target = net::parse_host_port(target_.endpoint);
@@ -101,7 +102,6 @@ void TcpConnection::attempt_failed(std::string_view reason) {
 
 void TcpConnection::give_up_on_upstream(std::string_view details, std::string_view flags) {
   connect_timer_.cancel();
-  place_.gave_up(origin());
   listener_.gateway().log().warn("a TCP connection cannot be passed on",
                                  {{"listener", listener_.name()},
                                   {"upstream", info_.upstream},
