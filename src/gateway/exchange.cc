@@ -7,6 +7,7 @@
 
 #include "gateway/forwarding.h"
 #include "gateway/native_cors.h"
+#include "http/grpc.h"
 #include "telemetry/trace_context.h"
 
 namespace heddle::gateway {
@@ -146,7 +147,11 @@ void Exchange::answer_unrouted() {
 
 void Exchange::respond(int status, std::string_view code, std::string_view message,
                        std::string_view details) {
-  send_reply(error_reply(status, code, message, info_.request_id, details));
+  LocalReply reply = error_reply(status, code, message, info_.request_id, details);
+  const http::Head* const request = chain_.head(Side::kRequest);
+  // Its text becomes the message of the gRPC status, which people read.
+  if (request != nullptr && http::is_grpc(request->headers)) reply.body = message;
+  send_reply(std::move(reply));
 }
 
 // ---- what the client sends

@@ -12,7 +12,6 @@ import h2.config
 import h2.connection
 import h2.events
 import h2.exceptions
-import h2.settings
 import hpack
 
 from support import wire
@@ -55,23 +54,19 @@ def connect(address: wire.Address, context: ssl.SSLContext | None, name: str = "
 class Client:
     """A client connection. `read_bodies` False keeps the windows shut behind what came: a reader that does not read."""
 
-    def __init__(self, address: wire.Address, context: ssl.SSLContext | None = None, read_bodies: bool = True,
-                 settings: dict[int, int] | None = None) -> None:
+    def __init__(self, address: wire.Address, context: ssl.SSLContext | None = None, read_bodies: bool = True) -> None:
         self.socket = connect(address, context)
         self._scheme = "https" if context else "http"
         self.read_bodies = read_bodies
         config = h2.config.H2Configuration(validate_outbound_headers=False, normalize_outbound_headers=False,
                                            header_encoding="utf-8")
         self.h2 = h2.connection.H2Connection(config)
-        if settings:
-            self.h2.update_settings(settings)
         self.h2.initiate_connection()
-        if settings:
-            self.h2.local_settings.update(settings)
         self.streams: dict[int, Stream] = {}
         self.goaway: int | None = None
         self.last_stream: int | None = None
         self.closed = False
+        self._partial = b""
         self.flush()
 
     def __enter__(self) -> "Client":
@@ -104,27 +99,23 @@ class Client:
 
     def send(self, stream: Stream, data: bytes, end: bool = False) -> None:
         """As the windows allow; what comes meanwhile is taken."""
-        while data:
-            room = min(self.h2.local_flow_control_window(stream.id), self.h2.max_outbound_frame_size, len(data))
-            if room == 0:
-                self.receive()
-                self.check(stream)
-                continue
-            self.h2.send_data(stream.id, data[:room])
-            data = data[room:]
-            self.flush()
+        sent = self.send_what_fits(stream, data)
+        while sent < len(data):
+            self.receive()
+            self.check(stream)
+            sent += self.send_what_fits(stream, data, sent)
         if end:
             self.h2.end_stream(stream.id)
             self.flush()
 
-    def send_what_fits(self, stream: Stream, data: bytes) -> int:
-        """How much the windows took."""
-        sent = 0
-        while room := min(self.h2.local_flow_control_window(stream.id), self.h2.max_outbound_frame_size, len(data) - sent):
-            self.h2.send_data(stream.id, data[sent:sent + room])
+    def send_what_fits(self, stream: Stream, data: bytes, start: int = 0) -> int:
+        """How much from `start` on the windows took."""
+        at = start
+        while room := min(self.h2.local_flow_control_window(stream.id), self.h2.max_outbound_frame_size, len(data) - at):
+            self.h2.send_data(stream.id, data[at:at + room])
             self.flush()
-            sent += room
-        return sent
+            at += room
+        return at - start
 
     def send_trailers(self, stream: Stream, trailers: Iterable[tuple[str, str]]) -> None:
         self.h2.send_headers(stream.id, list(trailers), end_stream=True)
@@ -198,7 +189,7 @@ class Client:
         if not data:
             self.closed = True
             return []
-        events = self.h2.receive_data(data)
+        events = self.h2.receive_data(self._without_goaway(data))
         for event in events:
             self._take(event)
         try:
@@ -207,10 +198,19 @@ class Client:
             self.closed = True
         return events
 
+    def _without_goaway(self, data: bytes) -> bytes:
+        """The whole frames of what came; GOAWAY is taken here, since for the library every stream ends with it."""
+        self._partial += data
+        whole = b""
+        while len(self._partial) >= 9 and len(self._partial) >= (size := 9 + int.from_bytes(self._partial[:3], "big")):
+            one, self._partial = self._partial[:size], self._partial[size:]
+            if one[3] == GOAWAY:
+                self.last_stream, self.goaway = struct.unpack(">II", one[9:17])
+            else:
+                whole += one
+        return whole
+
     def _take(self, event: h2.events.Event) -> None:
-        if isinstance(event, h2.events.ConnectionTerminated):
-            self.goaway, self.last_stream = int(event.error_code), event.last_stream_id
-            return
         stream = self.streams.get(getattr(event, "stream_id", 0) or 0)
         if stream is None:
             return
