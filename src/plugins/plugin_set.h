@@ -15,7 +15,6 @@ namespace heddle::plugins {
 
 struct ActivePlugin {
   std::string name;
-  std::string kind;  // of the version, else as configured; may be empty
   std::string path;
   int priority = 0;
   config::OnFailure on_failure = config::OnFailure::kClosed;

@@ -194,8 +194,6 @@ ActivePlugin Registry::activate(const Entry& entry) {
   const config::Plugin& made_from = entry.current ? entry.serving : entry.wanted;
   ActivePlugin out;
   out.name = made_from.name;
-  out.kind = entry.current ? entry.current->kind : made_from.kind;
-  if (out.kind.empty() && made_from.path.ends_with(".so")) out.kind = "native_hook";
   out.path = made_from.path;
   out.on_failure_given = made_from.on_failure_given;
   out.priority = made_from.priority;
@@ -208,6 +206,7 @@ ActivePlugin Registry::activate(const Entry& entry) {
   }
   out.kind = entry.current ? entry.current->kind : made_from.kind;
   if (out.kind.empty()) out.kind = entry.likely_kind;
+  if (out.kind.empty() && made_from.path.ends_with(".so")) out.kind = "native_hook";
   out.loaded_at = entry.loaded_at;
   out.filters = made_from.filters;
   return out;
