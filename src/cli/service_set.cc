@@ -15,6 +15,7 @@
 #include "net/socket.h"
 #include "net/tls.h"
 #include "services/crypto.h"
+#include "services/key_value_redis.h"
 #include "services/key_value_service.h"
 #include "services/key_value_sqlite.h"
 #include "services/sql_postgres.h"
@@ -80,8 +81,8 @@ Result<std::unique_ptr<ServiceSet>> ServiceSet::create(const config::Config& con
                                                        net::BlockingPool& blocking,
                                                        metrics::Registry& metrics, Log& log) {
   std::unique_ptr<ServiceSet> out(new ServiceSet(config, metrics));
-  out->make_state(config);
-  Result<void> made = out->make_sql(config);
+  Result<void> made = out->make_state(config);
+  if (made) made = out->make_sql(config);
   if (made) made = out->make_outbound(config, blocking, metrics);
   if (made) made = out->make_auth(config, blocking, log);
   if (!made) return std::unexpected(std::move(made.error()));
@@ -112,14 +113,21 @@ Result<void> ServiceSet::make_sql(const config::Config& config) {
   return {};
 }
 
-void ServiceSet::make_state(const config::Config& config) {
+Result<void> ServiceSet::make_state(const config::Config& config) {
   const services::KeyValueLimits limits{.max_key_bytes = config.state.max_key,
                                         .max_value_bytes = config.state.max_value,
                                         .max_plugin_bytes = config.state.max_size,
                                         .max_listed = config.state.max_listed};
-  state_ = std::make_unique<services::KeyValueService>(
-      services::make_sqlite_key_value(config.data_dir + "/state.db", limits, state_thread_), limits,
-      metrics_);
+  std::unique_ptr<services::KeyValue> store;
+  if (config.redis.url.empty()) {
+    store = services::make_sqlite_key_value(config.data_dir + "/state.db", limits, state_thread_);
+  } else {
+    auto address = services::parse_redis_url(config.redis.url);
+    if (!address) return std::unexpected(std::move(address.error()));
+    store = services::make_redis_key_value(std::move(*address), limits, state_thread_);
+  }
+  state_ = std::make_unique<services::KeyValueService>(std::move(store), limits, metrics_);
+  return {};
 }
 
 Result<void> ServiceSet::make_outbound(const config::Config& config, net::BlockingPool& blocking,

@@ -35,7 +35,7 @@ class ServiceSet {
  private:
   ServiceSet(const config::Config& config, metrics::Registry& metrics);
   Result<void> make_sql(const config::Config& config);
-  void make_state(const config::Config& config);
+  Result<void> make_state(const config::Config& config);
   Result<void> make_outbound(const config::Config& config, net::BlockingPool& blocking,
                              metrics::Registry& metrics);
   Result<void> make_auth(const config::Config& config, net::BlockingPool& blocking, Log& log);

@@ -348,6 +348,10 @@ struct State {
   std::size_t max_listed = 1'000;
 };
 
+struct Redis {
+  std::string url;  // empty: not used
+};
+
 struct OutboundHttp {
   Milliseconds timeout{10'000};
   std::size_t max_request = std::size_t{10} << 20U;
@@ -442,6 +446,7 @@ struct Config {
   std::string data_dir = "data";
   Sql sql;
   State state;
+  Redis redis;
   OutboundHttp outbound_http;
   Events events;
   Auth auth;

@@ -66,6 +66,12 @@ inline constexpr Setting kState[] = {
      .max = 1'000'000, .help = "Keys in one answer to a list.", .needs_restart = true},
 };
 
+inline constexpr Setting kRedis[] = {
+    {.key = "url", .member = value<&Redis::url>(), .shown_default = "not used",
+     .example = "redis://:secret@cache.internal:6379/0",
+     .help = "Its address; unix:///path is a socket.", .needs_restart = true, .secret = true},
+};
+
 inline constexpr Setting kOutboundHttp[] = {
     {.key = "timeout", .type = kDuration, .member = value<&OutboundHttp::timeout>(), .min = 1,
      .max = kDay, .help = "Longest time of a request, redirects included.", .needs_restart = true},

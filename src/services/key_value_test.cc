@@ -1,9 +1,12 @@
 // State of plugins: what every store does alike, and what each does in its own way.
 #include "services/key_value.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -11,7 +14,9 @@
 #include <thread>
 #include <vector>
 
+#include "http/test_support.h"
 #include "net/blocking_pool.h"
+#include "services/key_value_redis.h"
 #include "services/key_value_service.h"
 #include "services/key_value_sqlite.h"
 #include "services/test_support.h"
@@ -19,12 +24,58 @@
 namespace heddle::services {
 namespace {
 
-class KeyValueTest : public testing::Test {
+// A Redis of its own, with a password, without a disk.
+class RedisTestServer {
+ public:
+  RedisTestServer() {
+    http::testing::PeerListener reserved;  // a free port
+    port_ = reserved.address().substr(reserved.address().rfind(':') + 1);
+  }
+  ~RedisTestServer() { stop(); }
+  RedisTestServer(const RedisTestServer&) = delete;
+  RedisTestServer& operator=(const RedisTestServer&) = delete;
+  bool start() {
+    return std::system(fmt::format("redis-server --port {1} --bind 127.0.0.1 --requirepass secret "
+                                   "--save '' --dir {0} --daemonize yes --pidfile {0}/pid "
+                                   "--logfile {0}/log",
+                                   folder_.path(), port_)
+                           .c_str()) == 0;
+  }
+  void stop() {
+    (void)std::system(
+        fmt::format("test -f {0}/pid && kill -9 $(cat {0}/pid) && rm {0}/pid", folder_.path())
+            .c_str());
+  }
+  std::string url(const std::string& password = "secret") const {
+    return fmt::format("redis://:{}@localhost:{}/1", password, port_);
+  }
+
+ private:
+  TemporaryFolder folder_;
+  std::string port_;
+};
+
+// Whether the store is in Redis.
+class KeyValueTest : public testing::TestWithParam<bool> {
  protected:
-  void SetUp() override { make({}); }
+  void SetUp() override {
+    if (GetParam()) {
+      redis_ = std::make_unique<RedisTestServer>();
+      ASSERT_TRUE(redis_->start()) << "apt-get install redis-server";
+    }
+    make({});
+    wait_until_it_answers();
+  }
   void make(const KeyValueLimits& limits) {
-    store_ = std::make_unique<KeyValueService>(make_sqlite_key_value(path(), limits, pool_), limits,
-                                               metrics_);
+    auto store = redis_ ? make_redis_key_value(*parse_redis_url(redis_->url()), limits, pool_)
+                        : make_sqlite_key_value(path(), limits, pool_);
+    store_ = std::make_unique<KeyValueService>(std::move(store), limits, metrics_);
+  }
+  void wait_until_it_answers() {
+    const Nanoseconds start = monotonic_now();
+    while (!get("nobody", "k") && monotonic_now() - start < 20'000'000'000) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
   }
   std::string path() const { return folder_.path() + "/state/state.db"; }
 
@@ -54,12 +105,13 @@ class KeyValueTest : public testing::Test {
   TemporaryFolder folder_;
   metrics::Registry registry_;
   ServiceMetrics metrics_{registry_};
+  std::unique_ptr<RedisTestServer> redis_;
   TestWorker worker_;
   std::unique_ptr<KeyValue> store_;
   net::BlockingPool pool_{2};
 };
 
-TEST_F(KeyValueTest, KeepsValuesByPluginAndKey) {
+TEST_P(KeyValueTest, KeepsValuesByPluginAndKey) {
   EXPECT_EQ(*get("a", "k"), std::nullopt);
   const std::string bytes("\0\xff'; DROP TABLE state; --", 25);
   ASSERT_TRUE(set("a", "k", bytes));
@@ -74,13 +126,13 @@ TEST_F(KeyValueTest, KeepsValuesByPluginAndKey) {
   EXPECT_FALSE(*remove("a", "k"));
 }
 
-TEST_F(KeyValueTest, OutlivesTheServer) {
+TEST_P(KeyValueTest, OutlivesTheServer) {
   ASSERT_TRUE(set("a", "k", "v"));
   make({});
   EXPECT_EQ(*get("a", "k"), "v");
 }
 
-TEST_F(KeyValueTest, Lists) {
+TEST_P(KeyValueTest, Lists) {
   for (const char* key : {"user:1", "user:2", "user:3", "use", "user;", "\xff\xff", "\xff"}) {
     ASSERT_TRUE(set("a", key, "x"));
   }
@@ -92,7 +144,7 @@ TEST_F(KeyValueTest, Lists) {
   EXPECT_TRUE(list("b", "").empty());
 }
 
-TEST_F(KeyValueTest, Limits) {
+TEST_P(KeyValueTest, Limits) {
   make({.max_key_bytes = 10, .max_value_bytes = 100, .max_plugin_bytes = 250, .max_listed = 2});
   EXPECT_EQ(set("a", "", "v").error().kind, ErrorKind::kInvalidArgument);
   EXPECT_EQ(set("a", std::string(11, 'k'), "v").error().kind, ErrorKind::kLimit);
@@ -112,7 +164,7 @@ TEST_F(KeyValueTest, Limits) {
   EXPECT_EQ(metrics_.of("a", "state").errors->value(), 4U);
 }
 
-TEST_F(KeyValueTest, ClearsOnePlugin) {
+TEST_P(KeyValueTest, ClearsOnePlugin) {
   make({.max_plugin_bytes = 100});
   ASSERT_TRUE(set("a", "k", std::string(90, 'v')));
   ASSERT_TRUE(set("b", "k", "v"));
@@ -123,7 +175,7 @@ TEST_F(KeyValueTest, ClearsOnePlugin) {
   EXPECT_TRUE(set("a", "k", std::string(90, 'v')));
 }
 
-TEST_F(KeyValueTest, ManyCallsShareATransaction) {
+TEST_P(KeyValueTest, ManyCallsShareATransaction) {
   std::atomic<int> done = 0;
   std::vector<Pending> pending;
   worker_.on_worker([&] {
@@ -138,7 +190,8 @@ TEST_F(KeyValueTest, ManyCallsShareATransaction) {
   worker_.on_worker([&] { pending.clear(); });
 }
 
-TEST_F(KeyValueTest, AFileThatIsBroken) {
+class SqliteKeyValueTest : public KeyValueTest {};
+TEST_P(SqliteKeyValueTest, AFileThatIsBroken) {
   ASSERT_TRUE(set("a", "k", "v"));
   store_.reset();
   std::filesystem::remove_all(folder_.path() + "/state");
@@ -150,6 +203,44 @@ TEST_F(KeyValueTest, AFileThatIsBroken) {
   EXPECT_EQ(*get("a", "k"), std::nullopt);
   EXPECT_TRUE(set("a", "k", "v"));
 }
+
+class RedisKeyValueTest : public KeyValueTest {};
+TEST_P(RedisKeyValueTest, AServerThatGoesAndReturns) {
+  ASSERT_TRUE(set("a", "k", "v"));
+  redis_->stop();
+  EXPECT_EQ(get("a", "k").error().kind, ErrorKind::kUnavailable);
+  EXPECT_EQ(get("a", "k").error().kind, ErrorKind::kUnavailable);
+  ASSERT_TRUE(redis_->start());
+  wait_until_it_answers();
+  EXPECT_EQ(*get("a", "k"), std::nullopt);  // this one keeps nothing on a disk
+  EXPECT_TRUE(set("a", "k", "v"));
+}
+
+TEST_P(RedisKeyValueTest, AWrongPassword) {
+  store_ = make_redis_key_value(*parse_redis_url(redis_->url("wrong")), {}, pool_);
+  const auto out = get("a", "k");
+  ASSERT_FALSE(out);
+  EXPECT_NE(out.error().message.find("Redis refuses: NOAUTH"), std::string::npos)
+      << out.error().message;
+}
+
+TEST(RedisUrl, Parses) {
+  const auto full = parse_redis_url("redis://ada:s:x@[::1]:7000/3");
+  ASSERT_TRUE(full);
+  EXPECT_EQ(full->user + "|" + full->password + "|" + full->host, "ada|s:x|::1");
+  EXPECT_EQ(full->port, 7000);
+  EXPECT_EQ(full->database, 3);
+  EXPECT_EQ(parse_redis_url("redis://db.internal")->port, 6379);
+  EXPECT_EQ(parse_redis_url("unix:///run/redis.sock")->path, "/run/redis.sock");
+  for (const char* bad : {"", "redis://", "rediss://a", "redis://a:b", "redis://a/x", "a:6379"}) {
+    EXPECT_FALSE(parse_redis_url(bad)) << bad;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Only, SqliteKeyValueTest, testing::Values(false));
+INSTANTIATE_TEST_SUITE_P(Only, RedisKeyValueTest, testing::Values(true));
+INSTANTIATE_TEST_SUITE_P(Sqlite, KeyValueTest, testing::Values(false));
+INSTANTIATE_TEST_SUITE_P(Redis, KeyValueTest, testing::Values(true));
 
 }  // namespace
 }  // namespace heddle::services
