@@ -130,6 +130,8 @@ class Site:
                    plugin("shouting", self._tcp_probe, config=f"downstream_data count bytes_{step % 5}")]
         if step % 2:
             plugins.append(plugin(f"shared-{step}", self._probe, vm_id="shared", config="request_headers count shared"))
+        for each in plugins:
+            each["timeout"] = "5s"  # a busy machine may leave a callback lying for longer than the default
         return plugins
 
     def _listeners(self) -> list[dict[str, Any]]:

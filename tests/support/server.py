@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from support import wire
 
-START_TIMEOUT = 60.0
+START_TIMEOUT = 180.0
 STOP_TIMEOUT = 60.0
 Line = dict[str, Any]
 

@@ -119,7 +119,7 @@ class Bench:
                                   "upstream": f"row-{index}", "plugins": names})
             else:
                 routes.append(configs.route(f"/row/{index}/*", "main", id=f"row-{index}", plugins=names,
-                                            timeout="2s"))
+                                            timeout="4s"))
         config = configs.gateway(routes, upstreams, plugins, workers=1)
         config["listeners"] += listeners
         self.server = start(config, expect_errors=True)
@@ -163,7 +163,7 @@ class Bench:
             if is_tcp(row):
                 outcome.response = self._over_tcp(index, at_once=kind == "tcp_end")
                 return
-            with self.server.connect(timeout=8) as connection:
+            with self.server.connect() as connection:
                 if kind == "get":
                     connection.send(wire.head("GET", target, headers))
                 elif kind in ("trailers", "chunked"):
@@ -220,7 +220,7 @@ class Bench:
         logged = [text for text in row.expected if not text.startswith(CLAUSES) and text != "nothing"]
         pattern = re.compile(as_pattern(self._own(index, " ; ".join(logged))))
         try:
-            until(lambda: self._fits(index, pattern, len(logged)), row.name, timeout=4)
+            until(lambda: self._fits(index, pattern, len(logged)), row.name, timeout=15)
             problems = []
         except AssertionError:
             problems = [f"logged {self.lines(index)}"]
