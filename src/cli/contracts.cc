@@ -3,6 +3,7 @@
 #include "contracts/message_hook/contract.h"
 #include "contracts/native_hook/contract.h"
 #include "contracts/proxy_wasm/contract.h"
+#include "contracts/route/contract.h"
 
 namespace heddle::cli {
 
@@ -25,6 +26,12 @@ Contracts::Contracts(sandbox::Engine& engine, Log& log, metrics::Registry& metri
       native_hook::Dependencies{.engine = engine, .log = log, .metrics = metrics}));
   contracts_.push_back(std::make_unique<message_hook::Contract>(
       message_hook::Dependencies{.engine = engine, .log = log, .metrics = metrics}));
+  contracts_.push_back(std::make_unique<route::Contract>(route::Dependencies{
+      .engine = engine,
+      .log = log,
+      .metrics = metrics,
+      .services = services,
+  }));
 }
 
 Contracts::~Contracts() = default;

@@ -298,12 +298,19 @@ struct Plugin {
   std::size_t log_lines_per_second = 1'000;
   std::size_t log_line_bytes = 4'096;
   std::uint64_t host_calls = 10'000;
+  Milliseconds cpu_limit = std::chrono::seconds(1);  // of plugins whose calls may wait
+  std::uint32_t max_requests = 0;                    // of a reused instance; 0: any number
+  std::uint32_t max_instances = 0;                   // per worker; 0: what the engine has
+  Milliseconds instance_idle_timeout = std::chrono::seconds(60);
+  bool merge_body = true;
   std::size_t outbound_calls = 32;  // at a time and exchange
   OnFailure on_failure = OnFailure::kClosed;
   bool on_failure_given = false;    // else a kind of plugin may have another default
   bool memory_limit_given = false;  // the same
   std::string isolation;            // of native code: "none" or "process"
-  std::string instances;            // "process" or "per_worker"; empty: the kind's own
+  // Of route plugins "fresh" or "reuse", of message hooks "process" or "per_worker"; empty: the
+  // kind's own, which is the first.
+  std::string instances;
   int failure_status = 500;
   bool allow_on_headers_stop_iteration = false;
   std::string property_encoding = "typed";  // or "strings"
@@ -313,7 +320,7 @@ struct Plugin {
   std::vector<Smoke> smoke;
   std::vector<std::string> route_configurations;  // that routes give it, each once
   std::string sha256;                             // lower-case hex, or empty
-  std::vector<std::string> filters;  // plugins on the routes of a route plugin
+  std::vector<std::string> filters;               // plugins on the routes of a route plugin
   Location location;
 };
 

@@ -36,7 +36,6 @@ constexpr std::array<std::string_view, 5> kKinds = {"", "proxy_wasm", "route", "
                                                     "native_hook"};
 constexpr std::array<std::string_view, 1> kLaterKinds = {"json_rpc"};
 constexpr std::array<std::string_view, 3> kIsolations = {"", "none", "process"};
-constexpr std::array<std::string_view, 3> kInstances = {"", "process", "per_worker"};
 constexpr std::array<std::string_view, 13> kPhases = {"all",
                                                       "on_request_headers",
                                                       "on_request_body",
@@ -51,6 +50,8 @@ constexpr std::array<std::string_view, 13> kPhases = {"all",
                                                       "on_upstream_connection_close",
                                                       "on_log"};
 constexpr std::array<std::string_view, 3> kOnFailure = {"closed", "open", "reload"};
+constexpr std::array<std::string_view, 5> kInstances = {"", "fresh", "reuse", "process",
+                                                        "per_worker"};
 constexpr std::array<std::string_view, 2> kEncodings = {"typed", "strings"};
 constexpr std::array<std::string_view, 2> kStrategies = {"cranelift", "pulley"};
 constexpr std::array<std::string_view, 8> kLogLevels = {"trace", "debug", "info",     "warn",
@@ -581,6 +582,24 @@ constexpr Setting kPlugin[] = {
      .min = 64, .max = kMiB, .help = "A longer log line is cut."},
     {.key = "host_calls", .type = kInteger, .member = value<&Plugin::host_calls>(), .min = 1,
      .max = 1'000 * kMillion, .help = "Most calls of host functions within one callback."},
+    {.key = "cpu_limit", .type = kDuration, .member = value<&Plugin::cpu_limit>(), .min = 1,
+     .max = kDay, .help = "Longest that one call of a route plugin computes, without what it waits."},
+    {.key = "instances", .type = kChoice, .member = value<&Plugin::instances>(),
+     .choices = kInstances, .shown_default = "fresh or process", .example = "reuse",
+     .help = "Of a route plugin fresh, one for every request, or reuse, one that goes on to the next; "
+             "of a message_hook process, one that is called in turn, or per_worker."},
+    {.key = "max_requests", .type = kInteger, .member = value<&Plugin::max_requests>(), .min = 0,
+     .max = 1'000 * kMillion, .help = "Requests after which a reused instance ends. 0: any number."},
+    {.key = "max_instances", .type = kInteger, .member = value<&Plugin::max_instances>(),
+     .min = 0, .max = 100'000,
+     .help = "Most instances of a route plugin at a time, per worker; further requests wait. 0: what "
+             "the engine has."},
+    {.key = "instance_idle_timeout", .type = kDuration,
+     .member = value<&Plugin::instance_idle_timeout>(), .min = 1, .max = kDay,
+     .help = "A reused instance that had no request for so long ends."},
+    {.key = "merge_body", .type = kBoolean, .member = value<&Plugin::merge_body>(),
+     .help = "Route plugins: whether the keys of a JSON object body stand at the top level of the "
+             "handler's input too."},
     {.key = "outbound_calls", .type = kInteger, .member = value<&Plugin::outbound_calls>(),
      .min = 0, .max = 1'000, .help = "Most outbound calls at a time, per exchange."},
     {.key = "on_failure", .type = kChoice, .member = value<&Plugin::on_failure>(),
@@ -589,9 +608,6 @@ constexpr Setting kPlugin[] = {
     {.key = "isolation", .type = kChoice, .member = value<&Plugin::isolation>(),
      .choices = kIsolations, .shown_default = "none", .example = "process",
      .help = "Where a shared object runs: within the server, or in a child process of its own."},
-    {.key = "instances", .type = kChoice, .member = value<&Plugin::instances>(),
-     .choices = kInstances, .shown_default = "process", .example = "per_worker",
-     .help = "Of a message_hook: one that is called in turn, or one for each worker."},
     {.key = "failure_status", .type = kInteger, .member = value<&Plugin::failure_status>(),
      .min = 400, .max = 599, .help = "Status of a request that fails because of the plugin."},
     {.key = "allow_on_headers_stop_iteration", .type = kBoolean,

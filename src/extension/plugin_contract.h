@@ -50,7 +50,14 @@ struct PluginSpec {
   std::size_t body_limit = 0;            // bytes of a request body that a route's handler gets
   std::size_t log_lines_per_second = 0;
   std::size_t log_line_bytes = 0;
-  std::uint64_t host_calls = 0;    // per callback
+  std::uint64_t host_calls = 0;  // per callback
+  // Of plugins whose guests wait (route):
+  std::chrono::milliseconds cpu_limit{0};  // CPU time per call; 0: the sandbox's own
+  bool reuse_instances = false;            // an instance goes on to the next request
+  std::uint32_t max_requests = 0;          // that it serves; 0: any number
+  std::uint32_t max_instances = 0;         // at a time, per worker; 0: what the engine has
+  std::chrono::milliseconds instance_idle{60'000};
+  bool merge_body = true;  // keys of a JSON body stand at the top level of a handler's input too
   std::size_t outbound_calls = 0;  // at a time and exchange
   FailurePolicy on_failure = FailurePolicy::kClosed;
   // Whether the entry says so itself; otherwise a kind may have other defaults.

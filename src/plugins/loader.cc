@@ -325,6 +325,12 @@ extension::PluginSpec make_spec(const config::Plugin& entry, std::uint32_t versi
   spec.log_lines_per_second = entry.log_lines_per_second;
   spec.log_line_bytes = entry.log_line_bytes;
   spec.host_calls = entry.host_calls;
+  spec.cpu_limit = entry.cpu_limit;
+  spec.reuse_instances = entry.instances == "reuse";
+  spec.max_requests = entry.max_requests;
+  spec.max_instances = entry.max_instances;
+  spec.instance_idle = entry.instance_idle_timeout;
+  spec.merge_body = entry.merge_body;
   spec.outbound_calls = entry.outbound_calls;
   spec.on_failure = to_policy(entry.on_failure);
   spec.on_failure_given = entry.on_failure_given;
@@ -358,9 +364,10 @@ bool same_entry(const config::Plugin& a, const config::Plugin& b) {
   // Naming every member makes a new one an error here, so that it is not forgotten.
   const auto& [name, path, kind, phases, priority, configuration, vm_configuration, root_id, vm_id,
                memory_limit, timeout, buffer_limit, body_limit, log_lines, log_bytes, host_calls,
-               outbound_calls, on_failure, failure_given, memory_given, isolation, instances,
-               failure_status, stop_iteration, property_encoding, enabled, permissions, environment,
-               smoke, route_configurations, sha256, filters, location] = a;
+               cpu_limit, max_requests, max_instances, instance_idle, merge_body, outbound_calls,
+               on_failure, failure_given, memory_given, isolation, instances, failure_status,
+               stop_iteration, property_encoding, enabled, permissions, environment, smoke,
+               route_configurations, sha256, filters, location] = a;
   const auto& [http, shared_data, sql, state, events, networks, names, capabilities,
                foreign_functions] = permissions;
   std::ignore = enabled;
@@ -370,7 +377,9 @@ bool same_entry(const config::Plugin& a, const config::Plugin& b) {
          vm_configuration == b.vm_configuration && root_id == b.root_id && vm_id == b.vm_id &&
          memory_limit == b.memory_limit && timeout == b.timeout && buffer_limit == b.buffer_limit &&
          body_limit == b.body_limit && log_lines == b.log_lines_per_second &&
-         log_bytes == b.log_line_bytes && host_calls == b.host_calls &&
+         log_bytes == b.log_line_bytes && host_calls == b.host_calls && cpu_limit == b.cpu_limit &&
+         max_requests == b.max_requests && max_instances == b.max_instances &&
+         instance_idle == b.instance_idle_timeout && merge_body == b.merge_body &&
          outbound_calls == b.outbound_calls && on_failure == b.on_failure &&
          failure_given == b.on_failure_given && memory_given == b.memory_limit_given &&
          isolation == b.isolation && instances == b.instances &&

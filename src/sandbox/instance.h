@@ -218,6 +218,10 @@ class Instance {
   // Adds pages of 64 KiB at the end of the memory, within the limits. Not while the guest runs.
   virtual bool grow_memory(std::uint32_t pages) = 0;
 
+  // Grows the memory by at least `bytes`, within the limits; the address of what is new. Nothing:
+  // the limit, the module's own maximum, or there is no memory.
+  virtual std::optional<GuestPtr> grow_memory(std::size_t bytes) = 0;
+
   // From within a host function: ends the guest with a trap when the host function returns.
   virtual void raise(TrapReason reason, std::string message, std::int32_t exit_code = 0) = 0;
 

@@ -193,6 +193,17 @@ bool WasmtimeInstance::allow_growth(std::uint32_t kind, std::uint64_t desired) {
   return false;
 }
 
+std::optional<GuestPtr> WasmtimeInstance::grow_memory(std::size_t bytes) {
+  constexpr std::size_t kPage = 65536;
+  if (!has_memory_) return std::nullopt;
+  std::uint64_t pages_before = 0;
+  const ErrorHandle error(
+      wasmtime_memory_grow(context_, &memory_, (bytes + kPage - 1) / kPage, &pages_before));
+  memory_stale_ = true;
+  if (error != nullptr) return std::nullopt;
+  return static_cast<GuestPtr>(pages_before * kPage);
+}
+
 void WasmtimeInstance::refresh_memory() {
   if (!has_memory_) return;
   view_ = GuestMemory(reinterpret_cast<char*>(wasmtime_memory_data(context_, &memory_)),

@@ -26,6 +26,7 @@ class WasmtimeInstance final : public Instance {
     if (memory_stale_) refresh_memory();
     return view_;
   }
+  std::optional<GuestPtr> grow_memory(std::size_t bytes) override;
   void raise(TrapReason reason, std::string message, std::int32_t exit_code) override;
   bool grow_memory(std::uint32_t pages) override;
   GuestResult<std::int32_t> call_indirect(const char* name, std::uint32_t index,

@@ -1,0 +1,82 @@
+#include "contracts/route/contract.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "contracts/route/handlers.h"
+#include "contracts/route/manifest.h"
+#include "contracts/route/plugin.h"
+#include "sandbox/module.h"
+
+namespace heddle::route {
+namespace {
+
+using sandbox::FunctionType;
+using sandbox::ValueType;
+
+Result<RouteManifest> manifest_of(const extension::PluginSpec& spec,
+                                  const sandbox::Module& module) {
+  if (spec.manifest) {
+    auto manifest = parse_manifest(*spec.manifest);
+    if (manifest) return manifest;
+    return std::unexpected(std::move(manifest.error()).within(spec.manifest_path + ": "));
+  }
+  const auto embedded = module.custom_section(kManifestSection);
+  if (!embedded) {
+    return fail(ErrorKind::kInvalidArgument,
+                "has no manifest; lay manifest.json beside it, or embed it with `heddle embed`");
+  }
+  auto manifest = parse_manifest(*embedded);
+  if (manifest) return manifest;
+  return std::unexpected(std::move(manifest.error()).within("section manifest: "));
+}
+
+Result<void> check_handlers(const RouteManifest& manifest, const sandbox::Module& module) {
+  static const FunctionType kHandler{{ValueType::kI32, ValueType::kI32}, {ValueType::kI32}};
+  for (std::size_t i = 0; i < manifest.routes.size(); ++i) {
+    const std::string& handler = manifest.routes[i].handler;
+    const sandbox::Export* found = module.find_export(handler);
+    if (found == nullptr || found->kind != sandbox::ExternKind::kFunction) {
+      return fail(ErrorKind::kInvalidArgument,
+                  fmt::format("manifest: $.routes[{}].handler: the module exports no function {}; "
+                              "correct the name, or export it (#[no_mangle])",
+                              i, handler));
+    }
+    if (found->type != kHandler) {
+      return fail(ErrorKind::kInvalidArgument,
+                  fmt::format("manifest: $.routes[{}].handler: {} is {}, but a handler is {}", i,
+                              handler, to_string(found->type), to_string(kHandler)));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+bool Contract::recognises(const sandbox::Module& module) const {
+  return module.custom_section(kManifestSection).has_value();
+}
+
+void Contract::complete(extension::PluginSpec& spec) const {
+  if (spec.timeout.count() == 0) spec.timeout = std::chrono::seconds(5);
+}
+
+Result<std::shared_ptr<extension::LoadedPlugin>> Contract::load(
+    const extension::PluginSpec& spec, std::shared_ptr<const sandbox::Module> module) {
+  auto parsed = manifest_of(spec, *module);
+  if (!parsed) return std::unexpected(std::move(parsed.error()));
+  if (auto checked = check_handlers(*parsed, *module); !checked) {
+    return std::unexpected(std::move(checked.error()));
+  }
+  const auto manifest = std::make_shared<const RouteManifest>(std::move(*parsed));
+  auto handlers = Handlers::create(services_, spec, std::move(module), manifest);
+  if (!handlers) return std::unexpected(std::move(handlers.error()));
+  return std::make_shared<Plugin>(*manifest, spec.timeout, std::move(*handlers));
+}
+
+bool Contract::offers_import(std::string_view module, std::string_view name) const {
+  return Handlers::offers_import(module, name);
+}
+
+}  // namespace heddle::route

@@ -1,0 +1,194 @@
+#include "contracts/route/handler_result.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/json.hpp>
+#include <optional>
+
+#include "contracts/route/handler_input.h"
+#include "services/crypto.h"
+
+namespace heddle::route {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::size_t kMaxDepth = 64;
+constexpr std::size_t kPrefix = 4;
+// Framing and connection are the gateway's.
+constexpr std::array<std::string_view, 8> kNotTheirs = {
+    "connection", "content-length",    "keep-alive", "te",
+    "trailer",    "transfer-encoding", "upgrade",    "proxy-connection"};
+
+struct Scan {
+  std::size_t length = 0;  // of the value at the front; 0: there is none
+  bool unfinished = false;
+};
+
+// Length of the JSON value at the front of `text`; what follows it is not looked at.
+Scan scan_value(std::string_view text) {
+  json::parse_options options;
+  options.max_depth = kMaxDepth;
+  json::stream_parser parser({}, options);
+  boost::system::error_code failed;
+  const std::size_t used = parser.write_some(text.data(), text.size(), failed);
+  if (failed) return {};
+  if (!parser.done()) parser.finish(failed);
+  if (failed) return {.unfinished = true};
+  return {.length = used};
+}
+
+bool is_token(std::string_view name) {
+  constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
+  return !name.empty() && std::ranges::all_of(name, [&](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || kMarks.contains(c);
+  });
+}
+
+bool is_field_value(std::string_view value) {
+  return std::ranges::none_of(value, [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return (byte < 0x20 && c != '\t') || byte == 0x7F;
+  });
+}
+
+std::string text_of(const json::value& value) {
+  return value.is_string() ? std::string(value.get_string()) : json::serialize(value);
+}
+
+Result<void> add_header(HandlerResponse& out, std::string_view key, const json::value& value) {
+  std::string name(key);
+  std::ranges::transform(name, name.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  });
+  if (!is_token(name)) {
+    return fail(ErrorKind::kInvalidArgument, fmt::format("header name {:?} is not allowed", key));
+  }
+  if (std::ranges::find(kNotTheirs, name) != kNotTheirs.end() || value.is_null()) return {};
+  if (value.is_object()) {
+    return fail(ErrorKind::kInvalidArgument, fmt::format("header {} is an object", name));
+  }
+  if (value.is_array()) {
+    for (const json::value& one : value.get_array()) {
+      if (auto added = add_header(out, key, one); !added) return added;
+    }
+    return {};
+  }
+  std::string text = text_of(value);
+  if (!is_field_value(text)) {
+    return fail(
+        ErrorKind::kInvalidArgument,
+        fmt::format("value of header {} has a line break or another control character", name));
+  }
+  out.headers.emplace_back(std::move(name), std::move(text));
+  return {};
+}
+
+const std::string* content_type(const HandlerResponse& response) {
+  const auto found = std::ranges::find(response.headers, "content-type",
+                                       [](const auto& header) { return header.first; });
+  return found == response.headers.end() ? nullptr : &found->second;
+}
+
+Result<void> add_body(HandlerResponse& out, const json::object& envelope) {
+  const json::value* body = envelope.if_contains("body");
+  if (body == nullptr) return {};
+  const json::value* encoding = envelope.if_contains("body_encoding");
+  const std::string* type = content_type(out);
+  if (encoding != nullptr && encoding->is_string() && encoding->get_string() == "base64") {
+    auto bytes = body->is_string() ? services::from_base64(body->get_string())
+                                   : std::optional<std::string>();
+    if (!bytes)
+      return fail(ErrorKind::kInvalidArgument,
+                  "body is not the base64 that body_encoding promises");
+    out.body = std::move(*bytes);
+    if (type == nullptr) out.headers.emplace_back("content-type", "application/octet-stream");
+    return {};
+  }
+  if (body->is_string() && type != nullptr && !is_json_type(*type)) {
+    out.body = std::string(body->get_string());
+    return {};
+  }
+  out.body = json::serialize(*body);
+  if (type == nullptr) out.headers.emplace_back("content-type", "application/json");
+  return {};
+}
+
+Result<HandlerResponse> read_envelope(const json::object& envelope, const json::value& status) {
+  HandlerResponse out;
+  const std::optional<std::int64_t> number =
+      status.is_int64() ? std::optional(status.get_int64()) : std::nullopt;
+  if (!number || *number < 200 || *number > 599) {
+    return fail(ErrorKind::kInvalidArgument,
+                fmt::format("status {} is not between 200 and 599", json::serialize(status)));
+  }
+  out.status = static_cast<int>(*number);
+  if (const json::value* headers = envelope.if_contains("headers");
+      headers != nullptr && !headers->is_null()) {
+    if (!headers->is_object()) return fail(ErrorKind::kInvalidArgument, "headers is not an object");
+    for (const auto& [name, value] : headers->get_object()) {
+      if (auto added = add_header(out, name, value); !added) return std::unexpected(added.error());
+    }
+  }
+  if (auto added = add_body(out, envelope); !added) return std::unexpected(added.error());
+  return out;
+}
+
+}  // namespace
+
+Result<GuestText> find_result(const sandbox::GuestMemory& memory, sandbox::GuestPtr address,
+                              std::size_t limit) {
+  if (address == 0) return GuestText{.json = "null"};
+  if (address >= memory.size()) {
+    return fail(ErrorKind::kInvalidArgument,
+                fmt::format("the handler returned the address {}, which lies outside of its memory "
+                            "of {} bytes",
+                            address, memory.size()));
+  }
+  if (const auto length = memory.load<std::uint32_t>(address); length && *length > 0) {
+    const std::uint64_t start = std::uint64_t{address} + kPrefix;
+    const auto text = start + *length <= memory.size()
+                          ? memory.view(static_cast<sandbox::GuestPtr>(start), *length)
+                          : std::nullopt;
+    if (text && text->size() > limit) {
+      return fail(
+          ErrorKind::kLimit,
+          fmt::format("the handler's result of {} bytes is larger than {}", *length, limit));
+    }
+    if (text && scan_value(*text).length == text->size()) return GuestText{*text, true};
+  }
+  const std::size_t rest = memory.size() - address;
+  const auto bounded = memory.view(address, static_cast<sandbox::GuestSize>(std::min(rest, limit)));
+  const Scan scan = scan_value(*bounded);
+  if (scan.length > 0) return GuestText{bounded->substr(0, scan.length), false};
+  if (scan.unfinished && rest > limit) {
+    return fail(ErrorKind::kLimit,
+                fmt::format("the handler's result is larger than {} bytes", limit));
+  }
+  return fail(
+      ErrorKind::kInvalidArgument,
+      fmt::format("at the address {} that the handler returned is neither a length and that "
+                  "much JSON, nor JSON{}",
+                  address, scan.unfinished ? " (it does not end)" : ""));
+}
+
+Result<HandlerResponse> read_response(std::string_view text) {
+  json::parse_options options;
+  options.max_depth = kMaxDepth;
+  boost::system::error_code failed;
+  const json::value value = json::parse(text, failed, {}, options);
+  if (failed) return fail(ErrorKind::kInvalidArgument, "result is not JSON: " + failed.message());
+  if (const json::object* object = value.if_object()) {
+    const json::value* status = object->if_contains("status");
+    if (status != nullptr && (status->is_int64() || status->is_uint64()) &&
+        (object->contains("body") || object->contains("headers"))) {
+      return read_envelope(*object, *status);
+    }
+  }
+  return HandlerResponse{
+      .status = 200, .headers = {{"content-type", "application/json"}}, .body = std::string(text)};
+}
+
+}  // namespace heddle::route

@@ -1,0 +1,260 @@
+#include "contracts/route/worker_guests.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace heddle::route {
+namespace {
+
+// Slots are freed by other workers and plugins too, who do not tell.
+constexpr std::chrono::milliseconds kRetry{20};
+
+}  // namespace
+
+// One job and, once it has one, its instance. Goes by way of the worker's deferred work, as its own
+// callbacks end it.
+struct WorkerGuests::Run {
+  Id id = 0;
+  Job job;
+  Done done;  // null: answered or cancelled
+  std::unique_ptr<Guest> guest;
+  net::Timer timer;
+};
+
+class WorkerGuests::WorkerLoop final : public sandbox::Loop {
+ public:
+  explicit WorkerLoop(net::Worker& worker) : worker_(worker) {}
+  void post(std::move_only_function<void()> task) override {
+    if (draining_) return tasks_.push_back(std::move(task));
+    worker_.post(std::move(task));
+  }
+  // What is posted within is done here and now, until `until` holds or nothing is left.
+  template <typename Task, typename Until>
+  void drain(Task task, Until until) {
+    draining_ = true;
+    task();
+    while (!until() && !tasks_.empty()) {
+      auto next = std::move(tasks_.front());
+      tasks_.pop_front();
+      next();
+    }
+    tasks_.clear();
+    draining_ = false;
+  }
+
+ private:
+  net::Worker& worker_;
+  bool draining_ = false;
+  std::deque<std::move_only_function<void()>> tasks_;
+};
+
+WorkerGuests::WorkerGuests(Runtime& runtime, std::shared_ptr<const sandbox::LinkedModule> linked,
+                           net::Worker& worker)
+    : runtime_(runtime),
+      linked_(std::move(linked)),
+      worker_(worker),
+      loop_(std::make_unique<WorkerLoop>(worker)),
+      self_(std::make_shared<WorkerGuests*>(this)) {}
+
+WorkerGuests::~WorkerGuests() {
+  self_.reset();
+  runs_.clear();
+  for (Idle& idle : idle_) close_now(*idle.guest);
+}
+
+WorkerGuests::Id WorkerGuests::run(Job job, Done done) {
+  const Id id = next_++;
+  auto run = std::make_unique<Run>();
+  run->id = id;
+  run->job = std::move(job);
+  run->done = std::move(done);
+  run->timer.arm(worker_.timers(), run->job.timeout, [this, id] {
+    const auto found = runs_.find(id);
+    if (found == runs_.end()) return;
+    runtime_.count_limit("timeout");
+    std::string message = fmt::format("the plugin did not answer within {} ms (timeout)",
+                                      found->second->job.timeout.count());
+    runtime_.log(LogLevel::kError, message, found->second->job.request_id);
+    runtime_.count_error("timeout", message);
+    Run& late = *found->second;
+    late.guest.reset();
+    finish(late, std::unexpected(
+                     Failure{.status = 504, .code = "timeout", .message = std::move(message)}));
+  });
+  runs_.emplace(id, std::move(run));
+  worker_.defer([this, id, self = std::weak_ptr(self_)] {
+    if (!self.expired()) begin(id);
+  });
+  return id;
+}
+
+void WorkerGuests::cancel(Id id) {
+  const auto found = runs_.find(id);
+  if (found == runs_.end() || found->second->done == nullptr) return;
+  found->second->done = nullptr;
+  found->second->guest.reset();
+  drop(id);
+}
+
+bool WorkerGuests::enough_instances() const {
+  const auto& spec = runtime_.spec();
+  if (spec.max_instances == 0) return false;
+  const auto busy = std::ranges::count_if(
+      runs_, [](const auto& entry) { return entry.second->guest != nullptr; });
+  return static_cast<std::size_t>(busy) + idle_.size() >= spec.max_instances;
+}
+
+void WorkerGuests::begin(Id id) {
+  const auto found = runs_.find(id);
+  if (found == runs_.end() || found->second->done == nullptr) return;
+  Run& run = *found->second;
+  if (!idle_.empty()) {
+    run.guest = std::move(idle_.back().guest);
+    idle_.pop_back();
+    return work(run);
+  }
+  auto made = enough_instances()
+                  ? fail(ErrorKind::kLimit,
+                         fmt::format("all {} instances of the plugin on this worker are busy "
+                                     "(max_instances)",
+                                     runtime_.spec().max_instances))
+                  : Guest::create(runtime_, linked_, worker_, *loop_);
+  if (made) {
+    run.guest = std::move(*made);
+    run.guest->start([this, &run](Outcome<void> outcome) { started(run, std::move(outcome)); });
+    return;
+  }
+  if (made.error().kind == ErrorKind::kLimit && waiting_.size() < kMaxWaiting) {
+    waiting_.push_back(id);
+    if (!retry_.armed()) retry_.arm(worker_.timers(), kRetry, [this] { begin_waiting(); });
+    return;
+  }
+  runtime_.count_limit("instances");
+  runtime_.log(LogLevel::kWarn, made.error().message, run.job.request_id);
+  finish(run, std::unexpected(failure_of(made.error())));
+}
+
+// Each is tried once; those who find no instance queue up again.
+void WorkerGuests::begin_waiting() {
+  const std::size_t count = waiting_.size();
+  for (std::size_t i = 0; i < count && !waiting_.empty(); ++i) {
+    const Id id = waiting_.front();
+    waiting_.pop_front();
+    const std::size_t before = waiting_.size();
+    begin(id);
+    if (waiting_.size() > before) {  // still none
+      waiting_.push_front(waiting_.back());
+      waiting_.pop_back();
+      break;
+    }
+  }
+  if (!waiting_.empty() && !retry_.armed()) {
+    retry_.arm(worker_.timers(), kRetry, [this] { begin_waiting(); });
+  }
+}
+
+void WorkerGuests::started(Run& run, Outcome<void> outcome) {
+  if (outcome) return work(run);
+  finish(run, std::unexpected(std::move(outcome.error())));
+}
+
+void WorkerGuests::work(Run& run) {
+  switch (run.job.kind) {
+    case Job::Kind::kStartOnly:
+      return finish(run, JobResult(std::int32_t{0}));
+    case Job::Kind::kExecute:
+      return run.guest->execute([this, &run](Outcome<std::int32_t> result) {
+        finish(run, result ? Outcome<JobResult>(*result)
+                           : Outcome<JobResult>(std::unexpected(std::move(result.error()))));
+      });
+    case Job::Kind::kHandler:
+      run.guest->handle(run.job.handler, std::move(run.job.input), run.job.request_id,
+                        [this, &run](Outcome<HandlerResponse> response) {
+                          if (response) return finish(run, JobResult(std::move(*response)));
+                          finish(run, std::unexpected(std::move(response.error())));
+                        });
+  }
+}
+
+// The answer goes first; then the instance gets ready for the next job, or ends.
+void WorkerGuests::finish(Run& run, Outcome<JobResult> outcome) {
+  run.timer.cancel();
+  auto done = std::exchange(run.done, nullptr);
+  worker_.defer([this, id = run.id, self = std::weak_ptr(self_), done = std::move(done),
+                 outcome = std::move(outcome)]() mutable {
+    if (done) done(std::move(outcome));
+    if (self.expired()) return;
+    const auto found = runs_.find(id);
+    if (found == runs_.end()) return;
+    auto guest = std::move(found->second->guest);
+    runs_.erase(found);
+    if (guest != nullptr) put_back(std::move(guest));
+    if (!waiting_.empty()) begin_waiting();
+  });
+}
+
+void WorkerGuests::put_back(std::unique_ptr<Guest> guest) {
+  const auto& spec = runtime_.spec();
+  const bool goes_on = spec.reuse_instances && guest->usable() &&
+                       (spec.max_requests == 0 || guest->served() < spec.max_requests);
+  // A job without an answer to wait for keeps the instance while it tidies up or ends.
+  const Id id = next_++;
+  auto run = std::make_unique<Run>();
+  run->id = id;
+  run->guest = std::move(guest);
+  Guest& last = *run->guest;
+  run->timer.arm(worker_.timers(), std::max(spec.timeout, std::chrono::milliseconds(1)),
+                 [this, id] {
+                   if (const auto found = runs_.find(id); found != runs_.end()) {
+                     found->second->guest.reset();
+                     drop(id);
+                   }
+                 });
+  runs_.emplace(id, std::move(run));
+  if (!goes_on) return last.close([this, id] { drop(id); });
+  last.tidy([this, id] {
+    worker_.defer([this, id, self = std::weak_ptr(self_)] {
+      if (self.expired()) return;
+      const auto found = runs_.find(id);
+      if (found == runs_.end() || found->second->guest == nullptr) return;
+      if (found->second->guest->usable()) {
+        idle_.push_back({std::move(found->second->guest), monotonic_now()});
+        if (!idle_timer_.armed()) {
+          idle_timer_.arm(worker_.timers(), runtime_.spec().instance_idle, [this] { drop_idle(); });
+        }
+      }
+      runs_.erase(found);
+      if (!waiting_.empty()) begin_waiting();
+    });
+  });
+}
+
+void WorkerGuests::drop(Id id) {
+  worker_.defer([this, id, self = std::weak_ptr(self_)] {
+    if (self.expired()) return;
+    runs_.erase(id);
+    if (!waiting_.empty()) begin_waiting();
+  });
+}
+
+// The oldest are at the front, as the last one put back is the next one used.
+void WorkerGuests::drop_idle() {
+  const Nanoseconds oldest = monotonic_now() - to_nanoseconds(runtime_.spec().instance_idle);
+  while (!idle_.empty() && idle_.front().since <= oldest) {
+    close_now(*idle_.front().guest);
+    idle_.erase(idle_.begin());
+  }
+  if (!idle_.empty()) {
+    idle_timer_.arm(worker_.timers(), runtime_.spec().instance_idle, [this] { drop_idle(); });
+  }
+}
+
+// Where there is no later: cleanup() may compute within its CPU limit, but wait for nothing.
+void WorkerGuests::close_now(Guest& guest) {
+  bool closed = false;
+  loop_->drain([&] { guest.close([&] { closed = true; }); }, [&] { return closed; });
+}
+
+}  // namespace heddle::route

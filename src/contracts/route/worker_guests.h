@@ -1,0 +1,85 @@
+// The instances of one plugin version on one worker, and the jobs that they do. `fresh`: each job
+// gets an instance of its own. `reuse`: an instance goes on to the next job, until it failed, has
+// served max_requests, or was idle for too long. Worker thread only.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "contracts/route/guest.h"
+#include "net/timer.h"
+#include "net/worker.h"
+
+namespace heddle::route {
+
+struct Job {
+  enum class Kind : std::uint8_t { kHandler, kExecute, kStartOnly };
+  Kind kind = Kind::kHandler;
+  std::string handler;
+  std::string input;
+  std::string request_id;
+  std::chrono::milliseconds timeout{0};  // wall, from the call of run()
+};
+
+// Of kExecute: what it returned, of kStartOnly: 0.
+using JobResult = std::variant<HandlerResponse, std::int32_t>;
+
+class WorkerGuests {
+ public:
+  using Id = std::uint64_t;
+  using Done = std::move_only_function<void(Outcome<JobResult>)>;
+  static constexpr std::size_t kMaxWaiting = 1'000;  // jobs that wait for an instance
+
+  WorkerGuests(Runtime& runtime, std::shared_ptr<const sandbox::LinkedModule> linked,
+               net::Worker& worker);
+  ~WorkerGuests();
+  WorkerGuests(const WorkerGuests&) = delete;
+  WorkerGuests& operator=(const WorkerGuests&) = delete;
+
+  // `done` comes once, later, unless the job is cancelled.
+  Id run(Job job, Done done);
+  void cancel(Id id);
+
+  std::size_t idle() const { return idle_.size(); }
+  std::size_t running() const { return runs_.size(); }
+
+ private:
+  struct Run;
+  class WorkerLoop;
+  struct Idle {
+    std::unique_ptr<Guest> guest;
+    Nanoseconds since = 0;
+  };
+
+  void begin(Id id);
+  void begin_waiting();
+  bool enough_instances() const;
+  void started(Run& run, Outcome<void> outcome);
+  void work(Run& run);
+  void finish(Run& run, Outcome<JobResult> outcome);
+  void put_back(std::unique_ptr<Guest> guest);
+  void close(std::unique_ptr<Guest> guest);
+  void drop(Id id);
+  void drop_idle();
+  void close_now(Guest& guest);
+
+  Runtime& runtime_;
+  std::shared_ptr<const sandbox::LinkedModule> linked_;
+  net::Worker& worker_;
+  std::unique_ptr<WorkerLoop> loop_;
+  std::shared_ptr<WorkerGuests*> self_;  // for what the worker does later
+  Id next_ = 1;
+  std::map<Id, std::unique_ptr<Run>> runs_;
+  std::deque<Id> waiting_;
+  std::vector<Idle> idle_;
+  net::Timer retry_;
+  net::Timer idle_timer_;
+};
+
+}  // namespace heddle::route
