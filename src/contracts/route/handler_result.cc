@@ -162,7 +162,11 @@ Result<GuestText> find_result(const sandbox::GuestMemory& memory, sandbox::Guest
   const std::size_t rest = memory.size() - address;
   const auto bounded = memory.view(address, static_cast<sandbox::GuestSize>(std::min(rest, limit)));
   const Scan scan = scan_value(*bounded);
-  if (scan.length > 0) return GuestText{bounded->substr(0, scan.length), false};
+  if (scan.length > 0) {
+    // The parser takes the white space behind a value too.
+    const std::size_t last = bounded->substr(0, scan.length).find_last_not_of(" \t\r\n");
+    return GuestText{bounded->substr(0, last + 1), false};
+  }
   if (scan.unfinished && rest > limit) {
     return fail(ErrorKind::kLimit,
                 fmt::format("the handler's result is larger than {} bytes", limit));

@@ -401,8 +401,7 @@ TEST_F(HandlersTest, DeniedServicesAnswerWithAnError) {
       (drop (call $h (i32.const 64) (i32.const 3) (i32.const 64) (i32.const 3) (i32.const 0) (i32.const 0)))
       (call $q (i32.const 64) (i32.const 8)))))")
                   .has_value());
-  EXPECT_EQ(call().body, R"({"rows":[],"error":"SQL is not permitted (permissions.sql)"
-})");
+  EXPECT_EQ(call().body, R"x({"rows":[],"error":"SQL is not permitted (permissions.sql)"})x");
 }
 
 TEST_F(HandlersTest, BothDialectsOfAnImport) {
@@ -415,8 +414,7 @@ TEST_F(HandlersTest, BothDialectsOfAnImport) {
       (call $log (i32.const 2) (i32.const 64) (i32.const 8))
       (call $q (i32.const 64) (i32.const 8) (i32.const 0) (i32.const 0)))))")
                   .has_value());
-  EXPECT_EQ(call().body, R"({"rows":[],"error":"SQL is not permitted (permissions.sql)"
-})");
+  EXPECT_EQ(call().body, R"x({"rows":[],"error":"SQL is not permitted (permissions.sql)"})x");
 }
 
 TEST_F(HandlersTest, UnknownImportIsALoadError) {
