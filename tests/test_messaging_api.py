@@ -141,12 +141,12 @@ def test_repeats_at_once_store_one_message(anna: Person, bert: Person) -> None:
     assert anna.send(bert, "next", channel).json()["seq"] == 2
 
 
-def test_long_poll_gets_what_comes(anna: Person, bert: Person) -> None:
+def test_long_poll_gets_what_comes(server: Server, anna: Person, bert: Person) -> None:
     channel = anna.channel(bert)
     got: list[list[str]] = []
     thread = threading.Thread(target=lambda: got.append([m["text"] for m in bert.fetch("?wait=20s")]))
     thread.start()
-    time.sleep(0.2)  # the poll should be waiting; if it is not yet, the test is only weaker
+    until(lambda: "heddle_exchanges_active 1" in server.metrics(), "the poll waits")
     begun = time.monotonic()
     anna.send(bert, "news", channel)
     thread.join(timeout=15)
@@ -191,6 +191,7 @@ def test_many_senders_leave_no_hole(server: Server, bert: Person) -> None:
 def test_paths_and_methods(server: Server) -> None:
     assert error(call(server, "GET", "/v1/nothing")) == (404, "not_found")
     wrong = call(server, "PUT", "/v1/messages")
+    assert call(server, "HEAD", "/v1/messages").body == b""
     assert error(wrong) == (405, "method_not_allowed") and wrong.header("Allow") == "POST, GET"
 
 
@@ -221,7 +222,7 @@ def test_stopping_answers_who_waits(serve, tmp_path: Path) -> None:
 
 def test_filters_apply_to_the_service(serve, tmp_path: Path) -> None:
     config = configuration(tmp_path / "data")
-    config["response_headers"] = {"set": [{"name": "x-guarded", "value": "yes"}]}
+    config["response_headers"] = {"set": {"x-guarded": "yes"}}
     answer = call(serve(config), "GET", "/v1/messages")
     assert answer.status == 401 and answer.header("X-Guarded") == "yes"
 

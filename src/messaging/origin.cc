@@ -90,8 +90,8 @@ class ApiStream final : public http::Sender {
     answer_bytes_ = answer.body.size();
     http::HeadPtr head = http::make_head();
     head->headers.add(":status", std::to_string(answer.status));
-    const bool empty = answer.body.empty();
-    if (!empty) head->headers.add("content-type", "application/json");
+    const bool empty = answer.body.empty() || request_->method == "HEAD";
+    if (!answer.body.empty()) head->headers.add("content-type", "application/json");
     if (answer.status != 204) {
       head->headers.add("content-length", std::to_string(answer.body.size()));
     }
