@@ -43,6 +43,13 @@ Result<std::shared_ptr<extension::LoadedPlugin>> Contract::load(
 
 Result<std::shared_ptr<extension::LoadedPlugin>> Contract::load_file(
     const extension::PluginSpec& spec, std::span<const std::byte> file) {
+  // Nobody who asks for a child process may get native code within the server.
+  if (spec.isolation == "process") {
+    return fail(
+        ErrorKind::kInvalidArgument,
+        "`isolation: process` is not offered by this version; compile the plugin to wasm32, "
+        "or write `isolation: none` to run it within the server");
+  }
   auto object = SharedObject::load(file, spec.name);
   if (!object) return std::unexpected(std::move(object.error()));
   return std::make_shared<InProcessPlugin>(spec, std::move(*object), make_record(spec), clock_,

@@ -28,7 +28,7 @@ void WatchedCalls::check() {
     stalls_->add();
     record_->write(LogLevel::kWarn,
                    "native code of a plugin blocks its thread and cannot be stopped; mend the "
-                   "plugin, or run it with `isolation: process`",
+                   "plugin, or compile it to wasm32",
                    "running_ms", fmt::to_string(running / 1'000'000));
   }
 }
