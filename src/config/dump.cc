@@ -52,7 +52,7 @@ struct Formatter {
     return format_duration(value->count());
   }
   std::optional<std::string> operator()(const std::string* value) const {
-    if (row.secret) return "\"***\"";
+    if (row.secret && !value->empty()) return "\"***\"";
     if (row.type == Type::kPayload) return redact_payload(*value);
     return format_value_text(*value);
   }
