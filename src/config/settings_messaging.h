@@ -20,7 +20,7 @@ inline constexpr std::int64_t kYear = 366 * kDay;
 inline constexpr Setting kStorage[] = {
     {.key = "url", .member = value<&Storage::url>(), .check = check_storage_url,
      .shown_default = "sqlite:messages.db in data_dir", .example = "sqlite:/var/lib/heddle/messages.db",
-     .help = "Where accounts and messages are kept.", .needs_restart = true, .secret = true},
+     .help = "Where accounts and messages are kept.", .needs_restart = true},
 };
 
 inline constexpr Setting kMessaging[] = {
