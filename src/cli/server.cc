@@ -63,12 +63,12 @@ Result<void> Server::start() {
   if (!messages) return std::unexpected(std::move(messages.error()));
   messages_ = std::move(*messages);
   if (messages_) gateway_->set_messages(messages_->origin());
-  auto engine = sandbox::Engine::create(engine_options(config_->engine), log_, metrics_);
-  if (!engine) return std::unexpected(std::move(engine.error()));
-  engine_ = std::move(*engine);
   auto services = ServiceSet::create(*config_, *blocking_, metrics_, log_);
   if (!services) return std::unexpected(std::move(services.error()));
   services_ = std::move(*services);
+  auto engine = sandbox::Engine::create(engine_options(config_->engine), log_, metrics_);
+  if (!engine) return std::unexpected(std::move(engine.error()));
+  engine_ = std::move(*engine);
   contracts_ = std::make_unique<Contracts>(*engine_, log_, metrics_, &gateway_->directory(),
                                            nullptr, services_->view());
   registry_ = std::make_unique<plugins::Registry>(*engine_, contracts_->all(), log_, metrics_);
