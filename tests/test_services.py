@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from support.paths import heddle_binary
 
 WRONG = {
     "a key file that is not there": ("auth: {jwt: {key_files: [/none.pem]}}", "/none.pem"),
@@ -27,7 +28,7 @@ def test_a_wrong_setting_ends_the_start_with_its_name(name: str, tmp_path: Path)
         f'listeners: [{{address: "127.0.0.1:0"}}]\nadmin: {{enabled: false}}\ndata_dir: {tmp_path}/data\n{setting}\n'
     )
     ended = subprocess.run(
-        [os.environ["HEDDLE_BIN"], "serve", "-c", str(file)], capture_output=True, text=True, timeout=60
+        [heddle_binary(), "serve", "-c", str(file)], capture_output=True, text=True, timeout=60
     )
     assert ended.returncode != 0
     assert words in ended.stdout + ended.stderr
