@@ -117,7 +117,9 @@ def test_the_circuit_opens_and_closes(serve) -> None:
     breaker = {"failure_threshold": 2, "success_threshold": 1, "timeout": "300ms"}
     server = proxy(serve, ("127.0.0.1", port), circuit_breaker=breaker, ejection={"consecutive_connect_failures": 0})
     for _ in range(2):
+        mark = server.mark()
         assert talk(server) == b""
+        wait_tcp(server, after=mark)
     server.wait_log("circuit open")
     mark = server.mark()
     assert talk(server) == b""

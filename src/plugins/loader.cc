@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <ranges>
 #include <system_error>
 #include <tuple>
@@ -142,6 +143,14 @@ bool same_smoke(const config::Smoke& a, const config::Smoke& b) {
          body == b.body && status == b.expect_status && same_matches(expected, b.expect_headers);
 }
 
+// Whether a package that cannot be read was meant as a route plugin: only these come in archives, or
+// in folders with a manifest. Anything else may be a filter, which must not be left out silently.
+bool is_route_package(const std::string& path) {
+  std::error_code error;
+  return path.ends_with(".zip") ||
+         std::filesystem::is_regular_file(std::filesystem::path(path) / kManifestFile, error);
+}
+
 }  // namespace
 
 Loader::Loader(sandbox::Engine& engine, std::vector<extension::PluginContract*> contracts, Log& log)
@@ -267,8 +276,7 @@ std::string Loader::likely_kind(const std::string& path) const {
   if (taker == contracts_.end()) return {};
   const std::string kind((*taker)->kind());
   const auto package = read_package(path);
-  // Only route plugins come in folders and archives.
-  if (!package) return path.ends_with(".wasm") ? std::string() : kind;
+  if (!package) return is_route_package(path) ? kind : std::string();
   const std::string_view bytes(reinterpret_cast<const char*>(package->module.data()),
                                package->module.size());
   const auto sections = sandbox::parse_module_sections(bytes);
