@@ -1,22 +1,30 @@
 #include "gateway/origin_fixed.h"
 
+#include <functional>
 #include <memory>
+#include <string_view>
 
+#include "gateway/forwarding.h"
 #include "net/worker.h"
 
 namespace heddle::gateway {
 namespace {
 
-// One request; deletes itself after its last event. The answer, which the exchange's snapshot
-// holds, outlives it.
+// Finds the answer once the method is known.
+using Choose = std::function<FixedAnswer(std::string_view method)>;
+
+// One request; deletes itself after its last event. What `choose` refers to, which the exchange's
+// snapshot holds, outlives it.
 class FixedStream final : public http::Sender {
  public:
-  FixedStream(net::Worker& worker, const FixedAnswer& answer, http::Receiver& response)
-      : worker_(worker), fixed_(answer), response_(response) {}
+  FixedStream(net::Worker& worker, Choose choose, http::Receiver& response)
+      : worker_(worker), choose_(std::move(choose)), response_(response) {}
 
   void send_informational(const http::HeaderMap& /*headers*/) override {}
   void send_head(const http::HeaderMap& headers, bool end) override {
-    bodiless_ = fixed_.status == 204 || headers.get(":method") == "HEAD";
+    const std::string_view method = headers.get(":method").value_or("");
+    fixed_ = choose_(method);
+    bodiless_ = fixed_.status == 204 || method == "HEAD";
     if (end || headers.contains("upgrade")) answer();
   }
   void send_data(http::Buffer&& data, bool end) override {
@@ -65,7 +73,8 @@ class FixedStream final : public http::Sender {
   }
 
   net::Worker& worker_;
-  const FixedAnswer& fixed_;
+  Choose choose_;
+  FixedAnswer fixed_;
   http::Receiver& response_;
   std::uint64_t received_ = 0;
   bool bodiless_ = false;
@@ -79,7 +88,23 @@ http::Sender& FixedOrigin::start(net::Worker& worker, extension::ExchangeInfo& i
                                  http::Receiver& response) {
   info.upstream_address = "builtin";
   // Owned by itself from here on: see FixedStream::delete_later.
-  return *std::make_unique<FixedStream>(worker, answer_, response).release();
+  return *std::make_unique<FixedStream>(
+              worker, [this](std::string_view) { return answer_; }, response)
+              .release();
+}
+
+http::Sender& MethodsOrigin::start(net::Worker& worker, extension::ExchangeInfo& info,
+                                   http::Receiver& response) {
+  info.upstream_address = "builtin";
+  const auto choose = [this, &info](std::string_view method) {
+    FixedAnswer out{.status = 204, .headers = {{"allow", allow_}}};
+    if (method == "OPTIONS") return out;
+    out.status = 405;
+    out.headers.emplace_back("content-type", "application/json");
+    out.body = error_body("method_not_allowed", "this route takes " + allow_, info.request_id);
+    return out;
+  };
+  return *std::make_unique<FixedStream>(worker, choose, response).release();
 }
 
 }  // namespace heddle::gateway

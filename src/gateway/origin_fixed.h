@@ -1,4 +1,5 @@
-// An origin that gives every request the same answer.
+// An origin that gives every request the same answer, and the one for methods that a path does not
+// take.
 #pragma once
 
 #include <string>
@@ -23,6 +24,17 @@ class FixedOrigin final : public extension::HttpOrigin {
 
  private:
   FixedAnswer answer_;
+};
+
+// OPTIONS gets 204, every other method 405, both with Allow.
+class MethodsOrigin final : public extension::HttpOrigin {
+ public:
+  explicit MethodsOrigin(std::string allow) : allow_(std::move(allow)) {}
+  http::Sender& start(net::Worker& worker, extension::ExchangeInfo& info,
+                      http::Receiver& response) override;
+
+ private:
+  std::string allow_;
 };
 
 }  // namespace heddle::gateway

@@ -44,6 +44,7 @@ class Builder {
   PluginRoutes build() {
     for (const RoutePluginBinding& plugin : plugins_) names_.emplace(plugin.name, &plugin);
     for (const RoutePluginBinding& plugin : plugins_) add(plugin);
+    add_methods();
     if (config_.plugin_api && !plugins_.empty()) add_catalog();
     return std::move(out_);
   }
@@ -84,7 +85,6 @@ class Builder {
     const std::vector<PluginRoute>& list = routes.table().routes;
     std::map<std::string, std::set<std::string>> methods;  // of each shape
     for (const PluginRoute& route : list) methods[shape_of(route.path)].insert(route.method);
-    std::map<std::string, std::string> served;  // shape to path
     for (std::size_t i = 0; i < list.size(); ++i) {
       const std::string path = prefix + list[i].path;
       const std::string other = claim(list[i].method, path, "plugin " + plugin.name);
@@ -92,7 +92,8 @@ class Builder {
         tell_conflict(plugin, list[i], prefix, other);
         continue;
       }
-      served.emplace(shape_of(list[i].path), path);
+      Taken& taken = taken_.try_emplace(shape_of(path), Taken{path, &plugin, {}}).first->second;
+      taken.methods.insert(list[i].method);
       std::vector<std::string> allowed{list[i].method};
       const bool own_head = methods[shape_of(list[i].path)].contains("HEAD");
       if (list[i].method == "GET" && !own_head) allowed.emplace_back("HEAD");
@@ -103,7 +104,6 @@ class Builder {
       if (list[i].method == "HEAD") entry.route.priority = 1;
       entry.origin = std::shared_ptr<extension::HttpOrigin>(plugin.plugin, &routes.origin(i));
     }
-    for (const auto& [shape, path] : served) add_options(plugin, path, methods[shape]);
   }
 
   void tell_conflict(const RoutePluginBinding& plugin, const PluginRoute& route,
@@ -116,16 +116,16 @@ class Builder {
                     prefix_of(plugin.name), route.path));
   }
 
-  void add_options(const RoutePluginBinding& plugin, const std::string& path,
-                   std::set<std::string> methods) {
-    if (methods.contains("OPTIONS")) return;
-    if (!claim("OPTIONS", path, "plugin " + plugin.name).empty()) return;
-    if (methods.contains("GET")) methods.insert("HEAD");
-    methods.insert("OPTIONS");
-    PluginRouteEntry& entry = add_route(plugin, path, {"OPTIONS"});
-    entry.route.id = fmt::format("plugin:{} OPTIONS", plugin.name);
-    entry.origin = std::make_shared<FixedOrigin>(FixedAnswer{
-        .status = 204, .headers = {{"allow", fmt::format("{}", fmt::join(methods, ", "))}}});
+  // Behind the routes of all plugins: what a path that they serve answers to other methods.
+  void add_methods() {
+    for (auto& [shape, taken] : taken_) {
+      std::set<std::string>& methods = taken.methods;
+      if (methods.contains("GET")) methods.insert("HEAD");
+      methods.insert("OPTIONS");
+      PluginRouteEntry& entry = add_route(*taken.plugin, taken.path, {});
+      entry.route.id = fmt::format("plugin:{} methods", taken.plugin->name);
+      entry.origin = std::make_shared<MethodsOrigin>(fmt::format("{}", fmt::join(methods, ", ")));
+    }
   }
 
   PluginRouteEntry& add_route(const RoutePluginBinding& plugin, std::string path,
@@ -165,6 +165,12 @@ class Builder {
   const std::vector<RoutePluginBinding>& plugins_;
   std::map<std::string, const RoutePluginBinding*> names_;  // entries', then manifests'
   std::map<std::string, std::string> owners_;               // by "METHOD shape"
+  struct Taken {
+    std::string path;
+    const RoutePluginBinding* plugin;
+    std::set<std::string> methods;
+  };
+  std::map<std::string, Taken> taken_;  // by shape
   PluginRoutes out_;
 };
 
