@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import statistics
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -28,17 +29,23 @@ class Results:
         self.rows, self.resident, self.extra, self.rounds = rows, resident, extra, rounds
         self._by_key = {(case.group, case.key): row for case, row in rows}
 
-    def cpu(self, group: str, key: str) -> float | None:
-        row = self._by_key.get((group, key))
-        return row.cpu_us if row else None
-
     def ratio(self, group: str, key: str, other: str) -> str | None:
-        mine, theirs = self.cpu(group, key), self.cpu(group, other)
-        return f"{mine / theirs:.2f}" if mine and theirs else None
+        pairs = self._pairs(group, key, other)
+        return f"{statistics.median(mine / theirs for mine, theirs in pairs):.2f}" if pairs else None
 
     def difference(self, group: str, key: str, other: str, parts: int = 1) -> str | None:
-        mine, theirs = self.cpu(group, key), self.cpu(group, other)
-        return f"{(mine - theirs) / parts:.{3 if parts > 1 else 2}f} us" if mine and theirs else None
+        pairs = self._pairs(group, key, other)
+        if not pairs:
+            return None
+        return f"{statistics.median(mine - theirs for mine, theirs in pairs) / parts:.{3 if parts > 1 else 2}f} us"
+
+    def _pairs(self, group: str, key: str, other: str) -> list[tuple[float, float]]:
+        """CPU time of two cases in the same round, measured within seconds of each other: what they have in common, a
+        neighbour's load above all, cancels out."""
+        mine, theirs = self._by_key.get((group, key)), self._by_key.get((group, other))
+        if mine is None or theirs is None or len(mine.rounds) != len(theirs.rounds):
+            return []
+        return [(one.cpu_us, another.cpu_us) for one, another in zip(mine.rounds, theirs.rounds, strict=True)]
 
 
 def tables(results: Results) -> str:

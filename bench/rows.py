@@ -72,16 +72,24 @@ class Bench:
 
 
 def plain(bench: Bench) -> None:
+    with_filters(bench, "20")
+
+
+def sizes(bench: Bench) -> None:
+    for size in ("10k", "100k"):
+        with_filters(bench, size)
+
+
+def with_filters(bench: Bench, size: str) -> None:
     filters = (("empty", "empty filter"), ("one_header", "filter adding one header, C"),
                ("minimal", "filter adding one header, Rust SDK"), ("reads50", "filter with 50 header reads, C"))
-    for size in ("20", "10k", "100k"):
-        bench.add(f"reply of {size}", Load(f"/{size}"), ("nginx", "nginx", bench.nginx()),
-                  ("nginx-bare", "nginx without forwarding headers", bench.nginx(forwarding=False)),
-                  ("haproxy", "HAProxy", bench.haproxy()), ("heddle", "Heddle", bench.heddle()),
-                  ("envoy", "Envoy", bench.envoy()))
-        for key, label in filters:
-            bench.add(f"reply of {size}", Load(f"/{size}"), (f"heddle-{key}", f"Heddle + {label}", bench.heddle(key)),
-                      (f"envoy-{key}", "Envoy + the same", bench.envoy(key)))
+    bench.add(f"reply of {size}", Load(f"/{size}"), ("nginx", "nginx", bench.nginx()),
+              ("nginx-bare", "nginx without forwarding headers", bench.nginx(forwarding=False)),
+              ("haproxy", "HAProxy", bench.haproxy()), ("envoy", "Envoy", bench.envoy()), ("heddle", "Heddle", bench.heddle()))
+    for key, label in filters:
+        bench.add(f"reply of {size}", Load(f"/{size}"), (f"heddle-{key}", f"Heddle + {label}", bench.heddle(key)))
+    for key, label in filters:
+        bench.add(f"reply of {size}", Load(f"/{size}"), (f"envoy-{key}", f"Envoy + {label}", bench.envoy(key)))
 
 
 def heads(bench: Bench) -> None:
@@ -130,4 +138,4 @@ def latencies(bench: Bench) -> None:
               ("envoy-minimal", "Envoy + the same", bench.envoy("minimal")))
 
 
-GROUPS = {"plain": plain, "heads": heads, "entries": entries, "bodies": bodies, "chains": chains, "latencies": latencies}
+GROUPS = {"plain": plain, "sizes": sizes, "heads": heads, "entries": entries, "bodies": bodies, "chains": chains, "latencies": latencies}
