@@ -70,13 +70,19 @@ std::optional<std::string> read_file(const std::string& path, std::uint32_t file
     return std::nullopt;
   }
   // One byte over the limit is enough for parse_yaml to refuse it.
-  std::string bytes(kMaxFileBytes + 1, '\0');
-  stream.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  constexpr std::size_t kPiece = 64UZ << 10;
+  std::string bytes;
+  while (stream && bytes.size() <= kMaxFileBytes) {
+    const std::size_t before = bytes.size();
+    const std::size_t piece = std::min(kPiece, kMaxFileBytes + 1 - before);
+    bytes.resize(before + piece);
+    stream.read(bytes.data() + before, static_cast<std::streamsize>(piece));
+    bytes.resize(before + static_cast<std::size_t>(stream.gcount()));
+  }
   if (stream.bad()) {
     problems.error({.file = file}, "", concat("cannot be read: ", std::strerror(errno)));
     return std::nullopt;
   }
-  bytes.resize(static_cast<std::size_t>(stream.gcount()));
   return bytes;
 }
 
