@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 
 namespace heddle::metrics {
 namespace {
@@ -19,11 +20,16 @@ constexpr std::array<std::uint64_t, 14> kRequestBounds = {
 Histogram::Histogram(std::span<const std::uint64_t> upper_bounds, double scale)
     : bounds_(upper_bounds.begin(), upper_bounds.end()),
       scale_(scale),
-      cells_(upper_bounds.size() + 2) {}
+      cells_(upper_bounds.size() + 2) {
+  for (std::size_t width = 1; width < first_.size(); ++width) {
+    const auto bound = std::ranges::lower_bound(bounds_, std::uint64_t{1} << (width - 1));
+    first_[width] = static_cast<std::uint8_t>(bound - bounds_.begin());
+  }
+}
 
 void Histogram::observe(std::uint64_t value) {
-  const auto bucket = static_cast<std::size_t>(
-      std::lower_bound(bounds_.begin(), bounds_.end(), value) - bounds_.begin());
+  std::size_t bucket = first_[static_cast<std::size_t>(std::bit_width(value))];
+  while (bucket < bounds_.size() && bounds_[bucket] < value) ++bucket;
   cells_.add(bucket, 1);
   cells_.add(bounds_.size() + 1, value);
 }

@@ -5,6 +5,7 @@
 // telemetry (Prometheus text); folders below telemetry only see this header.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -59,6 +60,7 @@ class Histogram {
     std::uint64_t sum = 0;  // in the recorded unit
   };
 
+  // At most 255 bounds, ascending.
   Histogram(std::span<const std::uint64_t> upper_bounds, double scale);
   void observe(std::uint64_t value);
   Snapshot snapshot() const;
@@ -67,6 +69,7 @@ class Histogram {
 
  private:
   std::vector<std::uint64_t> bounds_;
+  std::array<std::uint8_t, 65> first_{};  // by bit width of a value: the least bucket it may be in
   double scale_;
   internal::Cells cells_;  // one per bound, the one above all, the sum
 };

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include <thread>
 
 namespace heddle::metrics {
@@ -50,6 +52,21 @@ TEST(Histogram, CountsInTheBucketWhoseBoundIsNotBelow) {
   EXPECT_EQ(got.counts.back(), 2U);
   EXPECT_EQ(got.count, 6U);
   EXPECT_EQ(got.sum, 2 * (201 + 2'000'000'000ULL));
+}
+
+TEST(Histogram, EveryBoundDividesWhatIsBelowFromWhatIsAbove) {
+  for (const auto bounds : {guest_call_bounds(), request_bounds()}) {
+    Histogram histogram(bounds, 1);
+    for (const std::uint64_t bound : bounds) {
+      for (const std::uint64_t value : {bound - 1, bound, bound + 1}) histogram.observe(value);
+    }
+    histogram.observe(0);
+    histogram.observe(std::numeric_limits<std::uint64_t>::max());
+    const auto counts = histogram.snapshot().counts;
+    EXPECT_EQ(counts.front(), 3U);
+    EXPECT_EQ(counts.back(), 2U);
+    for (std::size_t i = 1; i + 1 < counts.size(); ++i) EXPECT_EQ(counts[i], 3U) << i;
+  }
 }
 
 TEST(Metrics, CellsOfMetricsThatAreGoneStartAtZero) {

@@ -6,7 +6,6 @@
 #include <ctime>
 
 #include "base/clock.h"
-#include "base/metrics.h"
 
 namespace heddle::sandbox {
 namespace {
@@ -26,8 +25,10 @@ EpochTicker::EpochTicker(std::chrono::nanoseconds tick, void (*advance)(void* co
                          void* context)
     : tick_(std::max(tick, std::chrono::nanoseconds(std::chrono::microseconds(100)))),
       advance_(advance),
-      context_(context),
-      thread_([this] { run(); }) {}
+      context_(context) {
+  slots_[0].shared_ = true;
+  thread_ = std::thread([this] { run(); });
+}
 
 EpochTicker::~EpochTicker() {
   stop_.store(true);
@@ -35,8 +36,15 @@ EpochTicker::~EpochTicker() {
   thread_.join();
 }
 
-EpochTicker::Slot& EpochTicker::slot() {
-  return slots_[metrics::thread_shard() % kSlots];
+void EpochTicker::Slot::announce(EpochTicker& ticker) {
+  entered_.store(true, std::memory_order_seq_cst);
+  if (ticker.asleep_.load(std::memory_order_seq_cst)) ticker.wake();
+}
+
+// Since the last time it was asked.
+bool EpochTicker::Slot::was_active() {
+  const bool entered = entered_.exchange(false, std::memory_order_seq_cst);
+  return entered || running_.load(std::memory_order_acquire) != 0;
 }
 
 void EpochTicker::wake() {
@@ -44,9 +52,8 @@ void EpochTicker::wake() {
   asleep_.notify_one();
 }
 
-bool EpochTicker::any_running() const {
-  return std::ranges::any_of(
-      slots_, [](const Slot& slot) { return slot.running_.load(std::memory_order_seq_cst) != 0; });
+bool EpochTicker::any_active() {
+  return std::ranges::any_of(slots_, [](Slot& slot) { return slot.was_active(); });
 }
 
 void EpochTicker::run() {
@@ -58,10 +65,10 @@ void EpochTicker::run() {
     next = std::max(next + tick_.count(), monotonic_now());
     sleep_until(next);
     advance_(context_);
-    idle = any_running() ? 0 : idle + 1;
+    idle = any_active() ? 0 : idle + 1;
     if (idle < kIdleTicks) continue;
     asleep_.store(true, std::memory_order_seq_cst);
-    if (any_running() || stop_.load()) {
+    if (any_active() || stop_.load()) {
       asleep_.store(false);
     } else {
       asleep_.wait(true);

@@ -2,8 +2,8 @@
 // ticks while guests run and sleeps when none has run for a while, so an idle server is not woken a
 // thousand times a second.
 //
-// Guests announce themselves in slots, one cache line per worker; entering costs one uncontended
-// atomic operation.
+// Guests announce themselves in slots, one cache line per worker. A worker that entered since the
+// last tick need not synchronise again: entering and leaving are plain writes to its own line.
 #pragma once
 
 #include <array>
@@ -13,26 +13,41 @@
 #include <cstdint>
 #include <thread>
 
+#include "base/metric_cells.h"
+
 namespace heddle::sandbox {
 
 class EpochTicker {
  public:
-  static constexpr std::size_t kSlots = 32;
-
   class alignas(64) Slot {
    public:
-    // Before and after every outermost guest call, on any thread. Both orders of enter() against
-    // the ticker falling asleep are safe: each side writes its flag before it reads the other's,
-    // sequentially consistent.
+    // Before and after every outermost guest call, on the thread that asked for the slot.
+    //
+    // The thread sleeps only after many ticks in which `entered_` stayed false and `running_` zero,
+    // so a plain write of `running_` is seen in time. Who finds `entered_` false writes it before
+    // it reads whether the ticker sleeps, and the ticker does the reverse: both sequentially
+    // consistent, so one of the two sees the other.
     void enter(EpochTicker& ticker) {
-      running_.fetch_add(1, std::memory_order_seq_cst);
-      if (ticker.asleep_.load(std::memory_order_seq_cst)) [[unlikely]]
-        ticker.wake();
+      add(1);
+      if (!entered_.load(std::memory_order_relaxed)) [[unlikely]]
+        announce(ticker);
     }
-    void leave() { running_.fetch_sub(1, std::memory_order_release); }
+    void leave() { add(-1); }
 
    private:
     friend class EpochTicker;
+    void announce(EpochTicker& ticker);
+    void add(std::int32_t delta) {
+      if (shared_) {
+        running_.fetch_add(delta, std::memory_order_acq_rel);
+      } else {
+        running_.store(running_.load(std::memory_order_relaxed) + delta, std::memory_order_release);
+      }
+    }
+    bool was_active();
+
+    bool shared_ = false;  // by all threads that have no shard of their own
+    std::atomic<bool> entered_{false};
     std::atomic<std::int32_t> running_{0};
   };
 
@@ -42,20 +57,20 @@ class EpochTicker {
   EpochTicker(const EpochTicker&) = delete;
   EpochTicker& operator=(const EpochTicker&) = delete;
 
-  // The slot of the calling thread's shard (metrics::thread_shard()).
-  Slot& slot();
+  // The slot of the calling thread's shard.
+  Slot& slot() { return slots_[metrics::internal::t_shard]; }
   std::chrono::nanoseconds tick() const { return tick_; }
   bool asleep() const { return asleep_.load(); }
 
  private:
   void wake();
   void run();
-  bool any_running() const;
+  bool any_active();
 
   std::chrono::nanoseconds tick_;
   void (*advance_)(void* context);
   void* context_;
-  std::array<Slot, kSlots> slots_;
+  std::array<Slot, metrics::kShards> slots_;
   alignas(64) std::atomic<bool> asleep_{false};
   std::atomic<bool> stop_{false};
   std::thread thread_;

@@ -35,8 +35,9 @@ TEST(EpochTicker, TicksWhileGuestsRunAndSleepsOtherwise) {
   }
 }
 
-// enter() against the ticker falling asleep: whoever enters sees a tick.
-TEST(EpochTicker, NoGuestIsLeftWithoutTicks) {
+// enter() against the ticker falling asleep: whoever enters sees a tick, from the slot of all
+// threads and from one of its own.
+void enter_while_it_falls_asleep() {
   std::atomic<int> ticks = 0;
   EpochTicker ticker(100us, [](void* count) { ++*static_cast<std::atomic<int>*>(count); }, &ticks);
   for (int i = 0; i < 40; ++i) {
@@ -46,6 +47,30 @@ TEST(EpochTicker, NoGuestIsLeftWithoutTicks) {
     ASSERT_TRUE(eventually([&] { return ticks > before; }));
     ticker.slot().leave();
   }
+}
+
+TEST(EpochTicker, NoGuestIsLeftWithoutTicks) {
+  enter_while_it_falls_asleep();
+  std::thread([] {
+    metrics::set_thread_shard(1);
+    enter_while_it_falls_asleep();
+  }).join();
+}
+
+// A guest that enters right after another, while its worker counts as active, and then never ends.
+TEST(EpochTicker, AGuestThatNeverEndsKeepsTheTicks) {
+  std::thread([] {
+    metrics::set_thread_shard(1);
+    std::atomic<int> ticks = 0;
+    EpochTicker ticker(100us, [](void* count) { ++*static_cast<std::atomic<int>*>(count); }, &ticks);
+    ticker.slot().enter(ticker);
+    ticker.slot().leave();
+    ticker.slot().enter(ticker);
+    const int before = ticks;
+    ASSERT_TRUE(eventually([&] { return ticks > before + 200; }));
+    EXPECT_FALSE(ticker.asleep());
+    ticker.slot().leave();
+  }).join();
 }
 
 TEST(CycleClock, AgreesWithTheMonotonicClock) {

@@ -55,7 +55,6 @@ WasmtimeInstance::WasmtimeInstance(std::shared_ptr<const WasmtimeLinkedModule> l
     : Instance(limits, user, wasi),
       linked_(std::move(linked)),
       engine_(linked_->wasmtime_module().engine()),
-      slot_(engine_.ticker().slot()),
       store_(wasmtime_store_new(engine_.handle(), this, nullptr)),
       context_(wasmtime_store_context(store_.get())),
       loop_(loop) {
@@ -145,7 +144,7 @@ void WasmtimeInstance::open_account() {
 }
 
 void WasmtimeInstance::begin() {
-  slot_.enter(engine_.ticker());
+  enter_slot();
   wasmtime_context_set_epoch_deadline(context_, kFirstTicks);
   sampled_wall_ = sampled_cpu_ = std::chrono::nanoseconds(0);
   open_account();
@@ -159,7 +158,7 @@ void WasmtimeInstance::end() {
   if (sampled_wall_.count() != 0) [[unlikely]] {
     last_.cpu = std::min(last_.wall, sampled_wall_ + (thread_cpu() - sampled_cpu_));
   }
-  slot_.leave();
+  slot_->leave();
 }
 
 wasmtime_error_t* WasmtimeInstance::look_at_clock(std::uint64_t* delta,

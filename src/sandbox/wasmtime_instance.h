@@ -57,6 +57,10 @@ class WasmtimeInstance final : public Instance {
   enum class Growth : std::uint8_t { kNone, kMemory, kTable };
 
   void open_account();
+  void enter_slot() {
+    slot_ = &engine_.ticker().slot();
+    slot_->enter(engine_.ticker());
+  }
   void begin();
   void end();
   void begin_slice();
@@ -82,7 +86,7 @@ class WasmtimeInstance final : public Instance {
 
   std::shared_ptr<const WasmtimeLinkedModule> linked_;
   WasmtimeEngine& engine_;
-  EpochTicker::Slot& slot_;
+  EpochTicker::Slot* slot_ = nullptr;  // of the thread that runs the guest; from begin to end
   StoreHandle store_;
   wasmtime_context_t* context_ = nullptr;
   wasmtime_instance_t instance_{};

@@ -152,7 +152,7 @@ void WasmtimeInstance::invoke_async(const std::array<std::byte, 16>& handle, con
 }
 
 void WasmtimeInstance::begin_slice() {
-  slot_.enter(engine_.ticker());
+  enter_slot();
   wasmtime_context_set_epoch_deadline(context_, kSliceTicks);
   // Only a guest that computes for long is worth a look at the thread's clock, which tells what the
   // kernel ran in between.
@@ -168,7 +168,7 @@ std::chrono::nanoseconds WasmtimeInstance::slice_cpu() const {
 
 void WasmtimeInstance::end_slice() {
   cpu_used_ += slice_cpu();
-  slot_.leave();
+  slot_->leave();
   const CycleClock& clock = engine_.clock();
   last_.wall = std::chrono::nanoseconds(clock.nanoseconds(clock.now() - begun_));
   last_.cpu = cpu_used_;
