@@ -49,19 +49,26 @@ bool EventLoop::on_loop_thread() const {
   return t_loop == this;
 }
 
+EventLoop::Borrowed::Borrowed(EventLoop& loop) : before_(std::exchange(t_loop, &loop)) {}
+
+EventLoop::Borrowed::~Borrowed() {
+  t_loop = before_;
+}
+
 void EventLoop::run() {
-  t_loop = this;
-  while (!stopped_.load(std::memory_order_acquire)) {
-    wait(run_timer());
-    while (event_next_ < event_count_) {
-      const epoll_event& event = events_[event_next_++];
-      if (event.data.ptr != nullptr) static_cast<Watcher*>(event.data.ptr)->on_events(event.events);
-      if (stopped_.load(std::memory_order_relaxed)) break;
-    }
-    run_ready_list();
-    run_tasks();
+  const Borrowed own(*this);
+  while (!stopped_.load(std::memory_order_acquire)) turn();
+}
+
+void EventLoop::turn() {
+  wait(run_timer());
+  while (event_next_ < event_count_) {
+    const epoll_event& event = events_[event_next_++];
+    if (event.data.ptr != nullptr) static_cast<Watcher*>(event.data.ptr)->on_events(event.events);
+    if (stopped_.load(std::memory_order_relaxed)) break;
   }
-  t_loop = nullptr;
+  run_ready_list();
+  run_tasks();
 }
 
 void EventLoop::wait(int timeout_ms) {

@@ -55,6 +55,20 @@ class EventLoop {
 
   // Runs until stop(); what was posted and did not run is destroyed with the loop.
   void run();
+  // Lends the loop the calling thread: from here to the end of the guard it is the loop's thread.
+  // For loops that are not run(); one thread at a time.
+  class Borrowed {
+   public:
+    explicit Borrowed(EventLoop& loop);
+    ~Borrowed();
+    Borrowed(const Borrowed&) = delete;
+    Borrowed& operator=(const Borrowed&) = delete;
+
+   private:
+    const EventLoop* before_;
+  };
+  // Waits for events and runs what they and the tasks bring, once.
+  void turn();
   void stop();
   void post(std::move_only_function<void()> task);
 

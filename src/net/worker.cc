@@ -99,6 +99,19 @@ void Worker::run() {
   t_current = nullptr;
 }
 
+void Worker::run_here(std::move_only_function<void()> begin, const bool& over) {
+  Worker* const before = std::exchange(t_current, this);
+  {
+    const EventLoop::Borrowed borrowed(impl_->loop);
+    {
+      const Scope scope(*this);
+      begin();
+    }
+    while (!over) impl_->loop.turn();
+  }
+  t_current = before;
+}
+
 void Worker::post(std::move_only_function<void()> task) {
   impl_->loop.post(std::move(task));
 }

@@ -33,6 +33,11 @@ class Worker {
   void stop();  // any thread; returns at once
   void join();
 
+  // Instead of start(): lends the worker the calling thread, runs `begin` as an event and then
+  // whatever comes until `over` is true, which an event on this thread makes it. One thread at a
+  // time; may nest in the events of another worker.
+  void run_here(std::move_only_function<void()> begin, const bool& over);
+
   // Runs `task` on the worker's thread. Any thread may call.
   void post(std::move_only_function<void()> task);
 
