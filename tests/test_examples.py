@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
@@ -70,26 +72,33 @@ def test_rust_rate_limiter(example) -> None:
     until(lambda: server.fetch("/").status == 200, "a request to be given back", timeout=10)
 
 
-def auth_service(example: str = "external_auth") -> object:
-    file = EXAMPLES / "rust" / example / "auth_service.py"
-    specification = importlib.util.spec_from_file_location("auth_service", file)
+def service_of(example: str, name: str) -> object:
+    """The module NAME.py of an example in Rust."""
+    specification = importlib.util.spec_from_file_location(name, EXAMPLES / "rust" / example / f"{name}.py")
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
 
 
-@pytest.fixture
-def auth_address() -> Iterator[str]:
-    """The example's own service, on a free port."""
-    handler = auth_service().Handler
+@contextmanager
+def served(handler: type) -> Iterator[str]:
+    """An example's own service, on a free port."""
     handler.log_message = lambda *_: None
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield f"127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join(timeout=20)
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(timeout=20)
+
+
+@pytest.fixture
+def auth_address() -> Iterator[str]:
+    with served(service_of("external_auth", "auth_service").Handler) as address:
+        yield address
 
 
 def test_rust_external_auth(example, auth_address: str) -> None:
@@ -111,7 +120,7 @@ def test_rust_external_auth_without_its_service(example) -> None:
 
 
 def test_rust_grpc_auth(example) -> None:
-    service, port = auth_service("grpc_auth").make_server("127.0.0.1:0")
+    service, port = service_of("grpc_auth", "auth_service").make_server("127.0.0.1:0")
     service.start()
     server = example("rust/grpc_auth", replaced={"127.0.0.1:9101": f"127.0.0.1:{port}"})
     with server.connect() as connection:
@@ -215,3 +224,64 @@ plugins:
         assert server.fetch("/").status == 200
         assert server.admin("/plugins/reloaded/reload", "POST").status == 200
     assert server.fetch("/").status == 200
+
+
+JSON = {"Content-Type": "application/json"}
+
+
+def test_rust_my_plugin(example) -> None:
+    server = example("rust/my_plugin")
+    items = [{"id": 1, "name": "Item 1", "description": "First item"}, {"id": 2, "name": "Item 2", "description": "Second item"}]
+    for path in ("/api/items", "/api/plugins/my-plugin/api/items"):
+        assert server.fetch(path).json() == {"success": True, "data": items, "error": None}
+    created = server.fetch("/api/items", "POST", JSON, b'{"name":"Loom","description":"weaves"}')
+    assert (created.status, created.header("content-type")) == (200, "application/json")
+    assert created.json() == {"success": True, "data": {"id": 1, "name": "Loom", "description": "weaves"}, "error": None}
+    refused = server.fetch("/api/items", "POST", JSON, b"{}").json()
+    assert refused["success"] is False and refused["error"].startswith("Invalid request: missing field `name`")
+
+
+def test_rust_notes(example) -> None:
+    server = example("rust/notes")
+    empty = server.fetch("/notes")
+    assert (empty.status, empty.json()) == (200, {"title": "Notes", "notes": []})
+    made = server.fetch("/notes", "POST", JSON, json.dumps({"text": "x'); DROP TABLE notes; --"}).encode())
+    assert made.status == 201 and made.header("location") == "/notes/" + made.json()["id"]
+    assert server.fetch("/notes/title", "PUT", JSON, b'{"title":"To do"}').json() == {"title": "To do"}
+    assert server.fetch("/notes").json() == {"title": "To do", "notes": [made.json()]}
+    assert server.fetch(made.header("location")).json()["text"] == "x'); DROP TABLE notes; --"
+    assert server.fetch("/notes", "POST", JSON, json.dumps({"text": "x" * 501}).encode()).status == 422
+    assert server.fetch("/notes?limit=0").json() == {"error": {"message": "limit is a number from 1 to 100"}}
+    assert server.fetch(made.header("location"), "DELETE").status == 204
+    assert server.fetch(made.header("location"), "DELETE").status == 404
+
+
+def test_rust_weather(example) -> None:
+    with served(service_of("weather", "weather_service").Handler) as address:
+        server = example("rust/weather", replaced={"127.0.0.1:9200": address})
+        assert server.fetch("/weather/Oslo").json() == {"city": "Oslo", "celsius": -4.0, "fahrenheit": 24.8, "sky": "snow"}
+        found = server.fetch("/weather/S%C3%A3o%20Paulo")
+        assert (found.header("cache-control"), found.json()["city"]) == ("max-age=60", "São Paulo")
+        assert server.fetch("/weather/Atlantis").status == 404
+    server.expect_errors = True
+    gone = server.fetch("/weather/Oslo")
+    assert (gone.status, gone.json()) == (502, {"error": "the weather service does not answer"})
+
+
+def test_go_links(example) -> None:
+    server = example("go/links")
+    for url in ("https://go.dev/doc/", "https://go.dev/play/"):
+        made = server.fetch("/links", "POST", JSON, json.dumps({"url": url}).encode())
+        assert (made.status, made.json()["url"]) == (201, url)
+        followed = server.fetch(made.header("location"))
+        assert (followed.status, followed.header("location")) == (302, url)
+    assert server.fetch("/l/none").status == 404
+    assert server.fetch("/links", "POST", JSON, b'{"url":"javascript:1"}').status == 422
+
+
+def test_c_shout(example) -> None:
+    server = example("c/shout")
+    assert server.fetch("/shout/hello").json() == {"shouted": "HELLO!"}
+    assert server.fetch("/shout/" + "a" * 300).json()["shouted"].startswith("A" * 200)
+    described = server.fetch("/openapi.json").json()["paths"]["/shout/{word}"]["get"]
+    assert described["responses"]["200"]["content"]["application/json"]["schema"]["properties"] == {"shouted": {"type": "string"}}
