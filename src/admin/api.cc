@@ -130,4 +130,8 @@ bool Api::is_public(std::string_view target) {
       kRoutes, [&](const Route& route) { return route.is_public && route.pattern == path; });
 }
 
+bool Api::is_events(const Request& request) {
+  return request.method == "GET" && path_of(request.target) == "/events";
+}
+
 }  // namespace heddle::admin

@@ -58,6 +58,8 @@ class Api {
 
   // Whether a path is answered without credentials (/health and /ready).
   static bool is_public(std::string_view target);
+  // GET /events, which is a stream when a WebSocket is asked for.
+  static bool is_events(const Request& request);
 
  private:
   ApiDependencies dependencies_;

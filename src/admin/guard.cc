@@ -72,7 +72,9 @@ std::optional<Response> Guard::check(const Request& request) const {
         403, "host_not_allowed",
         "the Host header names neither this machine nor one of admin.allowed_hosts");
   }
-  const bool changes = request.method != "GET" && request.method != "HEAD";
+  // Browsers let pages of other sites open WebSockets, and read what comes.
+  const bool changes =
+      (request.method != "GET" && request.method != "HEAD") || request.websocket;
   if (changes && !origin_allowed(request)) {
     return error_response(403, "cross_site", "a page of another site may not make this request");
   }

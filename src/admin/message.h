@@ -20,6 +20,7 @@ struct Request {
   std::string remote_ip;
   std::string user;  // who was authenticated; empty without authentication
   std::string body;
+  bool websocket = false;  // asks for a WebSocket in place of an answer
 };
 
 struct Response {

@@ -4,9 +4,12 @@
 
 #include <chrono>
 #include <utility>
+#include <vector>
 
+#include "admin/event_stream.h"
 #include "http/buffer.h"
 #include "http/message.h"
+#include "http/websocket.h"
 
 namespace heddle::admin {
 namespace {
@@ -29,6 +32,15 @@ Request to_request(const http::ConnectionInfo& connection, const http::Head& hea
   out.fetch_site = header(head, "sec-fetch-site");
   out.authorization = header(head, "authorization");
   out.remote_ip = connection.remote_ip;
+  out.websocket = head.upgrade && head.headers.has_token("upgrade", "websocket");
+  return out;
+}
+
+// The answer to a request for a WebSocket, which the codec puts into the words of its protocol.
+http::HeadPtr switching_protocols(const http::Head& request) {
+  http::HeadPtr out = http::make_head();
+  out->headers.add(":status", "101");
+  http::make_switching_protocols(*out, request.headers);
   return out;
 }
 
@@ -48,22 +60,31 @@ std::string quoted(std::string_view text) {
 // point.
 class AdminServer::Exchange final : public http::Receiver {
  public:
+  // `switching`: the 101 of a request for a WebSocket, whose head does not stay.
   Exchange(AdminServer& server, std::uint64_t id, http::Sender& sender, Request request,
-           bool complete)
+           bool complete, http::HeadPtr switching)
       : server_(server),
         id_(id),
         sender_(sender),
         request_(std::move(request)),
-        complete_(complete) {}
+        complete_(complete),
+        switching_(std::move(switching)) {}
 
   void on_informational(http::HeadPtr) override {}
   void on_head(http::HeadPtr, bool) override {}
   void on_trailers(http::HeadPtr) override { finish(); }
-  void on_writable() override {}
+  void on_writable() override {
+    if (events_) events_->on_writable();
+  }
   void on_complete() override { server_.forget(id_); }
   void on_reset(http::StreamError, std::string_view) override { server_.forget(id_); }
 
   void on_data(http::Buffer& data, bool end) override {
+    if (events_) {
+      events_->on_bytes(data.to_string());
+      if (end) events_->on_end();
+      return;
+    }
     if (answered_) return;  // the rest of a body that nobody wants
     if (request_.body.size() + data.size() > kMaxBody) {
       answered_ = true;
@@ -84,6 +105,18 @@ class AdminServer::Exchange final : public http::Receiver {
   }
   bool ready() const { return complete_ && allowed_ && !answered_ && !dispatched_; }
   void set_dispatched() { dispatched_ = true; }
+  EventStream* events() { return events_.get(); }
+
+  // A WebSocket in place of an answer.
+  void watch(services::EventBus* events) {
+    answered_ = true;
+    sender_.send_head(switching_->headers, false);
+    const std::string_view target = request_.target;
+    events_ = std::make_unique<EventStream>(
+        server_.dependencies_.worker, events, sender_,
+        target.substr(std::min(target.find('?'), target.size() - 1) + 1),
+        [this] { server_.forget_later(id_); });
+  }
 
   void send(const Response& response) {
     answered_ = true;
@@ -115,6 +148,8 @@ class AdminServer::Exchange final : public http::Receiver {
   http::Sender& sender_;
   Request request_;
   bool complete_;
+  http::HeadPtr switching_;
+  std::unique_ptr<EventStream> events_;
   bool allowed_ = false;
   bool dispatched_ = false;
   bool answered_ = false;
@@ -178,6 +213,7 @@ std::uint16_t AdminServer::local_port() const {
 
 void AdminServer::drain() {
   if (!listener_) return;
+  for_streams([](EventStream& stream) { stream.close(1001); });
   listener_->stop_accepting();
   listener_->drain();
 }
@@ -191,7 +227,10 @@ http::Receiver* AdminServer::on_request(http::Sender& sender,
                                         const http::ConnectionInfo& connection, http::HeadPtr head,
                                         bool end) {
   const std::uint64_t id = next_id_++;
-  auto exchange = std::make_unique<Exchange>(*this, id, sender, to_request(connection, *head), end);
+  // Nothing follows the head of an upgrade until it is answered.
+  auto exchange = std::make_unique<Exchange>(
+      *this, id, sender, to_request(connection, *head), end || head->upgrade,
+      head->upgrade ? switching_protocols(*head) : http::HeadPtr());
   http::Receiver* receiver = exchange.get();
   exchanges_.emplace(id, std::move(exchange));
   dependencies_.worker.defer([this, id] {
@@ -252,6 +291,9 @@ void AdminServer::decided(std::uint64_t id, const Authenticator::Decision& decis
 void AdminServer::dispatch(Exchange& exchange) {
   if (!exchange.ready()) return;  // the body is still on its way
   exchange.set_dispatched();
+  if (exchange.request().websocket && Api::is_events(exchange.request())) {
+    return exchange.watch(dependencies_.events);
+  }
   api_.handle(exchange.request(), [this, id = exchange.id()](Response response) mutable {
     dependencies_.worker.post([this, id, response = std::move(response)] { answer(id, response); });
   });
@@ -278,6 +320,25 @@ AdminServer::Exchange* AdminServer::find(std::uint64_t id) {
 
 void AdminServer::forget(std::uint64_t id) {
   exchanges_.erase(id);
+}
+
+void AdminServer::forget_later(std::uint64_t id) {
+  dependencies_.worker.defer([this, id] { forget(id); });
+}
+
+void AdminServer::tell(const plugins::Event& event) {
+  for_streams([&event](EventStream& stream) { stream.tell(event); });
+}
+
+// One may end meanwhile.
+void AdminServer::for_streams(const std::function<void(EventStream&)>& visit) {
+  std::vector<std::uint64_t> ids;
+  for (const auto& [id, exchange] : exchanges_) {
+    if (exchange->events() != nullptr) ids.push_back(id);
+  }
+  for (const std::uint64_t id : ids) {
+    if (Exchange* exchange = find(id)) visit(*exchange->events());
+  }
 }
 
 }  // namespace heddle::admin

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -17,14 +18,19 @@
 #include "config/config.h"
 #include "http/server.h"
 #include "net/worker.h"
+#include "plugins/registry.h"
+#include "services/event_bus.h"
 
 namespace heddle::admin {
+
+class EventStream;
 
 struct ServerDependencies {
   net::Worker& worker;  // of its own, not one that serves traffic
   metrics::Registry& metrics;
   Log& log;
   Runner run_blocking;  // password hashing
+  services::EventBus* events = nullptr;  // null: GET /events as a WebSocket has none of plugins
 };
 
 // Belongs to its worker. Destroy it after the worker was joined and neither runner will start
@@ -49,6 +55,8 @@ class AdminServer final : public http::ServerHandler {
   // Opens the listening socket. On the worker's thread, or before it starts.
   Result<void> listen();
   std::uint16_t local_port() const;
+  // For those who watch (GET /events as a WebSocket). On the worker's thread.
+  void tell(const plugins::Event& event);
   // On the worker's thread: lets exchanges in flight end; ends everything.
   void drain();
   void abort();
@@ -66,6 +74,8 @@ class AdminServer final : public http::ServerHandler {
   void decided(std::uint64_t id, const Authenticator::Decision& decision);
   void dispatch(Exchange& exchange);
   void dispatch_later(std::uint64_t id);
+  void forget_later(std::uint64_t id);
+  void for_streams(const std::function<void(EventStream&)>& visit);
   void answer_later(std::uint64_t id, Response response);
   void answer(std::uint64_t id, const Response& response);
   Exchange* find(std::uint64_t id);  // null: gone meanwhile

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <future>
 #include <thread>
 
 #include "cli/message_hooks.h"
@@ -125,15 +126,20 @@ Result<void> Server::start_admin() {
       admin::ServerDependencies{.worker = *admin_worker_,
                                 .metrics = metrics_,
                                 .log = log_,
-                                .run_blocking = [this](std::move_only_function<void()> task) {
-                                  blocking_->submit(std::move(task));
-                                }});
+                                .run_blocking =
+                                    [this](std::move_only_function<void()> task) {
+                                      blocking_->submit(std::move(task));
+                                    },
+                                .events = services_->view().events});
   if (!admin) return std::unexpected(std::move(admin.error()).within("admin: "));
   admin_ = std::move(*admin);
   if (auto listening = admin_->listen(); !listening) {
     return std::unexpected(std::move(listening.error()).within("admin: "));
   }
   admin_worker_->start();
+  registry_->on_event([this](const plugins::Event& event) {
+    admin_worker_->post([this, event] { admin_->tell(event); });
+  });
   log_.info("admin listening", {{"address", reserved->address}});
   return {};
 }
@@ -218,6 +224,14 @@ void Server::drain() {
   if (messages_) messages_->service().stop_waiting();
   message_hooks_.current()->shut_down();
   const bool clean = gateway_->drain(config_->drain_timeout, [this] { return control_.hurry(); });
+  if (admin_) {
+    std::promise<void> told;
+    admin_worker_->post([&] {
+      admin_->drain();
+      admin_worker_->defer([&] { told.set_value(); });
+    });
+    told.get_future().wait();
+  }
   log_.info("stopped", {{"clean", clean}});
 }
 
@@ -229,6 +243,7 @@ void Server::take_down() {
     admin_worker_->stop();
     admin_worker_->join();
   }
+  if (registry_) registry_->on_event({});
   admin_.reset();
   api_.reset();
   const bool running = !workers_.empty() && engine_ != nullptr;

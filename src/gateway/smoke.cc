@@ -112,9 +112,11 @@ Result<void> check(const config::Smoke& smoke, const Answer& answer) {
   return {};
 }
 
-std::shared_ptr<const config::Config> smoke_config() {
+// A filter has the echo upstream behind it; a route plugin answers itself.
+std::shared_ptr<const config::Config> smoke_config(bool filters) {
   auto out = std::make_shared<config::Config>();
   out->logging.access_log = false;
+  if (!filters) return out;
   config::Upstream echo;
   echo.name = "echo";
   echo.builtin = "echo";
@@ -132,8 +134,10 @@ Result<void> run_smoke(const std::shared_ptr<extension::LoadedPlugin>& loaded,
                        const config::Plugin& plugin, Log& log) {
   if (plugin.smoke.empty()) return {};
   auto filter = loaded->http_filter();
-  if (!filter)
-    return fail(ErrorKind::kInvalidArgument, "smoke requests need a plugin that filters HTTP");
+  if (!filter && loaded->route_plugin() == nullptr) {
+    return fail(ErrorKind::kInvalidArgument,
+                "smoke requests need a plugin that filters HTTP or answers routes");
+  }
 
   metrics::Registry metrics;  // smoke traffic is not the service's
   // An index beyond every real worker: the version makes a worker of its own for it.
@@ -145,9 +149,15 @@ Result<void> run_smoke(const std::shared_ptr<extension::LoadedPlugin>& loaded,
   connection->local_address = "127.0.0.1:2";
   auto gateway = std::make_unique<GatewayWorker>(worker, blocking, log, metrics);
   NativeFilters natives(metrics);
-  const auto snapshot = std::make_shared<const Snapshot>(
-      smoke_config(), std::vector<FilterBinding>{{.name = plugin.name, .factory = filter}}, natives,
-      metrics);
+  std::vector<FilterBinding> filters;
+  std::vector<RoutePluginBinding> routes;
+  if (filter) {
+    filters.push_back({.name = plugin.name, .factory = filter});
+  } else {
+    routes.push_back({.name = plugin.name, .plugin = loaded, .error = {}, .loaded_at = {}, .filters = {}});
+  }
+  const auto snapshot = std::make_shared<const Snapshot>(smoke_config(filter != nullptr), filters,
+                                                         natives, metrics, nullptr, routes);
   worker.start();
   Result<void> result;
   for (const config::Smoke& smoke : plugin.smoke) {

@@ -326,9 +326,13 @@ void Registry::remember(const Entry& entry) const {
 }
 
 void Registry::record(std::string_view plugin, std::string_view what, std::string message) {
-  const std::lock_guard lock(mutex_);
-  if (events_.size() == kEvents) events_.pop_front();
-  events_.push_back({wall_now(), std::string(plugin), std::string(what), std::move(message)});
+  const Event event{wall_now(), std::string(plugin), std::string(what), std::move(message)};
+  {
+    const std::lock_guard lock(mutex_);
+    if (events_.size() == kEvents) events_.pop_front();
+    events_.push_back(event);
+  }
+  if (told_) told_(event);
 }
 
 void Registry::publish(bool always) {

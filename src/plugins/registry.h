@@ -102,6 +102,8 @@ class Registry {
   void set_state_file(StateFile& file) { state_file_ = &file; }
   // Called on the control thread after every change of the set, load() included.
   void on_change(ChangeListener listener) { listener_ = std::move(listener); }
+  // Called on the control thread with each event as it comes.
+  void on_event(std::function<void(const Event&)> listener) { told_ = std::move(listener); }
 
   // Loads everything at start. A plugin that cannot be loaded is in the report and in the set (with
   // its error), so the caller may go on and serve the rest.
@@ -212,6 +214,7 @@ class Registry {
   Log& log_;
   metrics::Registry& metrics_;
   ChangeListener listener_;
+  std::function<void(const Event&)> told_;
   StateFile* state_file_ = nullptr;       // null: nothing is remembered
   Sources sources_;                       // of the configuration now in force
   std::map<std::string, Staged> staged_;  // by plugin; empty but within apply()

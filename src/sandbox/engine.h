@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/result.h"
+#include "sandbox/slot_line.h"
 
 namespace heddle::sandbox {
 
@@ -51,6 +52,12 @@ class Engine {
   // unsupported feature.
   virtual Result<std::shared_ptr<const Module>> compile(std::span<const std::byte> bytes,
                                                         std::string_view name) = 0;
+
+  // Of those who found engine.suspendable_instances in use.
+  SlotLine& slot_line() { return slot_line_; }
+
+ private:
+  SlotLine slot_line_;
 };
 
 }  // namespace heddle::sandbox

@@ -51,6 +51,9 @@ struct Trap {
   std::int32_t exit_code = 0;
 };
 
+// "FUNCTION: MESSAGE (REASON)", the reason not twice.
+std::string to_string(const Trap& trap);
+
 template <typename T>
 using GuestResult = std::expected<T, Trap>;
 

@@ -68,6 +68,7 @@ WasmtimeInstance::~WasmtimeInstance() {
   self_.reset();
   if (loop_ != nullptr) {
     cancel();
+    store_.reset();  // before others take the slot
     engine_.release_suspendable();
   }
   engine_.metrics().destroyed->add();

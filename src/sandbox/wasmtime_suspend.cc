@@ -103,6 +103,7 @@ Result<void> WasmtimeEngine::take_suspendable(std::string_view module) {
 
 void WasmtimeEngine::release_suspendable() {
   suspendable_.fetch_sub(1, std::memory_order_relaxed);
+  slot_line().give_back();
 }
 
 Result<std::unique_ptr<Instance>> Instance::create_suspendable(

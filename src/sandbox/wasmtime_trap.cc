@@ -98,6 +98,13 @@ std::string_view to_string(TrapReason reason) {
   return kReasonNames[static_cast<std::size_t>(reason)];
 }
 
+std::string to_string(const Trap& trap) {
+  std::string out = fmt::format("{}: {}", trap.function, trap.message);
+  const std::string reason = fmt::format("({})", to_string(trap.reason));
+  if (!trap.message.ends_with(reason)) out += " " + reason;
+  return out;
+}
+
 std::string backtrace_of(const wasm_trap_t* trap, const wasmtime_error_t* error) {
   const Frames frames(trap, error);
   const auto all = frames.all();

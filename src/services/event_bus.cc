@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "http/header_map.h"
 #include "net/worker.h"
 
@@ -19,12 +20,6 @@ namespace {
 constexpr Nanoseconds kSecond = 1'000'000'000;
 
 using EventPtr = std::shared_ptr<const PluginEvent>;
-
-bool matches(std::string_view pattern, std::string_view name) {
-  if (pattern == "*") return true;
-  if (!pattern.ends_with(".*")) return pattern == name;
-  return name.starts_with(pattern.substr(0, pattern.size() - 1));
-}
 
 class Subscriber : public std::enable_shared_from_this<Subscriber> {
  public:
@@ -38,10 +33,12 @@ class Subscriber : public std::enable_shared_from_this<Subscriber> {
         max_queued_(max_queued),
         dropped_total_(std::move(dropped)) {}
 
+  const std::string& plugin() const { return plugin_; }
+
   bool wants(const PluginEvent& event) const {
     if (!plugin_.empty() && plugin_ == event.plugin) return false;
     return names_.empty() || std::ranges::any_of(names_, [&event](const std::string& pattern) {
-             return matches(pattern, event.name);
+             return event_matches(pattern, event.name);
            });
   }
 
@@ -98,6 +95,12 @@ class Subscriber : public std::enable_shared_from_this<Subscriber> {
 };
 
 }  // namespace
+
+bool event_matches(std::string_view pattern, std::string_view name) {
+  if (pattern == "*") return true;
+  if (!pattern.ends_with(".*")) return pattern == name;
+  return name.starts_with(pattern.substr(0, pattern.size() - 1));
+}
 
 struct EventBus::State {
   State(const EventLimits& l, metrics::Registry& r) : limits(l), registry(r) {}
@@ -159,6 +162,9 @@ std::unique_ptr<EventBus::Subscription> EventBus::subscribe(net::Worker& worker,
                                    state_->limits.max_queued, std::move(dropped));
   {
     const std::lock_guard lock(state_->mutex);
+    std::erase_if(state_->subscribers, [&](const auto& each) {
+      return !each->plugin().empty() && each->plugin() == subscriber->plugin();
+    });
     state_->subscribers.push_back(subscriber);
   }
   return std::make_unique<SubscriptionOf>(
@@ -184,6 +190,11 @@ Result<std::size_t> EventBus::emit(std::string_view plugin, std::string_view nam
                             "(events.max_payload)",
                             plugin, name.substr(0, limits.max_name_bytes), limits.max_name_bytes,
                             limits.max_payload_bytes));
+  }
+  if (!is_utf8(payload)) {
+    return fail(ErrorKind::kInvalidArgument,
+                fmt::format("plugin {}: event {}: the payload is not UTF-8; send bytes as base64",
+                            plugin, name));
   }
   auto event = std::make_shared<PluginEvent>(PluginEvent{.plugin = std::string(plugin),
                                                          .name = std::string(name),

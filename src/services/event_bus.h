@@ -26,7 +26,7 @@ struct PluginEvent {
   std::uint64_t id = 0;  // grows with every event of the process
   std::string plugin;    // who emitted it
   std::string name;
-  std::string payload;    // as it was given: JSON by convention
+  std::string payload;    // as it was given: UTF-8, JSON by convention
   std::int64_t time = 0;  // nanoseconds since 1970
 };
 
@@ -36,6 +36,9 @@ struct EventLimits {
   std::size_t max_queued = 1'000;       // per subscriber
   std::size_t max_per_second = 10'000;  // per plugin
 };
+
+// Whether a pattern of EventBus::subscribe() means this name.
+bool event_matches(std::string_view pattern, std::string_view name);
 
 class EventBus {
  public:
@@ -53,7 +56,8 @@ class EventBus {
   EventBus& operator=(const EventBus&) = delete;
 
   // `names`: "order.created", "order.*", "*"; empty: everything. `plugin` is the subscriber's own
-  // name, whose events it does not hear; empty: it hears everybody's.
+  // name, whose events it does not hear; empty: it hears everybody's. A plugin has one subscription:
+  // from now on the former one of this name gets nothing (a new version takes over).
   [[nodiscard]] std::unique_ptr<Subscription> subscribe(net::Worker& worker, std::string plugin,
                                                         std::vector<std::string> names,
                                                         Handler handler);

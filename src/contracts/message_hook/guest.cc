@@ -34,8 +34,7 @@ sandbox::Limits start_limits_of(const extension::PluginSpec& spec) {
 }  // namespace
 
 std::string trap_text(const sandbox::Trap& trap) {
-  std::string text =
-      fmt::format("{}: {} ({})", trap.function, trap.message, sandbox::to_string(trap.reason));
+  std::string text = sandbox::to_string(trap);
   if (!trap.backtrace.empty()) {
     text += "; in " + trap.backtrace.substr(0, trap.backtrace.find('\n'));
   }

@@ -70,9 +70,7 @@ void PluginLog::warn_each_minute(std::string_view message, std::string_view key,
 
 void PluginLog::trap(LogLevel level, const sandbox::Trap& trap, std::string_view request_id) {
   if (!log_.enabled(level)) return;
-  const std::string message = "plugin failed in " + trap.function + ": " + trap.message + " (" +
-                              std::string(sandbox::to_string(trap.reason)) + ")";
-  log_.write(level, message,
+  log_.write(level, "plugin failed in " + sandbox::to_string(trap),
              {{"plugin", spec_.name},
               {"version", spec_.version},
               {"request_id", request_id},

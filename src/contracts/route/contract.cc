@@ -32,24 +32,32 @@ Result<RouteManifest> manifest_of(const extension::PluginSpec& spec,
   return std::unexpected(std::move(manifest.error()).within("section manifest: "));
 }
 
-Result<void> check_handlers(const RouteManifest& manifest, const sandbox::Module& module) {
+// `list`: "routes" or "events".
+template <typename Entry>
+Result<void> check_handlers(std::string_view list, const std::vector<Entry>& entries,
+                            const sandbox::Module& module) {
   static const FunctionType kHandler{{ValueType::kI32, ValueType::kI32}, {ValueType::kI32}};
-  for (std::size_t i = 0; i < manifest.routes.size(); ++i) {
-    const std::string& handler = manifest.routes[i].handler;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    const std::string& handler = entries[i].handler;
     const sandbox::Export* found = module.find_export(handler);
     if (found == nullptr || found->kind != sandbox::ExternKind::kFunction) {
       return fail(ErrorKind::kInvalidArgument,
-                  fmt::format("manifest: $.routes[{}].handler: the module exports no function {}; "
+                  fmt::format("manifest: $.{}[{}].handler: the module exports no function {}; "
                               "correct the name, or export it (#[no_mangle])",
-                              i, handler));
+                              list, i, handler));
     }
     if (found->type != kHandler) {
       return fail(ErrorKind::kInvalidArgument,
-                  fmt::format("manifest: $.routes[{}].handler: {} is {}, but a handler is {}", i,
+                  fmt::format("manifest: $.{}[{}].handler: {} is {}, but a handler is {}", list, i,
                               handler, to_string(found->type), to_string(kHandler)));
     }
   }
   return {};
+}
+
+Result<void> check_handlers(const RouteManifest& manifest, const sandbox::Module& module) {
+  if (auto checked = check_handlers("routes", manifest.routes, module); !checked) return checked;
+  return check_handlers("events", manifest.events, module);
 }
 
 }  // namespace

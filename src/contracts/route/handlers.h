@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "contracts/route/dependencies.h"
+#include "contracts/route/event_inbox.h"
 #include "contracts/route/route_origin.h"
 #include "contracts/route/runtime.h"
 #include "contracts/route/worker_guests.h"
@@ -37,7 +38,8 @@ class Handlers {
   Handlers& operator=(const Handlers&) = delete;
 
   extension::HttpOrigin& origin(std::size_t route) { return *origins_.at(route); }
-  // With `reuse`, makes the first instance, so that the first request need not.
+  // With `reuse`, makes the first instance, so that the first request need not. The first worker's
+  // guests hear of events.
   Result<void> start(net::Worker& worker);
   // Ends the worker's instances, cleanup() included.
   void stop(net::Worker& worker);
@@ -62,6 +64,7 @@ class Handlers {
   std::shared_ptr<const sandbox::LinkedModule> linked_;
   std::vector<std::unique_ptr<RouteOrigin>> origins_;
   std::array<std::unique_ptr<WorkerGuests>, kWorkers> workers_;  // each touched by its worker only
+  std::unique_ptr<EventInbox> inbox_;                            // the first worker's
 };
 
 }  // namespace heddle::route

@@ -232,6 +232,39 @@ void read_routes(const Reader& manifest, RouteManifest& out, Findings& findings)
   }
 }
 
+bool is_event_name(std::string_view name) {
+  if (name == "*") return true;
+  if (name.ends_with(".*")) name.remove_suffix(2);
+  return !name.empty() && std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           c == '-' || c == '_' || c == '.';
+  });
+}
+
+void read_events(const Reader& manifest, RouteManifest& out, Findings& findings) {
+  const json::array* events = manifest.array("events");
+  if (events == nullptr) return;
+  if (events->size() > kMaxEvents) {
+    return manifest.add("events", fmt::format("has {} entries; at most {} are taken",
+                                              events->size(), kMaxEvents));
+  }
+  for (std::size_t i = 0; i < events->size(); ++i) {
+    const std::string path = fmt::format("$.events[{}]", i);
+    const json::value& value = (*events)[i];
+    if (!value.is_object()) {
+      return findings.add(path, fmt::format("must be an object, but is {}", kind_of(value)));
+    }
+    const Reader event(value.get_object(), path, findings);
+    ManifestEvent& one = out.events.emplace_back();
+    one.name = event.required_text("name");
+    one.handler = event.required_text("handler");
+    if (findings.any() || is_event_name(one.name)) continue;
+    event.add("name", fmt::format("\"{}\" is no event: letters, digits and . - _, with .* at the "
+                                  "end for all that begin so, or * for all",
+                                  one.name));
+  }
+}
+
 void check_name(const Reader& manifest, const std::string& name) {
   const bool plain = name.size() <= kMaxName && std::ranges::all_of(name, [](char c) {
                        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
@@ -288,6 +321,7 @@ Result<RouteManifest> parse_manifest(std::string_view text) {
   manifest.text("wasm_entry", out.wasm_entry);
   check_entry(manifest, out.wasm_entry);
   read_routes(manifest, out, findings);
+  read_events(manifest, out, findings);
   read_rest(manifest, out);
   if (findings.any()) return findings.take();
   out.text = json::serialize(*value);

@@ -27,6 +27,12 @@ struct ManifestRoute {
   std::string pattern;
 };
 
+// What the plugin wants to hear of what others emit.
+struct ManifestEvent {
+  std::string name;  // "order.created", "order.*", "*"
+  std::string handler;
+};
+
 // Permissions that the manifest asks for, as it spells them ("network", "database:read", …). They
 // grant nothing: the configuration does.
 struct RouteManifest {
@@ -35,6 +41,7 @@ struct RouteManifest {
   std::string description;
   std::string author;
   std::vector<ManifestRoute> routes;
+  std::vector<ManifestEvent> events;
   std::string pages = "[]";  // JSON text of the array
   std::string wasm_entry;    // empty: not given
   std::vector<std::string> permissions;
@@ -44,6 +51,7 @@ struct RouteManifest {
 
 inline constexpr std::size_t kMaxManifest = std::size_t{1} << 20U;  // bytes
 inline constexpr std::size_t kMaxRoutes = 1'000;
+inline constexpr std::size_t kMaxEvents = 100;
 inline constexpr std::string_view kManifestSection = "manifest";
 
 Result<RouteManifest> parse_manifest(std::string_view text);

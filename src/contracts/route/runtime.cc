@@ -51,6 +51,7 @@ Runtime::Runtime(const Dependencies& dependencies, const extension::PluginSpec& 
       services_(dependencies.services),
       log_(dependencies.log),
       metrics_(dependencies.metrics),
+      slot_line_(dependencies.engine.slot_line()),
       current_dialect_(speaks_current_dialect(module)),
       sql_access_(access_of(spec.sql_access)),
       http_permissions_(std::make_shared<const services::HttpPermissions>(services::HttpPermissions{
@@ -74,6 +75,7 @@ Runtime::Runtime(const Dependencies& dependencies, const extension::PluginSpec& 
                          {{"plugin", spec_.name}, {"callback", std::string(handler)}}));
   };
   for (const ManifestRoute& route : manifest.routes) add(route.handler);
+  for (const ManifestEvent& event : manifest.events) add(event.handler);
   add("execute");
 }
 
@@ -172,8 +174,7 @@ void Runtime::count_limit(std::string_view limit) {
 }
 
 void Runtime::count_trap(const sandbox::Trap& trap, std::string_view request_id) {
-  const std::string message = "plugin failed in " + trap.function + ": " + trap.message + " (" +
-                              std::string(sandbox::to_string(trap.reason)) + ")";
+  const std::string message = "plugin failed in " + sandbox::to_string(trap);
   log_.write(LogLevel::kError, message,
              {{"plugin", spec_.name},
               {"version", spec_.version},

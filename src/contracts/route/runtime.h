@@ -32,6 +32,7 @@ class Runtime {
   const extension::PluginSpec& spec() const { return spec_; }
   const services::Services& services() const { return services_; }
   sandbox::Limits limits() const;
+  sandbox::SlotLine& slot_line() { return slot_line_; }
   // init() returns 1 for success in modules of the current Orbis SDK (0 in all).
   bool current_dialect() const { return current_dialect_; }
 
@@ -67,6 +68,7 @@ class Runtime {
   services::Services services_;
   Log& log_;
   metrics::Registry& metrics_;
+  sandbox::SlotLine& slot_line_;
   bool current_dialect_;
   services::SqlAccess sql_access_;
   std::shared_ptr<const services::HttpPermissions> http_permissions_;

@@ -6,12 +6,6 @@
 #include <utility>
 
 namespace heddle::route {
-namespace {
-
-// Slots are freed by other workers and plugins too, who do not tell.
-constexpr std::chrono::milliseconds kRetry{20};
-
-}  // namespace
 
 // One job and, once it has one, its instance. Goes by way of the worker's deferred work, as its own
 // callbacks end it.
@@ -115,12 +109,14 @@ void WorkerGuests::begin(Id id) {
     idle_.pop_back();
     return work(run);
   }
-  auto made = enough_instances()
-                  ? fail(ErrorKind::kLimit,
-                         fmt::format("all {} instances of the plugin on this worker are busy "
-                                     "(max_instances)",
-                                     runtime_.spec().max_instances))
-                  : Guest::create(runtime_, linked_, worker_, *loop_);
+  const bool enough = enough_instances();
+  const std::uint64_t seen = runtime_.slot_line().given_back();
+  tried_ = tried_ || !enough;
+  auto made = enough ? fail(ErrorKind::kLimit,
+                            fmt::format("all {} instances of the plugin on this worker are busy "
+                                        "(max_instances)",
+                                        runtime_.spec().max_instances))
+                     : Guest::create(runtime_, linked_, worker_, *loop_);
   if (made) {
     run.guest = std::move(*made);
     run.guest->start([this, &run](Outcome<void> outcome) { started(run, std::move(outcome)); });
@@ -128,7 +124,7 @@ void WorkerGuests::begin(Id id) {
   }
   if (made.error().kind == ErrorKind::kLimit && waiting_.size() < kMaxWaiting) {
     waiting_.push_back(id);
-    if (!retry_.armed()) retry_.arm(worker_.timers(), kRetry, [this] { begin_waiting(); });
+    if (!enough && slot_place_ == nullptr) wait_for_slot(seen);
     return;
   }
   runtime_.count_limit("instances");
@@ -150,9 +146,19 @@ void WorkerGuests::begin_waiting() {
       break;
     }
   }
-  if (!waiting_.empty() && !retry_.armed()) {
-    retry_.arm(worker_.timers(), kRetry, [this] { begin_waiting(); });
-  }
+}
+
+void WorkerGuests::wait_for_slot(std::uint64_t seen) {
+  slot_place_ = runtime_.slot_line().queue(
+      seen, [this, &worker = worker_, self = std::weak_ptr(self_)]() mutable {
+        worker.post([this, self = std::move(self)] {
+          if (self.expired()) return;
+          const auto place = std::move(slot_place_);
+          tried_ = false;
+          begin_waiting();
+          if (tried_) place->use();
+        });
+      });
 }
 
 void WorkerGuests::started(Run& run, Outcome<void> outcome) {

@@ -59,6 +59,8 @@ class WorkerGuests {
 
   void begin(Id id);
   void begin_waiting();
+  // Asks to be woken when another worker or plugin gives an instance back.
+  void wait_for_slot(std::uint64_t seen);
   bool enough_instances() const;
   void started(Run& run, Outcome<void> outcome);
   void work(Run& run);
@@ -78,7 +80,8 @@ class WorkerGuests {
   std::map<Id, std::unique_ptr<Run>> runs_;
   std::deque<Id> waiting_;
   std::vector<Idle> idle_;
-  net::Timer retry_;
+  bool tried_ = false;  // since it was last woken: to make an instance
+  std::unique_ptr<sandbox::SlotLine::Place> slot_place_;  // null: it is not in the line
   net::Timer idle_timer_;
 };
 
