@@ -389,6 +389,8 @@ struct Auth {  // of routes of plugins that ask for it
   std::string realm = "heddle";
   Jwt jwt;
   std::map<std::string, std::string> users;  // name -> argon2id or bcrypt hash
+  std::uint32_t login_failures = 5;          // 0: nobody is locked out
+  Milliseconds login_lockout{15 * 60'000};
 };
 
 struct Engine {

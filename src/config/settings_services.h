@@ -136,6 +136,12 @@ inline constexpr Setting kAuth[] = {
      .check = check_password_hash, .check_key = check_name, .example = "{ada: \"$2y$10$…\"}",
      .help = "Users of basic authentication with their password hashes.", .needs_restart = true,
      .secret = true},
+    {.key = "login_failures", .type = kInteger, .member = value<&Auth::login_failures>(), .min = 0,
+     .max = 1'000'000,
+     .help = "Wrong passwords of a user from one address before the user is locked out there (4 times as many from the address, 20 times as many of the user); 0: never.",
+     .needs_restart = true},
+    {.key = "login_lockout", .type = kDuration, .member = value<&Auth::login_lockout>(),
+     .min = 1'000, .max = kDay, .help = "How long a lock-out lasts.", .needs_restart = true},
 };
 
 }  // namespace heddle::config::services

@@ -132,6 +132,10 @@ class PluginContract {
   virtual bool recognises(const sandbox::Module& module) const = 0;
   // Whether a module that no contract recognises is of this kind when a manifest lies beside it.
   virtual bool takes_manifest() const { return false; }
+  // A plugin that has a manifest (of `spec`) and no module.
+  virtual Result<std::shared_ptr<LoadedPlugin>> load_manifest(const PluginSpec& /*spec*/) {
+    return fail(ErrorKind::kInvalidArgument, "has no WebAssembly module");
+  }
   // Fills in what the entry leaves to the kind of plugin: a time-out of zero.
   virtual void complete(PluginSpec& spec) const {
     if (spec.timeout.count() == 0) spec.timeout = std::chrono::milliseconds(100);

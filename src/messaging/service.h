@@ -20,12 +20,12 @@
 #include "messaging/bell.h"
 #include "messaging/cache.h"
 #include "messaging/hub.h"
-#include "messaging/login_guard.h"
 #include "messaging/outcome.h"
 #include "messaging/passwords.h"
 #include "messaging/rate_limiter.h"
 #include "messaging/storage.h"
 #include "messaging/task.h"
+#include "services/login_guard.h"
 #include "net/timer.h"
 
 namespace heddle::messaging {
@@ -157,7 +157,7 @@ class MessageService {
   Log& log_;
   RateLimiter message_rate_;
   RateLimiter address_rate_;
-  LoginGuard guard_;
+  services::LoginGuard guard_;
   Cache<CachedSession> sessions_;
   Cache<Account> accounts_;  // by identity key
   Cache<Channel> channels_;

@@ -64,6 +64,15 @@ Result<Inspection> inspect(sandbox::Engine& engine,
                            const std::string& path) {
   auto package = read_package(path);
   if (!package) return std::unexpected(std::move(package.error()));
+  if (package->module.empty()) {
+    Inspection out;
+    out.path = path;
+    out.sha256 = package->sha256;
+    out.kind = "route";
+    out.manifest = *package->manifest;
+    out.manifest_path = package->manifest_path;
+    return out;
+  }
   auto module = engine.compile(package->module, path);
   if (!module) {
     return std::unexpected(module_error(std::move(module.error()), path).within(path + ": "));

@@ -201,11 +201,17 @@ Result<void> Loader::make(const config::Plugin& entry, Package& package, LoadedV
   spec.manifest = std::move(package.manifest);
   spec.manifest_path = package.manifest_path;
   const auto taker = std::ranges::find_if(contracts_, [&](const auto* contract) {
-    return contract->takes_file(package.module) &&
+    return !package.module.empty() && contract->takes_file(package.module) &&
            (entry.kind.empty() || entry.kind == contract->kind());
   });
   Result<std::shared_ptr<extension::LoadedPlugin>> plugin;
-  if (taker != contracts_.end()) {
+  if (package.module.empty()) {
+    auto contract = contract_for_manifest(entry);
+    if (!contract) return std::unexpected(std::move(contract.error()));
+    out.kind = (*contract)->kind();
+    (*contract)->complete(spec);
+    plugin = (*contract)->load_manifest(spec);
+  } else if (taker != contracts_.end()) {
     out.kind = (*taker)->kind();
     (*taker)->complete(spec);
     plugin = (*taker)->load_file(spec, package.module);
@@ -225,6 +231,16 @@ Result<void> Loader::make(const config::Plugin& entry, Package& package, LoadedV
   out.timeout = spec.timeout;
   out.plugin = std::move(*plugin);
   return {};
+}
+
+Result<extension::PluginContract*> Loader::contract_for_manifest(
+    const config::Plugin& entry) const {
+  const auto found = std::ranges::find_if(contracts_, [&](const auto* contract) {
+    return contract->takes_manifest() && (entry.kind.empty() || entry.kind == contract->kind());
+  });
+  if (found != contracts_.end()) return *found;
+  return fail(ErrorKind::kInvalidArgument,
+              "has a manifest and no module, which no plugin of this kind may; add the .wasm file");
 }
 
 Result<std::shared_ptr<const sandbox::Module>> Loader::compile(
@@ -277,6 +293,7 @@ std::string Loader::likely_kind(const std::string& path) const {
   const std::string kind((*taker)->kind());
   const auto package = read_package(path);
   if (!package) return is_route_package(path) ? kind : std::string();
+  if (package->module.empty()) return kind;
   const std::string_view bytes(reinterpret_cast<const char*>(package->module.data()),
                                package->module.size());
   const auto sections = sandbox::parse_module_sections(bytes);

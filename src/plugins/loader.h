@@ -67,6 +67,7 @@ class Loader {
   Result<void> make(const config::Plugin& entry, Package& package, LoadedVersion& out) const;
   Result<std::shared_ptr<const sandbox::Module>> compile(const config::Plugin& entry,
                                                          const std::vector<std::byte>& bytes) const;
+  Result<extension::PluginContract*> contract_for_manifest(const config::Plugin& entry) const;
   Result<extension::PluginContract*> contract_for(const config::Plugin& entry,
                                                   const sandbox::Module& module,
                                                   bool has_manifest) const;

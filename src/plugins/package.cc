@@ -119,7 +119,29 @@ Result<Package> read_module(const fs::path& path) {
   return out;
 }
 
+// Whether a folder has a manifest that names no module, and no module either: a plugin of pages.
+bool is_manifest_alone(const fs::path& folder) {
+  const fs::path manifest = folder / kManifestFile;
+  if (!is_file(manifest) || !modules_in(folder).empty()) return false;
+  const auto text = read_text(manifest);
+  return text && wasm_entry_of(*text).empty();
+}
+
+Result<Package> read_manifest_alone(const fs::path& folder) {
+  const fs::path manifest = folder / kManifestFile;
+  auto text = read_text(manifest);
+  if (!text) return std::unexpected(std::move(text.error()));
+  Package out;
+  out.module_path = manifest.string();
+  out.manifest_path = manifest.string();
+  out.sha256 = sha256_hex(std::as_bytes(std::span(*text)));
+  out.manifest = std::move(*text);
+  finish(out, out.sha256);
+  return out;
+}
+
 Result<Package> read_folder(const fs::path& path) {
+  if (is_manifest_alone(path)) return read_manifest_alone(path);
   auto module = module_in(path);
   if (!module) return std::unexpected(std::move(module.error()));
   auto out = read_module(*module);
@@ -141,7 +163,8 @@ Result<Package> read_archive(const std::string& path) {
   Package out;
   out.sha256 = sha256_hex(*bytes);
   out.module = std::move(content->module);
-  out.module_path = fmt::format("{}: {}", path, content->module_name);
+  out.module_path = fmt::format(
+      "{}: {}", path, out.module.empty() ? content->manifest_name : content->module_name);
   out.manifest = std::move(content->manifest);
   out.manifest_path = fmt::format("{}: {}", path, content->manifest_name);
   finish(out, out.sha256);

@@ -3,8 +3,9 @@
 //
 //   x.wasm                 the manifest, if any, is embedded, or x.json, or manifest.json beside it
 //   folder/, x.zip         manifest.json and the module that its wasm_entry names (plugin.wasm, or
-//                          the only .wasm there, when it names none); or a module alone. In a .zip
-//                          all that may lie in one folder.
+//                          the only .wasm there, when it names none); or a module alone; or a
+//                          manifest alone, for a plugin that has nothing but pages. In a .zip all
+//                          that may lie in one folder.
 #pragma once
 
 #include <cstddef>
@@ -18,11 +19,12 @@
 namespace heddle::plugins {
 
 struct Package {
-  std::vector<std::byte> module;
+  std::vector<std::byte> module;        // empty: there is only a manifest
   std::string module_path;              // for messages: "notes.zip: plugin.wasm"
   std::optional<std::string> manifest;  // text of the file; an embedded one is not looked for
   std::string manifest_path;
-  std::string sha256;  // of the .wasm or .zip; of the module when the path is a folder
+  // Of the .wasm or .zip; of the module when the path is a folder, or of the manifest alone.
+  std::string sha256;
   std::string digest;  // changes when module or manifest change
 };
 
@@ -41,7 +43,7 @@ std::string wasm_entry_of(std::string_view manifest);
 
 // package_zip.cc
 struct ZipContent {
-  std::vector<std::byte> module;
+  std::vector<std::byte> module;  // empty: there is only a manifest
   std::string module_name;
   std::optional<std::string> manifest;
   std::string manifest_name;

@@ -84,6 +84,18 @@ TEST(PackageTest, AFolder) {
   EXPECT_EQ(package.manifest, "{}");
 }
 
+TEST(PackageTest, AManifestAlone) {
+  const TestFolder folder;
+  folder.write("manifest.json", R"({"name":"pages"})");
+  const auto package = read_package(folder.path().string());
+  ASSERT_TRUE(package) << package.error().message;
+  EXPECT_TRUE(package->module.empty());
+  EXPECT_EQ(package->manifest, R"({"name":"pages"})");
+  EXPECT_TRUE(is_package(folder.path().string()));
+  folder.write("manifest.json", R"({"name":"pages","wasm_entry":"x.wasm"})");
+  EXPECT_THAT(error_of(folder.path().string()), HasSubstr("x.wasm: no such file"));
+}
+
 TEST(PackageTest, AFolderCannotNameAFileOutsideOfIt) {
   const TestFolder outside;
   outside.write("secret.wasm", "secret");
@@ -109,6 +121,11 @@ TEST(PackageTest, AZip) {
     EXPECT_EQ(text_of(package->module), "module");
     EXPECT_EQ(package->manifest, manifest);
   }
+  const auto alone =
+      read_package(zip(folder, "pages.zip", {{"p/manifest.json", R"({"name":"p"})"}}));
+  ASSERT_TRUE(alone) << alone.error().message;
+  EXPECT_TRUE(alone->module.empty());
+  EXPECT_EQ(alone->manifest, R"({"name":"p"})");
   const auto bare = read_package(zip(folder, "b.zip", {{"x.wasm", "module"}}));
   ASSERT_TRUE(bare);
   EXPECT_FALSE(bare->manifest);

@@ -39,6 +39,9 @@ class ZipReader {
       out.manifest.emplace(reinterpret_cast<const char*>(text->data()), text->size());
       entry = wasm_entry_of(*out.manifest);
     }
+    const bool any_module = std::ranges::any_of(
+        names_, [](const std::string& name) { return name.ends_with(".wasm"); });
+    if (out.manifest && entry.empty() && !any_module) return out;
     auto name = module_name(folder, entry);
     if (!name) return std::unexpected(std::move(name.error()));
     out.module_name = std::move(*name);

@@ -23,6 +23,13 @@ AuthOutcome accepted(const std::string& user) {
   return out;
 }
 
+// A name as a client gave it, for a line of the log.
+std::string quoted(std::string_view user) {
+  std::string out;
+  append_json_string(out, user.substr(0, 64));
+  return out;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<BasicAuth>> BasicAuth::create(BasicOptions options,
@@ -39,18 +46,6 @@ Result<std::shared_ptr<BasicAuth>> BasicAuth::create(BasicOptions options,
   return std::make_shared<BasicAuth>(std::move(options), blocking, std::move(*key));
 }
 
-bool BasicAuth::is_remembered(const std::string& mark) {
-  const std::lock_guard lock(mutex_);
-  const auto found = remembered_.find(mark);
-  return found != remembered_.end() && monotonic_now() < found->second;
-}
-
-void BasicAuth::remember(const std::string& mark) {
-  const std::lock_guard lock(mutex_);
-  if (remembered_.size() >= kMaxRemembered) remembered_.clear();
-  remembered_[mark] = monotonic_now() + kRemembered;
-}
-
 bool BasicAuth::check(const std::string& user, const std::string& password) const {
   const auto known = options_.users.find(user);
   if (known != options_.users.end()) return verify_password(known->second, password);
@@ -59,38 +54,79 @@ bool BasicAuth::check(const std::string& user, const std::string& password) cons
   return false;
 }
 
-void BasicAuth::verify(const std::string& credentials,
+void BasicAuth::verify(const std::string& credentials, const std::string& address,
                        const std::shared_ptr<Completion<AuthOutcome>>& completion,
                        const std::string& www_authenticate) {
-  const auto refuse = [&](int status, std::string reason) {
-    completion->finish(AuthOutcome{.status = status,
-                                   .www_authenticate = status == 401 ? www_authenticate : "",
-                                   .reason = std::move(reason)});
-  };
   const auto text = from_base64(credentials);
   const std::size_t colon = text ? text->find(':') : std::string::npos;
-  if (colon == std::string::npos)
-    return refuse(401, "the credentials are not base64 of user:password");
-  std::string user = text->substr(0, colon);
-  const std::string mark = crypto_hmac(HashAlgorithm::kSha256, key_, *text);
-  if (is_remembered(mark)) return completion->finish(accepted(user));
-  {
-    const std::lock_guard lock(mutex_);
-    if (hashing_ >= kMaxHashing) return refuse(503, "too many passwords are being checked");
-    ++hashing_;
+  if (colon == std::string::npos) {
+    return completion->finish(
+        AuthOutcome{.status = 401,
+                    .www_authenticate = www_authenticate,
+                    .reason = "the credentials are not base64 of user:password"});
   }
-  blocking_.submit([self = shared_from_this(), completion, mark, www_authenticate,
-                    user = std::move(user), password = text->substr(colon + 1)] {
-    const bool good = !completion->cancelled() && self->check(user, password);
-    if (good) self->remember(mark);
+  const Guess guess{.user = text->substr(0, colon),
+                    .password = text->substr(colon + 1),
+                    .address = address,
+                    .mark = crypto_hmac(HashAlgorithm::kSha256, key_, *text)};
+  bool joined = false;
+  if (auto outcome = decide(guess, completion, joined)) {
+    return completion->finish(std::move(*outcome));
+  }
+  if (!joined) hash(guess, www_authenticate);
+}
+
+// A lock-out comes before what is remembered: who is locked out must not learn that a guess is
+// right.
+std::optional<AuthOutcome> BasicAuth::decide(
+    const Guess& guess, const std::shared_ptr<Completion<AuthOutcome>>& completion, bool& joined) {
+  const Nanoseconds now = monotonic_now();
+  const std::lock_guard lock(mutex_);
+  if (const auto same = hashing_.find(guess.mark); same != hashing_.end()) {
+    joined = true;
+    same->second.push_back(completion);
+    return std::nullopt;
+  }
+  if (hashing_.size() >= kMaxHashing) {
+    return AuthOutcome{.status = 503, .reason = "too many passwords are being checked"};
+  }
+  if (const auto locked = guard_.begin(guess.user, guess.address, now); locked.count() > 0) {
+    return AuthOutcome{
+        .status = 429,
+        .retry_after = std::chrono::ceil<std::chrono::seconds>(locked),
+        .reason = fmt::format("{} is locked out at {}: too many wrong passwords",
+                              quoted(guess.user), guess.address)};
+  }
+  const auto found = remembered_.find(guess.mark);
+  if (found != remembered_.end() && now < found->second) {
+    guard_.succeeded(guess.user, guess.address);
+    return accepted(guess.user);
+  }
+  hashing_[guess.mark].push_back(completion);
+  return std::nullopt;
+}
+
+void BasicAuth::hash(const Guess& guess, const std::string& www_authenticate) {
+  blocking_.submit([self = shared_from_this(), guess, www_authenticate] {
+    const bool good = self->check(guess.user, guess.password);
+    Waiting waiting;
     {
       const std::lock_guard lock(self->mutex_);
-      --self->hashing_;
+      waiting = std::move(self->hashing_[guess.mark]);
+      self->hashing_.erase(guess.mark);
+      if (good) {
+        self->guard_.succeeded(guess.user, guess.address);
+        if (self->remembered_.size() >= kMaxRemembered) self->remembered_.clear();
+        self->remembered_[guess.mark] = monotonic_now() + kRemembered;
+      }
     }
-    completion->finish(good ? accepted(user)
-                            : AuthOutcome{.status = 401,
-                                          .www_authenticate = www_authenticate,
-                                          .reason = "wrong user or password"});
+    for (const auto& completion : waiting) {
+      completion->finish(good ? accepted(guess.user)
+                              : AuthOutcome{.status = 401,
+                                            .www_authenticate = www_authenticate,
+                                            .reason = fmt::format("wrong password of {}, or no such user",
+                                                                  quoted(guess.user))});
+    }
   });
 }
 

@@ -124,7 +124,8 @@ class Auth final : public UserAuth {
   Auth(std::shared_ptr<const Verifier> verifier, std::shared_ptr<BasicAuth> basic)
       : verifier_(std::move(verifier)), basic_(std::move(basic)) {}
 
-  Pending authenticate(net::Worker& worker, std::string authorization, Callback done) override {
+  Pending authenticate(net::Worker& worker, std::string authorization, std::string address,
+                       Callback done) override {
     auto completion = Completion<AuthOutcome>::create(worker, std::move(done));
     const AuthOptions& options = verifier_->options;
     const auto token = after_scheme(authorization, "Bearer");
@@ -132,7 +133,7 @@ class Auth final : public UserAuth {
     if (token && options.offers_jwt()) {
       check_token(worker, *token, completion);
     } else if (credentials && basic_) {
-      basic_->verify(*credentials, completion, challenge(options, false));
+      basic_->verify(*credentials, address, completion, challenge(options, false));
     } else {
       completion->finish(AuthOutcome{.status = 401,
                                      .www_authenticate = challenge(options, false),

@@ -41,6 +41,9 @@ struct JwtOptions {
 struct BasicOptions {
   // NOLINTBEGIN(readability-redundant-member-init): without it designated initialisers warn
   std::map<std::string, std::string> users = {};  // name -> bcrypt or Argon2 hash
+  // Wrong passwords of a user from an address before it is locked out there; 0: never.
+  std::uint32_t failures = 5;
+  std::chrono::seconds lockout{15 * 60};
   // NOLINTEND(readability-redundant-member-init)
 };
 
@@ -61,8 +64,9 @@ struct AuthOutcome {
   // NOLINTBEGIN(readability-redundant-member-init): without it designated initialisers warn
   std::string user_json = {};         // JWT: the claims; basic: {"sub":name,"name":name}
   std::string subject = {};           // `sub`, for logs
-  int status = 200;                   // 401, or 503 when the keys cannot be had
-  std::string www_authenticate = {};  // of a 401
+  int status = 200;  // 401, 429 when it is locked out, or 503 when the keys cannot be had
+  std::string www_authenticate = {};   // of a 401
+  std::chrono::seconds retry_after{0};  // of a 429
   std::string reason = {};            // for the log, not for the client
   bool accepted() const { return status == 200; }
   // NOLINTEND(readability-redundant-member-init)
@@ -73,9 +77,10 @@ class UserAuth {
   using Callback = Completion<AuthOutcome>::Callback;
 
   virtual ~UserAuth() = default;
-  // `authorization`: the header's value; empty when there was none. The result is never an error.
+  // `authorization`: the header's value; empty when there was none. `address`: the client's, without
+  // a port. The result is never an error.
   [[nodiscard]] virtual Pending authenticate(net::Worker& worker, std::string authorization,
-                                             Callback done) = 0;
+                                             std::string address, Callback done) = 0;
 };
 
 // Reads the key files. `outbound` may be null when there is no jwks_url. Errors name the file.

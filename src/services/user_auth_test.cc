@@ -175,7 +175,7 @@ class UserAuthTest : public testing::Test {
   }
   AuthOutcome ask(const std::string& header) {
     return *worker_.wait_for<AuthOutcome>([&](net::Worker& worker, auto done) {
-      return auth_->authenticate(worker, header, std::move(done));
+      return auth_->authenticate(worker, header, address, std::move(done));
     });
   }
 
@@ -185,6 +185,7 @@ class UserAuthTest : public testing::Test {
   std::unique_ptr<OutboundHttp> outbound_ = make_outbound_http({}, *pool_, registry_);
   std::unique_ptr<UserAuth> auth_;
   TestWorker worker_;
+  std::string address = "192.0.2.1";
 };
 
 TEST_F(UserAuthTest, Tokens) {
@@ -219,6 +220,51 @@ TEST_F(UserAuthTest, Passwords) {
   }
   EXPECT_EQ(ask("Basic ?").www_authenticate, R"(Basic realm="heddle", charset="UTF-8")");
   EXPECT_EQ(ask("Bearer " + token_named("es256")).status, 401);
+}
+
+TEST_F(UserAuthTest, GuessesLockAUserOutAtAnAddress) {
+  ASSERT_TRUE(make(
+      {.basic = {
+           .users = {{"ada", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"}},
+           .failures = 3,
+           .lockout = std::chrono::seconds(90)}}));
+  const std::string right = "Basic " + base64_of("ada:U*U");
+  EXPECT_TRUE(ask(right).accepted());
+  for (const std::string guess : {"a", "b", "c"}) {
+    EXPECT_EQ(ask("Basic " + base64_of("ada:" + guess)).status, 401);
+  }
+  // Also with the right password, which is remembered.
+  const AuthOutcome locked = ask(right);
+  EXPECT_EQ(locked.status, 429);
+  EXPECT_GT(locked.retry_after, std::chrono::seconds(60));
+  EXPECT_LE(locked.retry_after, std::chrono::seconds(90));
+  EXPECT_TRUE(locked.www_authenticate.empty());
+  address = "192.0.2.2";
+  EXPECT_TRUE(ask(right).accepted());
+}
+
+TEST_F(UserAuthTest, TheSameCredentialsAtOnceAreOneGuess) {
+  ASSERT_TRUE(make(
+      {.basic = {
+           .users = {{"ada", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"}},
+           .failures = 2}}));
+  std::promise<void> all;
+  std::vector<Pending> pending;
+  int accepted = 0;
+  int answered = 0;
+  constexpr int kRequests = 20;
+  worker_.on_worker([&] {
+    for (int i = 0; i < kRequests; ++i) {
+      pending.push_back(auth_->authenticate(worker_.worker(), "Basic " + base64_of("ada:U*U"),
+                                            address, [&](Result<AuthOutcome> outcome) {
+                                              if (outcome->accepted()) ++accepted;
+                                              if (++answered == kRequests) all.set_value();
+                                            }));
+    }
+  });
+  all.get_future().wait();
+  EXPECT_EQ(accepted, kRequests);
+  worker_.on_worker([&] { pending.clear(); });
 }
 
 TEST_F(UserAuthTest, KeysByUrl) {

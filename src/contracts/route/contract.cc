@@ -83,6 +83,22 @@ Result<std::shared_ptr<extension::LoadedPlugin>> Contract::load(
   return std::make_shared<Plugin>(*manifest, spec.timeout, std::move(*handlers));
 }
 
+Result<std::shared_ptr<extension::LoadedPlugin>> Contract::load_manifest(
+    const extension::PluginSpec& spec) {
+  auto manifest = parse_manifest(spec.manifest.value_or(""));
+  if (!manifest) return std::unexpected(std::move(manifest.error()));
+  const std::string_view wants = !manifest->routes.empty()   ? "routes"
+                                 : !manifest->events.empty() ? "events"
+                                                             : "";
+  if (!wants.empty()) {
+    return fail(ErrorKind::kInvalidArgument,
+                fmt::format("$.{}: name handlers, but the package has no module; add the .wasm file "
+                            "and name it by wasm_entry",
+                            wants));
+  }
+  return std::make_shared<PagesPlugin>(*manifest);
+}
+
 bool Contract::offers_import(std::string_view module, std::string_view name) const {
   return Handlers::offers_import(module, name);
 }

@@ -17,6 +17,8 @@ class Contract final : public extension::PluginContract {
   std::string_view kind() const override { return "route"; }
   bool recognises(const sandbox::Module& module) const override;
   bool takes_manifest() const override { return true; }
+  Result<std::shared_ptr<extension::LoadedPlugin>> load_manifest(
+      const extension::PluginSpec& spec) override;
   void complete(extension::PluginSpec& spec) const override;
   // A file beside the module comes before a section in it.
   Result<std::shared_ptr<extension::LoadedPlugin>> load(

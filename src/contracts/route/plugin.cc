@@ -31,4 +31,15 @@ Plugin::Plugin(const RouteManifest& manifest, std::chrono::milliseconds timeout,
                std::shared_ptr<Handlers> handlers)
     : table_(table_of(manifest, timeout)), handlers_(std::move(handlers)) {}
 
+PagesPlugin::PagesPlugin(const RouteManifest& manifest) : table_(table_of(manifest, {})) {}
+
+extension::HttpOrigin& PagesPlugin::origin(std::size_t /*route*/) {
+  std::unreachable();  // it has no routes
+}
+
+void PagesPlugin::execute(net::Worker& /*worker*/,
+                          std::move_only_function<void(Result<std::int32_t>)> done) {
+  done(fail(ErrorKind::kNotFound, "the plugin has no module, and so no execute()"));
+}
+
 }  // namespace heddle::route

@@ -35,4 +35,25 @@ class Plugin final : public extension::LoadedPlugin, public extension::RoutePlug
   std::shared_ptr<Handlers> handlers_;
 };
 
+// A plugin that has a manifest and no module: pages, and nothing that runs.
+class PagesPlugin final : public extension::LoadedPlugin, public extension::RoutePlugin {
+ public:
+  explicit PagesPlugin(const RouteManifest& manifest);
+
+  std::string_view kind() const override { return "route"; }
+  Result<void> start(net::Worker& /*worker*/) override { return {}; }
+  void stop(net::Worker& /*worker*/) override {}
+  std::shared_ptr<extension::HttpFilterFactory> http_filter() override { return nullptr; }
+  extension::RoutePlugin* route_plugin() override { return this; }
+  extension::PluginStats stats() const override { return {}; }
+
+  const extension::RouteTable& table() const override { return table_; }
+  extension::HttpOrigin& origin(std::size_t route) override;
+  void execute(net::Worker& worker,
+               std::move_only_function<void(Result<std::int32_t>)> done) override;
+
+ private:
+  extension::RouteTable table_;
+};
+
 }  // namespace heddle::route

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <memory>
 #include <utility>
 
@@ -37,6 +39,7 @@ class RouteStream final : public http::Sender {
   Runtime& runtime() { return handlers_.runtime(); }
   void request_ended();
   void authenticate();
+  void refuse_user(const services::AuthOutcome& outcome);
   void run();
   void refuse(Failure failure);
   void answer(HandlerResponse response);
@@ -51,7 +54,7 @@ class RouteStream final : public http::Sender {
   http::Receiver& response_;
   HandlerRequest request_;
   std::string authorization_;
-  std::string www_authenticate_;
+  std::vector<std::pair<std::string, std::string>> refusal_headers_;
   services::Pending authentication_;
   WorkerGuests::Id job_ = 0;
   std::uint64_t body_bytes_ = 0;
@@ -119,21 +122,37 @@ void RouteStream::authenticate() {
          .code = "auth_unavailable",
          .message = "the route asks for a user, and no authentication is configured (auth)"});
   }
-  authentication_ =
-      auth->authenticate(worker_, authorization_, [this](Result<services::AuthOutcome> outcome) {
+  authentication_ = auth->authenticate(
+      worker_, authorization_, info_.connection == nullptr ? "" : info_.connection->remote_ip,
+      [this](Result<services::AuthOutcome> outcome) {
         if (deleted_) return;
-        if (!outcome || !outcome->accepted()) {
-          const int status = outcome ? outcome->status : 503;
-          if (outcome) www_authenticate_ = outcome->www_authenticate;
-          return refuse({.status = status,
-                         .code = status == 401 ? "unauthorized" : "auth_unavailable",
-                         .message = status == 401 ? "a valid user is required"
-                                                  : "users cannot be verified now"});
+        if (!outcome) {
+          return refuse_user({.status = 503, .reason = std::move(outcome.error().message)});
         }
+        if (!outcome->accepted()) return refuse_user(*outcome);
         request_.user_json = std::move(outcome->user_json);
         request_.subject = std::move(outcome->subject);
         run();
       });
+}
+
+// Why is for the log: a client learns nothing of it.
+void RouteStream::refuse_user(const services::AuthOutcome& outcome) {
+  runtime().log(LogLevel::kInfo, "a user was not accepted: " + outcome.reason,
+                request_.request_id);
+  if (!outcome.www_authenticate.empty()) {
+    refusal_headers_.emplace_back("www-authenticate", outcome.www_authenticate);
+  }
+  if (outcome.status == 429) {
+    refusal_headers_.emplace_back("retry-after", std::to_string(outcome.retry_after.count()));
+    return refuse({.status = 429,
+                   .code = "too_many_failures",
+                   .message = "too many wrong passwords; try later"});
+  }
+  const bool unknown = outcome.status == 401;
+  refuse({.status = outcome.status,
+          .code = unknown ? "unauthorized" : "auth_unavailable",
+          .message = unknown ? "a valid user is required" : "users cannot be verified now"});
 }
 
 void RouteStream::run() {
@@ -159,7 +178,7 @@ void RouteStream::refuse(Failure failure) {
   HandlerResponse out;
   out.status = failure.status;
   out.headers.emplace_back("content-type", "application/json");
-  if (!www_authenticate_.empty()) out.headers.emplace_back("www-authenticate", www_authenticate_);
+  std::ranges::move(refusal_headers_, std::back_inserter(out.headers));
   out.body = failure_json(failure, request_.request_id);
   info_.response_code_details = failure.code;
   answer(std::move(out));

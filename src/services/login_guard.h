@@ -1,6 +1,7 @@
 // Against password guessing: counts attempts that did not succeed, by account and address together,
 // by address, and by account. Whether an account exists makes no difference. An attempt counts from
-// its beginning, so that many at once are no way around. Any thread.
+// its beginning, so that many at once are no way around. Of an IPv6 address its /64 network counts,
+// as one client has all of that. Any thread.
 #pragma once
 
 #include <array>
@@ -12,7 +13,7 @@
 
 #include "base/clock.h"
 
-namespace heddle::messaging {
+namespace heddle::services {
 
 class LoginGuard {
  public:
@@ -41,4 +42,4 @@ class LoginGuard {
   std::unordered_map<std::string, Count> counts_;  // guarded by mutex_
 };
 
-}  // namespace heddle::messaging
+}  // namespace heddle::services

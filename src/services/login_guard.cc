@@ -1,18 +1,27 @@
-#include "messaging/login_guard.h"
+#include "services/login_guard.h"
+
+#include <arpa/inet.h>
 
 #include <algorithm>
 
-namespace heddle::messaging {
+namespace heddle::services {
 namespace {
 
 constexpr std::array<std::uint32_t, 3> kTimes = {1, 4, 20};  // as keys_of()
+
+std::string network_of(const std::string& address) {
+  in6_addr numbers{};
+  if (inet_pton(AF_INET6, address.c_str(), &numbers) != 1) return address;
+  return {reinterpret_cast<const char*>(&numbers), 8};
+}
 
 }  // namespace
 
 std::array<std::string, 3> LoginGuard::keys_of(const std::string& username,
                                                const std::string& address) {
   // The first byte keeps the three apart, whatever the names are.
-  return {'b' + address + '\0' + username, 'a' + address, 'u' + username};
+  const std::string network = network_of(address);
+  return {'b' + network + '\0' + username, 'a' + network, 'u' + username};
 }
 
 std::chrono::nanoseconds LoginGuard::begin(const std::string& username, const std::string& address,
@@ -51,4 +60,4 @@ void LoginGuard::succeeded(const std::string& username, const std::string& addre
   }
 }
 
-}  // namespace heddle::messaging
+}  // namespace heddle::services

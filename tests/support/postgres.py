@@ -1,0 +1,61 @@
+"""A PostgreSQL server of its own: a cluster in a folder below /tmp, reached by a Unix socket there. PostgreSQL does not run as root,
+so root becomes the user `postgres`, which Debian's package makes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+PASSWORD = "secret"
+
+
+class Postgres:
+    def __init__(self) -> None:
+        # Below /tmp: the path of a socket must be short, and `postgres` must be able to enter.
+        self._folder = Path(tempfile.mkdtemp(prefix="heddle-pg-", dir="/tmp"))
+        (self._folder / "password").write_text(PASSWORD)
+        if os.geteuid() == 0:
+            shutil.chown(self._folder, "postgres")
+            shutil.chown(self._folder / "password", "postgres")
+        self._run("initdb", "-D", f"{self._folder}/data", "-U", "admin", "--auth=scram-sha-256", f"--pwfile={self._folder}/password",
+                  "--encoding=UTF8", "--no-sync", "--no-instructions")
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://admin:{PASSWORD}@/postgres?host={self._folder}"
+
+    def start(self) -> None:
+        self._run("pg_ctl", "-D", f"{self._folder}/data", "-l", f"{self._folder}/log", "-w", "-o",
+                  f"-F -c listen_addresses= -c unix_socket_directories={self._folder}", "start")
+
+    def stop(self) -> None:
+        """As a crash would: connections break."""
+        self._run("pg_ctl", "-D", f"{self._folder}/data", "-m", "immediate", "-w", "stop")
+
+    def sql(self, statement: str) -> str:
+        """As the superuser; the rows as text."""
+        return self._run("psql", "-XAtq", self.url, "-c", statement).strip()
+
+    def remove(self) -> None:
+        try:
+            self.stop()
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _run(self, program: str, *arguments: str) -> str:
+        folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+        assert folders, "PostgreSQL is missing: run scripts/setup"
+        become = ["setpriv", "--reuid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
+        # pg_ctl's server keeps what it inherits: a file, so that nobody waits for the end of a pipe.
+        output = self._folder / "out"
+        with output.open("a+") as out:
+            out.truncate(0)
+            done = subprocess.run([*become, str(folders[-1] / program), *arguments], cwd=self._folder, stdin=subprocess.DEVNULL,
+                                  stdout=out, stderr=out, timeout=120, check=False)
+        text = output.read_text()
+        assert done.returncode == 0, f"{program}: {text}"
+        return text
