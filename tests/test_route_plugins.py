@@ -85,9 +85,11 @@ def test_a_disabled_plugin_stays_so_over_a_restart(serve, hello: Path, tmp_path:
     assert first.fetch("/only/here").status == 200
     assert first.admin("/api/plugins/greeter/disable", "POST").status == 200
     until(lambda: first.fetch("/only/here").status == 404, "the route to go")
+    assert [plugin["state"] for plugin in first.fetch("/api/plugins").json()["data"]["plugins"]] == ["disabled"]
     first.stop()
     second = serve(config)
     assert second.fetch("/only/here").status == 404
+    assert [plugin["state"] for plugin in second.fetch("/api/plugins").json()["data"]["plugins"]] == ["disabled"]
     assert second.admin("/plugins/greeter/enable", "POST").status == 200
     until(lambda: second.fetch("/only/here").status == 200, "the route to come")
 

@@ -13,9 +13,10 @@ std::vector<gateway::RoutePluginBinding> Server::route_plugins() const {
   for (const plugins::ActivePlugin& active : registry_->set()->plugins) {
     const bool answers =
         active.plugin ? active.plugin->route_plugin() != nullptr : active.kind == "route";
-    if (!active.enabled || !answers) continue;
+    if (!answers) continue;
     gateway::RoutePluginBinding binding;
     binding.name = active.name;
+    binding.enabled = active.enabled;
     binding.plugin = active.plugin;
     binding.error = active.error;
     binding.filters = active.filters;

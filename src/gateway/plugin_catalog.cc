@@ -21,8 +21,9 @@ json::array pages_of(const RoutePluginBinding& plugin) {
 json::object describe(const RoutePluginBinding& plugin) {
   json::object out{{"id", plugin.name}, {"name", plugin.name}, {"state", "running"}};
   if (!plugin.plugin) {
-    out["state"] = "error";
-    out["error"] = "could not be loaded";  // why is for operators: the admin API tells
+    out["state"] = plugin.enabled ? "error" : "disabled";
+    // Why is for operators: the admin API tells.
+    if (plugin.enabled) out["error"] = "could not be loaded";
     out["routes_count"] = 0;
     out["pages_count"] = 0;
     return out;

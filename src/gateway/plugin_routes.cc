@@ -59,6 +59,7 @@ class Builder {
   }
 
   void add(const RoutePluginBinding& plugin) {
+    if (!plugin.enabled) return;
     if (!plugin.plugin) {
       PluginRouteEntry& entry = add_route(plugin, prefix_of(plugin.name) + "/*", {});
       entry.unavailable = plugin.error;

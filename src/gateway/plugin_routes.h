@@ -21,6 +21,7 @@ namespace heddle::gateway {
 struct RoutePluginBinding {
   std::string name;                                 // of the entry
   std::shared_ptr<extension::LoadedPlugin> plugin;  // null: cannot be loaded, see `error`
+  bool enabled = true;                              // else it is listed, and answers nothing
   std::string error;                                // one line that begins with the plugin's name
   std::string loaded_at;                            // RFC 3339
   std::vector<std::string> filters;  // that run on its routes besides the common ones

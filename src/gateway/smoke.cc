@@ -154,7 +154,9 @@ Result<void> run_smoke(const std::shared_ptr<extension::LoadedPlugin>& loaded,
   if (filter) {
     filters.push_back({.name = plugin.name, .factory = filter});
   } else {
-    routes.push_back({.name = plugin.name, .plugin = loaded, .error = {}, .loaded_at = {}, .filters = {}});
+    RoutePluginBinding& binding = routes.emplace_back();
+    binding.name = plugin.name;
+    binding.plugin = loaded;
   }
   const auto snapshot = std::make_shared<const Snapshot>(smoke_config(filter != nullptr), filters,
                                                          natives, metrics, nullptr, routes);

@@ -115,6 +115,7 @@ Result<void> Registry::disable(std::string_view name) {
   {
     const std::lock_guard lock(mutex_);
     entry->enabled = false;
+    if (entry->current) entry->likely_kind = entry->current->kind;
     gone = std::exchange(entry->current, std::nullopt);
   }
   remember(*entry);

@@ -213,9 +213,11 @@ void Registry::update(Entry& entry, const Wanted& wanted, bool is_new, ChangeRep
       entry.current && same_entry(entry.serving, wanted.plugin) && !file_changed(entry);
   if (unloaded || unchanged) {
     const Stamps now = stamp(wanted.plugin.path);
+    std::string kind = unloaded ? loader_.likely_kind(wanted.plugin.path) : std::string();
     {
       const std::lock_guard lock(mutex_);
       entry.tried = now;
+      if (unloaded) entry.likely_kind = std::move(kind);
       if (unchanged) entry.last_error.clear();  // what failed was taken back
     }
     (is_new ? report.added : report.kept).push_back(wanted.plugin.name);
