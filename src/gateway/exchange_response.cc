@@ -93,7 +93,8 @@ void Exchange::Response::on_head(http::HeadPtr head, bool end) {
   e.active_since_timer_ = true;
   e.origin_->describe(*e.upstream_, e.info_);
   e.info_.response_code = head->status();
-  e.info_.response_code_details = "via_upstream";
+  // An origin that answers by itself has said why.
+  if (e.info_.response_code_details.empty()) e.info_.response_code_details = "via_upstream";
   if (e.info_.upstream_retries_exhausted) e.info_.response_flags = "URX";
   e.note_arrival(Side::kResponse, head->headers, end);
   e.chain_.set_head(Side::kResponse, std::move(head));

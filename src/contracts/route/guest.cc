@@ -138,20 +138,26 @@ void Guest::handle(const std::string& handler, std::string input, std::string re
       input_size_);
 }
 
-void Guest::place(sandbox::GuestPtr address) {
-  const auto refuse = [this](Failure failure) {
-    failed_ = true;
-    std::exchange(on_answer_, nullptr)(std::unexpected(std::move(failure)));
-  };
-  if (!write_bytes(*instance_, address, input_)) {
-    runtime_.count_limit("memory_limit");
-    return refuse({.status = 507,
-                   .code = "memory_limit",
-                   .message = fmt::format("no room for an input of {} bytes: the plugin's {} gave "
-                                          "the address {}",
-                                          input_.size(),
-                                          placement_.alloc() ? "allocator" : "memory", address)});
+void Guest::refuse(Failure failure) {
+  failed_ = true;
+  runtime_.log(LogLevel::kError, failure.message, host_.request_id);
+  runtime_.count_error(failure.code, failure.message);
+  std::exchange(on_answer_, nullptr)(std::unexpected(std::move(failure)));
+}
+
+void Guest::refuse_room(sandbox::GuestPtr address) {
+  std::string message =
+      fmt::format("no room for an input of {} bytes: the plugin's {} gave the address {}",
+                  input_.size(), placement_.alloc() ? "allocator" : "memory", address);
+  if (address != 0) {
+    return refuse({.status = 500, .code = "plugin_error", .message = std::move(message)});
   }
+  runtime_.count_limit("memory_limit");
+  refuse({.status = 507, .code = "memory_limit", .message = std::move(message)});
+}
+
+void Guest::place(sandbox::GuestPtr address) {
+  if (!write_bytes(*instance_, address, input_)) return refuse_room(address);
   input_address_ = address;
   input_ = {};
   const auto handler =

@@ -54,6 +54,8 @@ class Guest final : private sandbox::WasiHost {
   void judge_init(std::int32_t result);
   void start_failed(Failure failure);
   void place(sandbox::GuestPtr address);
+  void refuse(Failure failure);
+  void refuse_room(sandbox::GuestPtr address);
   void answer(sandbox::GuestPtr result);
   Failure trapped(const sandbox::Trap& trap);
   Failure broken(std::string message);

@@ -1,0 +1,71 @@
+// Whatever a guest's memory holds and wherever its handler points: what is found lies in the memory,
+// is one JSON value within the limit, and becomes a response that no header or status can break.
+#include <algorithm>
+#include <boost/json.hpp>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "contracts/route/handler_result.h"
+
+namespace {
+
+using namespace heddle;
+
+constexpr std::size_t kHead = 6;  // of the input: address, limit
+
+void require(bool holds) {
+  if (!holds) std::abort();
+}
+
+bool is_line(std::string_view text) {
+  return std::ranges::none_of(text, [](char c) { return c == '\r' || c == '\n' || c == '\0'; });
+}
+
+void check_response(std::string_view text) {
+  const auto response = route::read_response(text);
+  if (!response) {
+    require(response.error().kind == ErrorKind::kInvalidArgument && is_line(response.error().message));
+    return;
+  }
+  require(response->status >= 200 && response->status <= 599);
+  for (const auto& [name, value] : response->headers) {
+    require(!name.empty() && is_line(name) && is_line(value));
+    require(!name.contains(':') && !name.contains(' '));
+    require(name != "content-length" && name != "transfer-encoding" && name != "connection");
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size < kHead) return 0;
+  std::uint32_t address = 0;
+  std::uint16_t limit = 0;
+  std::memcpy(&address, data, sizeof address);
+  std::memcpy(&limit, data + sizeof address, sizeof limit);
+  std::string bytes(reinterpret_cast<const char*>(data) + kHead, size - kHead);
+  const sandbox::GuestMemory memory(bytes.data(), bytes.size());
+
+  const auto found = route::find_result(memory, address, limit);
+  if (!found) {
+    require(found.error().kind == ErrorKind::kInvalidArgument ||
+            found.error().kind == ErrorKind::kLimit);
+    return 0;
+  }
+  if (address == 0) {
+    require(found->json == "null");
+    return 0;
+  }
+  require(found->json.data() >= bytes.data() &&
+          found->json.data() + found->json.size() <= bytes.data() + bytes.size());
+  require(!found->json.empty() && found->json.size() <= limit);
+  boost::system::error_code failed;
+  boost::json::parse_options options;
+  options.max_depth = 64;
+  (void)boost::json::parse(found->json, failed, {}, options);
+  require(!failed);
+  check_response(found->json);
+  return 0;
+}
