@@ -4,6 +4,7 @@ log line, and a neighbour in the same server notices nothing."""
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -78,6 +79,27 @@ def test_a_handler_that_does_not_end_in_time(server: Server) -> None:
     server.wait_log("did not answer within 300 ms (timeout)", after=mark, plugin="hostile", level="error")
 
 
+def test_a_route_for_users_without_users(server: Server) -> None:
+    mark = server.mark()
+    with Neighbour(server):
+        assert "no authentication is configured" in assert_error(run(server, "served", path="/members"), 503, "auth_unavailable")
+    server.wait_log("no authentication is configured (auth)", after=mark, plugin="hostile", level="warn")
+
+
+def test_who_is_no_user_is_told_nothing_more(serve, tmp_path: Path) -> None:
+    # The hash of "secret".
+    users = {"ada": "$2b$04$abcdefghijklmnopqrstuu5nbDoevNk4MkwVPcGuwAh/T4zqJ2Cd2"}
+    server = serve(config(Driver(tmp_path), data_dir=str(tmp_path / "data"), auth={"users": users}), expect_errors=True)
+    for credentials in ("", "Basic YWRhOndyb25n", "Basic !", "Basic " + "x" * 5000, "Bearer a.b.c", "Digest x"):
+        headers = {"content-type": "text/plain", **({"authorization": credentials} if credentials else {})}
+        mark = server.mark()
+        with Neighbour(server):
+            response = server.fetch("/members", "POST", headers, b"served")
+        assert assert_error(response, 401, "unauthorized") == "a valid user is required"
+        assert response.header("www-authenticate")
+        assert server.wait_log("POST /members: ", after=mark, plugin="hostile", level="info")["request_id"]
+
+
 def rows(answer: str) -> list[dict[str, object]]:
     reply = json.loads(answer)
     assert reply["error"] is None, reply
@@ -105,11 +127,10 @@ def test_an_injection_through_a_parameter_is_a_text(server: Server, text: str) -
     assert rows(got[4]) == [{"name": text}] and rows(got[5]) == [{"n": 2}]
 
 
-def test_no_other_plugins_table(server: Server, tmp_path) -> None:
+def test_no_other_plugins_table(server: Server) -> None:
     made = results(server, "db_execute 'create table if not exists secrets (word)' ''", "db_execute 'delete from secrets' ''",
                    "db_execute 'insert into secrets values (42)' ''", path="/neighbour")
     assert made[2] == "1"
-    until(lambda: bool(server.admin("/plugins/neighbour").json()), "the neighbour")
     mark = server.mark()
     attempts = ["select * from secrets", "select * from main.secrets", "select * from neighbour.secrets",
                 "select * from pragma_database_list", "pragma database_list", "pragma journal_mode=delete",

@@ -76,8 +76,8 @@ def test_fresh_instances_leak_nothing(serve, tmp_path: Path, heddle: Path) -> No
     with Upstream(answering(ok(b"x" * 1000))) as upstream:
         host = "%s:%d" % upstream.address
         path = Driver(tmp_path).package("run", "SDK ALLOC=allocate DEALLOC=deallocate CLEANUP", [RUN])
-        server = serve(gateway(workers=2, logging={"level": "critical", "access_log": False}, data_dir=str(tmp_path / "data"), plugins=[
-            plugin("run", path, host_calls=200, permissions={"sql": "write", "state": True, "events": True, "http": [host]})]))
+        server = serve(gateway(workers=2, logging={"access_log": False}, data_dir=str(tmp_path / "data"), plugins=[
+            plugin("run", path, host_calls=200, permissions={"sql": "write", "state": True, "events": True, "http": [host]})]), expect_errors=True)
         asked = kinds(host)
         load(server, asked, REQUESTS // 5)  # until every allocator has seen all there is
         resident, files = [server.resident()], [settled(server)]

@@ -137,7 +137,7 @@ def test_a_client_that_goes_cancels_the_wait(serve, tmp_path: Path, upstream: Sl
 
 
 def test_guests_that_only_compute_give_way(serve, tmp_path: Path, upstream: SlowUpstream) -> None:
-    site = Site(serve, tmp_path, upstream, workers=1, cpu_limit="2s")
+    site = Site(serve, tmp_path, upstream, workers=1, cpu_limit="700ms")
     with site.crowd(3, "spin") as crowd:
         until(lambda: site.server.plugin("waiting")["stats"]["instances"] == 3, "three guests that compute")
         assert site.ask("served", path="/other").body == b"1\n"

@@ -1,5 +1,6 @@
-// Whatever a guest's memory holds and wherever its handler points: what is found lies in the memory,
-// is one JSON value within the limit, and becomes a response that no header or status can break.
+// Whatever a guest's memory holds and wherever its handler points: what is found lies in the
+// memory, is one JSON value within the limit, and becomes a response that no header or status can
+// break.
 #include <algorithm>
 #include <boost/json.hpp>
 #include <cstdint>
@@ -26,7 +27,8 @@ bool is_line(std::string_view text) {
 void check_response(std::string_view text) {
   const auto response = route::read_response(text);
   if (!response) {
-    require(response.error().kind == ErrorKind::kInvalidArgument && is_line(response.error().message));
+    require(response.error().kind == ErrorKind::kInvalidArgument &&
+            is_line(response.error().message));
     return;
   }
   require(response->status >= 200 && response->status <= 599);

@@ -117,10 +117,9 @@ void RouteStream::request_ended() {
 void RouteStream::authenticate() {
   services::UserAuth* const auth = runtime().services().auth;
   if (auth == nullptr) {
-    return refuse(
-        {.status = 503,
-         .code = "auth_unavailable",
-         .message = "the route asks for a user, and no authentication is configured (auth)"});
+    std::string message = "the route asks for a user, and no authentication is configured (auth)";
+    runtime().log(LogLevel::kWarn, message, request_.request_id);
+    return refuse({.status = 503, .code = "auth_unavailable", .message = std::move(message)});
   }
   authentication_ = auth->authenticate(
       worker_, authorization_, info_.connection == nullptr ? "" : info_.connection->remote_ip,
@@ -136,9 +135,11 @@ void RouteStream::authenticate() {
       });
 }
 
-// Why is for the log: a client learns nothing of it.
+// Why is for the log alone: it would help whoever guesses.
 void RouteStream::refuse_user(const services::AuthOutcome& outcome) {
-  runtime().log(LogLevel::kInfo, "a user was not accepted: " + outcome.reason,
+  const bool unavailable = outcome.status == 503;
+  runtime().log(unavailable ? LogLevel::kWarn : LogLevel::kInfo,
+                fmt::format("{} {}: {}", request_.method, route_.path, outcome.reason),
                 request_.request_id);
   if (!outcome.www_authenticate.empty()) {
     refusal_headers_.emplace_back("www-authenticate", outcome.www_authenticate);
