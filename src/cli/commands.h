@@ -1,6 +1,7 @@
 // The verbs of the command line, one file each. Every function returns the exit code.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -9,10 +10,12 @@
 
 namespace heddle::cli {
 
-// 0 ok, 1 failed, 2 usage, 78 configuration (EX_CONFIG of sysexits.h).
+// 0 ok, 1 failed, 2 usage; of sysexits.h: 69 a plugin that cannot be loaded (EX_UNAVAILABLE), 78
+// configuration (EX_CONFIG).
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailed = 1;
 inline constexpr int kExitUsage = 2;
+inline constexpr int kExitUnavailable = 69;
 inline constexpr int kExitConfig = 78;
 
 struct ServeOptions {
@@ -39,6 +42,16 @@ struct InspectOptions {
   bool json = false;
 };
 int inspect(const InspectOptions& options);
+
+struct CallOptions {
+  std::string plugin;  // a .wasm file; with `config`, the name of a plugin there
+  std::string method;
+  std::string params = "null";           // JSON; "-": from standard input
+  std::string config;                    // empty: none
+  std::chrono::milliseconds timeout{0};  // 0: the plugin's own
+};
+// Calls a JSON-RPC plugin without a server.
+int call(const CallOptions& options);
 
 struct EmbedOptions {
   std::string module;

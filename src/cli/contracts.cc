@@ -1,5 +1,7 @@
 #include "cli/contracts.h"
 
+#include "contracts/json_rpc/contract.h"
+#include "contracts/json_rpc/server_methods.h"
 #include "contracts/message_hook/contract.h"
 #include "contracts/native_hook/contract.h"
 #include "contracts/proxy_wasm/contract.h"
@@ -32,6 +34,9 @@ Contracts::Contracts(sandbox::Engine& engine, Log& log, metrics::Registry& metri
       .metrics = metrics,
       .services = services,
   }));
+  json_rpc::add_server_methods(rpc_methods_, services_, &rpc_targets_);
+  contracts_.push_back(std::make_unique<json_rpc::Contract>(json_rpc::Dependencies{
+      .engine = engine, .log = log, .metrics = metrics, .methods = rpc_methods_}));
 }
 
 Contracts::~Contracts() = default;

@@ -7,8 +7,11 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
+#include "contracts/json_rpc/host_methods.h"
+#include "contracts/json_rpc/http_origin.h"
 #include "extension/foreign_functions.h"
 #include "extension/plugin_contract.h"
+#include "extension/rpc_targets.h"
 #include "extension/upstream_directory.h"
 #include "sandbox/engine.h"
 #include "services/plugin_metrics.h"
@@ -31,12 +34,19 @@ class Contracts {
   ~Contracts();
 
   std::vector<extension::PluginContract*> all() const;
+  // To be kept current by whoever runs the registry.
+  extension::RpcTargets& rpc_targets() { return rpc_targets_; }
+  // Of upstreams with `builtin: rpc`.
+  extension::HttpOrigin& rpc_origin() { return rpc_origin_; }
 
  private:
   services::Services services_;
   services::SharedData shared_data_;
   services::SharedQueues shared_queues_;
   services::PluginMetrics plugin_metrics_;
+  extension::RpcTargets rpc_targets_;
+  json_rpc::HostMethods rpc_methods_;
+  json_rpc::RpcOrigin rpc_origin_{rpc_targets_};
   std::vector<std::unique_ptr<extension::PluginContract>> contracts_;
 };
 

@@ -2,6 +2,8 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -10,6 +12,7 @@
 
 namespace {
 
+using heddle::cli::CallOptions;
 using heddle::cli::EmbedOptions;
 using heddle::cli::InspectOptions;
 using heddle::cli::ServeOptions;
@@ -49,6 +52,17 @@ void add_inspect(CLI::App& app, InspectOptions& options) {
   verb->add_flag("--json", options.json, "as one JSON object");
 }
 
+void add_call(CLI::App& app, CallOptions& options, std::uint32_t& timeout_ms) {
+  CLI::App* verb = app.add_subcommand("call", "call a method of a JSON-RPC plugin");
+  verb->add_option("plugin", options.plugin, "a .wasm file; with -c, the name of a plugin there")
+      ->required();
+  verb->add_option("method", options.method, "the method")->required();
+  verb->add_option("params", options.params, "its params as JSON (default null); - reads them");
+  verb->add_option("-c,--config", options.config,
+                   "configuration with the plugin's permissions and limits");
+  verb->add_option("--timeout-ms", timeout_ms, "longest call, in milliseconds");
+}
+
 void add_embed(CLI::App& app, EmbedOptions& options) {
   CLI::App* verb = app.add_subcommand("embed", "put a manifest into a route plugin's module");
   verb->add_option("module", options.module, "a .wasm file")->required();
@@ -67,6 +81,9 @@ int run(std::vector<std::string> arguments) {
   add_serve(app, serve);
   add_validate(app, validate);
   add_inspect(app, inspect);
+  CallOptions call;
+  std::uint32_t timeout_ms = 0;
+  add_call(app, call, timeout_ms);
   add_embed(app, embed);
   app.add_subcommand("schema", "print the JSON Schema of the configuration, for editors");
   app.add_subcommand("version", "print the version");
@@ -80,6 +97,10 @@ int run(std::vector<std::string> arguments) {
   if (app.got_subcommand("serve")) return heddle::cli::serve(serve);
   if (app.got_subcommand("validate")) return heddle::cli::validate(validate);
   if (app.got_subcommand("inspect")) return heddle::cli::inspect(inspect);
+  if (app.got_subcommand("call")) {
+    call.timeout = std::chrono::milliseconds(timeout_ms);
+    return heddle::cli::call(call);
+  }
   if (app.got_subcommand("embed")) return heddle::cli::embed(embed);
   if (app.got_subcommand("schema")) return heddle::cli::print_schema();
   fmt::print("heddle {}\n", HEDDLE_VERSION);

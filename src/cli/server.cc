@@ -72,6 +72,7 @@ Result<void> Server::start() {
   engine_ = std::move(*engine);
   contracts_ = std::make_unique<Contracts>(*engine_, log_, metrics_, &gateway_->directory(),
                                            nullptr, services_->view());
+  gateway_->set_rpc_origin(contracts_->rpc_origin());
   registry_ = std::make_unique<plugins::Registry>(*engine_, contracts_->all(), log_, metrics_);
   plugin_states_ =
       std::make_unique<plugins::StateFile>(config_->data_dir + "/plugin_states.json", log_);
@@ -163,7 +164,7 @@ void Server::publish() {
   std::vector<gateway::FilterBinding> filters;
   for (const plugins::ActivePlugin& active : registry_->set()->plugins) {
     if (!active.enabled || is_message_hook(active)) continue;
-    if (!active.plugin && active.kind == "route") continue;
+    if (!active.plugin && (active.kind == "route" || active.kind == "json_rpc")) continue;
     gateway::FilterBinding binding;
     binding.name = active.name;
     binding.priority = active.priority;
@@ -187,10 +188,11 @@ void Server::publish() {
     filters.push_back(std::move(binding));
   }
   std::erase_if(started_plugins_, [](const auto& known) { return known.expired(); });
+  contracts_->rpc_targets().publish(rpc_targets());
   warn_of_idle_filters(filters);
   publish_message_hooks(*registry_->set(), message_hooks_);
   auto snapshot = std::make_shared<const gateway::Snapshot>(
-      config_, filters, natives_, metrics_, certificates_.contexts(), route_plugins());
+      config_, filters, natives_, metrics_, certificates_.contexts(), plugin_bindings());
   tell_conflicts(snapshot->conflicts());
   view_.publish(snapshot, config_);
   gateway_->publish(std::move(snapshot));
@@ -250,6 +252,7 @@ void Server::take_down() {
   if (running) gateway_->shut_down();
   if (running && messages_) messages_->service().finish();
   view_.publish(nullptr, nullptr);
+  if (contracts_) contracts_->rpc_targets().publish({});
   message_hooks_.publish({});
   registry_.reset();  // the last references to the plugins: their instances are dismantled on the
                       // workers

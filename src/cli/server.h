@@ -56,7 +56,10 @@ class Server {
                                           std::string_view failure, std::function<void()> changed);
   void publish();
   // The plugins that answer routes, or would if they could be loaded.
+  gateway::PluginBindings plugin_bindings() const;
   std::vector<gateway::RoutePluginBinding> route_plugins() const;
+  std::vector<gateway::RpcPluginBinding> rpc_plugins() const;
+  extension::RpcTargets::Map rpc_targets() const;
   void tell_conflicts(const std::vector<std::string>& conflicts);
   // Runs execute() of a route plugin on a worker.
   void execute_plugin(const std::string& name,

@@ -1,4 +1,4 @@
-// Plugins that answer routes, as the server hands them to the gateway and the admin API.
+// Plugins that answer routes and calls, as the server hands them to the gateway and the admin API.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,6 +7,36 @@
 #include "cli/server.h"
 
 namespace heddle::cli {
+
+gateway::PluginBindings Server::plugin_bindings() const {
+  return {.routes = route_plugins(), .calls = rpc_plugins()};
+}
+
+std::vector<gateway::RpcPluginBinding> Server::rpc_plugins() const {
+  // Belongs to contracts_, which outlives the snapshots.
+  const std::shared_ptr<extension::HttpOrigin> origin(std::shared_ptr<void>(),
+                                                      &contracts_->rpc_origin());
+  std::vector<gateway::RpcPluginBinding> out;
+  for (const plugins::ActivePlugin& active : registry_->set()->plugins) {
+    if (!active.enabled || active.kind != "json_rpc") continue;
+    const auto target = active.plugin ? active.plugin->rpc_target() : nullptr;
+    out.push_back({.name = active.name,
+                   .origin = origin,
+                   .timeout = target ? target->timeout() : std::chrono::milliseconds(0),
+                   .error = active.error,
+                   .filters = active.filters});
+  }
+  return out;
+}
+
+extension::RpcTargets::Map Server::rpc_targets() const {
+  extension::RpcTargets::Map out;
+  for (const plugins::ActivePlugin& active : registry_->set()->plugins) {
+    if (!active.enabled || !active.plugin) continue;
+    if (auto target = active.plugin->rpc_target()) out.emplace(active.name, std::move(target));
+  }
+  return out;
+}
 
 std::vector<gateway::RoutePluginBinding> Server::route_plugins() const {
   std::vector<gateway::RoutePluginBinding> out;

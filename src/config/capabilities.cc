@@ -46,15 +46,22 @@ constexpr std::array<std::string_view, 115> kCapabilities = {
     "path_unlink_file", "poll_oneoff", "proc_exit", "proc_raise", "random_get", "sched_yield",
     "sock_accept", "sock_recv", "sock_send", "sock_shutdown",
 };
+
+// Host methods of JSON-RPC plugins.
+constexpr std::array<std::string_view, 11> kMethods = {
+    "log", "time.now", "random.bytes", "kv.get", "kv.set", "kv.delete", "kv.list", "http.fetch",
+    "sql.query", "sql.execute", "rpc.call"};
 // clang-format on
 
 }  // namespace
 
 std::optional<Complaint> check_capability(std::string& value) {
   if (std::ranges::find(kCapabilities, value) != kCapabilities.end()) return std::nullopt;
+  if (std::ranges::find(kMethods, value) != kMethods.end()) return std::nullopt;
   const std::string_view near = nearest(value, kCapabilities);
   return Complaint{
-      .message = concat(quote(value), " is no host call, WASI function or callback of Proxy-Wasm"),
+      .message = concat(quote(value), " is no host call, WASI function or callback of Proxy-Wasm, ",
+                        "nor a host method of JSON-RPC plugins"),
       .hint = near.empty() ? "for example proxy_log, fd_write or proxy_on_request_headers"
                            : concat("did you mean \"", near, "\"?")};
 }

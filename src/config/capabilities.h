@@ -1,5 +1,5 @@
 // The names that a plugin's `capabilities` may hold: what the Proxy-Wasm contract offers and calls
-// (a test compares the two).
+// (a test compares the two), and the server's methods for JSON-RPC plugins.
 #pragma once
 
 #include <optional>

@@ -268,6 +268,7 @@ struct Permissions {
   std::string sql = "none";  // "read", "write"; "true" is write, "false" none
   bool state = true;
   bool events = true;
+  std::vector<std::string> plugins;           // that it may call by rpc.call; "*": every one
   std::vector<std::string> private_networks;  // that `http` may lead to: "10.0.0.0/8"
   std::vector<std::string> environment;       // names passed from Heddle's environment
   std::vector<std::string> capabilities;      // host calls and callbacks that it has; empty: all
@@ -298,6 +299,8 @@ struct Plugin {
   std::size_t log_lines_per_second = 1'000;
   std::size_t log_line_bytes = 4'096;
   std::uint64_t host_calls = 10'000;
+  std::size_t max_calls = 100;            // at a time and worker
+  std::size_t max_queued_calls = 10'000;  // per worker
   Milliseconds cpu_limit = std::chrono::seconds(1);  // of plugins whose calls may wait
   std::uint32_t max_requests = 0;                    // of a reused instance; 0: any number
   std::uint32_t max_instances = 0;                   // per worker; 0: what the engine has

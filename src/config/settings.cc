@@ -31,10 +31,9 @@ constexpr std::array<std::string_view, 5> kBalancers = {"round_robin", "weighted
                                                         "random", "consistent_hash"};
 constexpr std::array<std::string_view, 2> kCheckProtocols = {"http", "tcp"};
 constexpr std::array<std::string_view, 3> kRetryOn = {"connect_failure", "reset", "status"};
-constexpr std::array<std::string_view, 3> kBuiltins = {"", "echo", "messages"};
-constexpr std::array<std::string_view, 5> kKinds = {"", "proxy_wasm", "route", "message_hook",
-                                                    "native_hook"};
-constexpr std::array<std::string_view, 1> kLaterKinds = {"json_rpc"};
+constexpr std::array<std::string_view, 4> kBuiltins = {"", "echo", "messages", "rpc"};
+constexpr std::array<std::string_view, 6> kKinds = {"",         "proxy_wasm",   "route",
+                                                    "json_rpc", "message_hook", "native_hook"};
 constexpr std::array<std::string_view, 3> kIsolations = {"", "none", "process"};
 constexpr std::array<std::string_view, 13> kPhases = {"all",
                                                       "on_request_headers",
@@ -344,7 +343,7 @@ constexpr Setting kUpstream[] = {
      .help = "The servers behind the name, as host:port or as maps."},
     {.key = "builtin", .type = kChoice, .member = value<&Upstream::builtin>(),
      .choices = kBuiltins, .example = "echo",
-     .help = "Instead of endpoints: echo answers with what it saw."},
+     .help = "Instead of endpoints: echo answers with what it saw, rpc calls the JSON-RPC plugin that the path's last segment names."},
     {.key = "load_balancer", .type = kChoice, .member = value<&Upstream::load_balancer>(),
      .choices = kBalancers,
      .help = "How an endpoint is chosen: in turn, by weight, the one with the fewest requests, the better of two at random, or by consistent_hash."},
@@ -509,13 +508,15 @@ constexpr Setting kPermissions[] = {
     {.key = "capabilities", .type = kTexts, .member = value<&Permissions::capabilities>(),
      .check = check_capability, .shown_default = "all",
      .example = "[proxy_on_request_headers, proxy_get_header_map_value]",
-     .help = "Host calls, WASI functions and callbacks that it has (Envoy's allowed_capabilities)."},
+     .help = "Host calls, WASI functions and callbacks that it has (Envoy's allowed_capabilities); of a JSON-RPC plugin, the host methods."},
     {.key = "sql", .type = kChoice, .member = value<&Permissions::sql>(), .choices = kSqlAccess,
      .help = "Its own database: none, read or write; true is write."},
     {.key = "state", .type = kBoolean, .member = value<&Permissions::state>(),
      .help = "Whether it may keep key-value data of its own."},
     {.key = "events", .type = kBoolean, .member = value<&Permissions::events>(),
      .help = "Whether it may emit events and hear those of others."},
+    {.key = "plugins", .type = kTexts, .member = value<&Permissions::plugins>(),
+     .example = "[translator]", .help = "JSON-RPC plugins that it may call; \"*\" is every one."},
     {.key = "private_networks", .type = kTexts, .member = value<&Permissions::private_networks>(),
      .check = check_network, .example = "[\"10.0.0.0/8\"]",
      .help = "Address ranges that its HTTP requests reach although they are not public."},
@@ -547,7 +548,7 @@ constexpr Setting kPlugin[] = {
      .example = "plugins/auth.wasm", .help = "The module; relative to the configuration file.",
      .required = true, .beside_file = true},
     {.key = "kind", .type = kChoice, .member = value<&Plugin::kind>(), .choices = kKinds,
-     .later_choices = kLaterKinds, .shown_default = "found from the exports",
+     .shown_default = "found from the exports",
      .example = "proxy_wasm", .help = "The contract that the module is written against.",
      .severity = kError},
     {.key = "phase", .type = kTexts, .member = value<&Plugin::phases>(), .choices = kPhases,
@@ -568,22 +569,26 @@ constexpr Setting kPlugin[] = {
     {.key = "memory_limit", .type = kSize, .member = value<&Plugin::memory_limit>(),
      .min = 64 * kKiB, .max = 4 * kGiB, .help = "Most memory of one instance."},
     {.key = "timeout", .type = kDuration, .member = value<&Plugin::timeout>(), .min = 0,
-     .max = kDay, .shown_default = "100ms; 5s for route plugins", .example = "250ms",
-     .help = "Longest call of one callback; of a route's handler with all that it waits for. 0: as if it "
+     .max = kDay, .shown_default = "100ms; 5s for route, 10s for JSON-RPC plugins", .example = "250ms",
+     .help = "Longest call of one callback; of a route's handler or a JSON-RPC call with all that it waits for. 0: as if it "
              "were absent."},
     {.key = "buffer_limit", .type = kSize, .member = value<&Plugin::buffer_limit>(), .min = 0,
      .max = kGiB, .help = "Most body bytes kept while the plugin holds a message back."},
     {.key = "body_limit", .type = kSize, .member = value<&Plugin::body_limit>(), .min = 0,
-     .max = kGiB, .help = "Longest request body that a handler of a route plugin gets."},
+     .max = kGiB, .help = "Longest request body that a handler of a route plugin gets; longest params and longest message of a JSON-RPC plugin."},
     {.key = "log_lines_per_second", .type = kInteger,
      .member = value<&Plugin::log_lines_per_second>(), .min = 0, .max = kMillion,
      .help = "Log lines beyond it are dropped and counted."},
     {.key = "log_line_bytes", .type = kSize, .member = value<&Plugin::log_line_bytes>(),
      .min = 64, .max = kMiB, .help = "A longer log line is cut."},
     {.key = "host_calls", .type = kInteger, .member = value<&Plugin::host_calls>(), .min = 1,
-     .max = 1'000 * kMillion, .help = "Most calls of host functions within one callback."},
+     .max = 1'000 * kMillion, .help = "Most calls of host functions within one callback; requests of a JSON-RPC plugin in one call."},
+    {.key = "max_calls", .type = kInteger, .member = value<&Plugin::max_calls>(), .min = 1,
+     .max = 100'000, .help = "JSON-RPC: most calls at a time, per worker."},
+    {.key = "max_queued_calls", .type = kInteger, .member = value<&Plugin::max_queued_calls>(),
+     .min = 1, .max = kMillion, .help = "JSON-RPC: most calls that wait for their turn, per worker."},
     {.key = "cpu_limit", .type = kDuration, .member = value<&Plugin::cpu_limit>(), .min = 1,
-     .max = kDay, .help = "Longest that one call of a route plugin computes, without what it waits."},
+     .max = kDay, .help = "Longest that one call of a route or JSON-RPC plugin computes, without what it waits."},
     {.key = "instances", .type = kChoice, .member = value<&Plugin::instances>(),
      .choices = kInstances, .shown_default = "fresh or process", .example = "reuse",
      .help = "Of a route plugin fresh, one for every request, or reuse, one that goes on to the next; "
@@ -601,7 +606,7 @@ constexpr Setting kPlugin[] = {
      .help = "Route plugins: whether the keys of a JSON object body stand at the top level of the "
              "handler's input too."},
     {.key = "outbound_calls", .type = kInteger, .member = value<&Plugin::outbound_calls>(),
-     .min = 0, .max = 1'000, .help = "Most outbound calls at a time, per exchange."},
+     .min = 0, .max = 1'000, .help = "Most outbound calls at a time, per exchange; requests of a JSON-RPC call that wait for the host."},
     {.key = "on_failure", .type = kChoice, .member = value<&Plugin::on_failure>(),
      .choices = kOnFailure,
      .help = "After a trap: fail the request, let it pass, or fail it and load the plugin anew."},

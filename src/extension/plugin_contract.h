@@ -17,6 +17,7 @@
 #include "extension/message_hook.h"
 #include "extension/network_filter.h"
 #include "extension/route_plugin.h"
+#include "extension/rpc_target.h"
 
 namespace heddle::sandbox {
 class Module;
@@ -47,7 +48,13 @@ struct PluginSpec {
   std::size_t memory_limit = 0;          // bytes
   std::chrono::milliseconds timeout{0};  // wall, per callback
   std::size_t buffer_limit = 0;          // bytes of a message body held by Pause
-  std::size_t body_limit = 0;            // bytes of a request body that a route's handler gets
+  // Of a route's request body; of JSON-RPC params, and of one message of the plugin. Bytes.
+  std::size_t body_limit = 0;
+  // Of JSON-RPC calls. Zero: the kind's own.
+  std::size_t output_limit = 0;                // bytes of all its messages in one call
+  std::size_t max_calls = 0;                   // at a time, per worker
+  std::size_t max_queued_calls = 0;            // waiting for their turn, per worker
+  std::vector<std::string> permitted_plugins;  // that it may call by rpc.call; "*": every one
   std::size_t log_lines_per_second = 0;
   std::size_t log_line_bytes = 0;
   std::uint64_t host_calls = 0;  // per callback
@@ -121,6 +128,7 @@ class LoadedPlugin {
   virtual std::shared_ptr<MessageHook> message_hook() { return nullptr; }
   // Lives as long as this.
   virtual RoutePlugin* route_plugin() { return nullptr; }
+  virtual std::shared_ptr<RpcTarget> rpc_target() { return nullptr; }
   virtual PluginStats stats() const = 0;
 };
 

@@ -5,6 +5,8 @@
 // worker.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -16,8 +18,6 @@ class Worker;
 }
 
 namespace heddle::extension {
-
-class HttpOrigin;
 
 // An error as JSON-RPC 2.0 has it (section 5.1).
 struct RpcError {
@@ -88,8 +88,10 @@ class RpcTarget {
   // `done` comes once, as an event of its own, on `worker`.
   [[nodiscard]] virtual std::unique_ptr<Handle> call(net::Worker& worker, RpcCall call,
                                                      Done done) = 0;
-  // Answers HTTP requests for this plugin: JSON-RPC over POST, and WebSocket upgrades.
-  virtual HttpOrigin& origin() = 0;
+  // Most bytes of one request over HTTP.
+  virtual std::size_t body_limit() const = 0;
+  // Longest call, once it runs.
+  virtual std::chrono::milliseconds timeout() const = 0;
 };
 
 }  // namespace heddle::extension

@@ -53,6 +53,11 @@ class Gateway {
   // is what no plan could foresee; the other listeners serve.
   Result<void> apply_listeners(ListenerPlan plan, std::chrono::milliseconds drain_timeout);
 
+  // What answers for upstreams with `builtin: rpc`. Before the first publish().
+  void set_rpc_origin(extension::HttpOrigin& origin) {
+    for (const auto& part : parts_) part->set_rpc_origin(origin);
+  }
+
   // Makes a plugin version's instance on every worker, so that no request waits for it.
   Result<void> start_plugin(extension::LoadedPlugin& plugin);
 

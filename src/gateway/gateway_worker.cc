@@ -7,7 +7,6 @@
 #include "gateway/origin_upstream.h"
 
 namespace heddle::gateway {
-
 GatewayMetrics::GatewayMetrics(metrics::Registry& registry)
     : active(registry.gauge("heddle_exchanges_active", "Exchanges that have not ended", {})),
       bad_requests(
@@ -43,6 +42,8 @@ void GatewayWorker::use(std::shared_ptr<const Snapshot> snapshot,
       bound->origins.push_back(std::make_unique<EchoOrigin>());
     } else if (upstream.builtin == "messages") {
       bound->origins.push_back(std::make_unique<SharedOrigin>(messages_));
+    } else if (upstream.builtin == "rpc") {
+      bound->origins.push_back(std::make_unique<SharedOrigin>(rpc_origin_));
     } else {
       bound->origins.push_back(
           std::make_unique<UpstreamOrigin>(upstream, states.at(i), *pool_, worker_));

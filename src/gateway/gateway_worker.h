@@ -52,9 +52,11 @@ class GatewayWorker final : public http::ServerHandler {
   void use(std::shared_ptr<const Snapshot> snapshot,
            const std::vector<std::shared_ptr<UpstreamState>>& states);
 
-  // What `builtin: messages` is; before the first use(), null: there is no message service. Outlives
-  // this.
+  // What `builtin: messages` is; before the first use(), null: there is no message service.
+  // Outlives this.
   void set_messages(extension::HttpOrigin* origin) { messages_ = origin; }
+  // What answers for upstreams with `builtin: rpc`; outlives the worker's snapshots. Before use().
+  void set_rpc_origin(extension::HttpOrigin& origin) { rpc_origin_ = &origin; }
 
   WorkerListeners& listeners() { return listeners_; }
   void abort();
@@ -101,6 +103,7 @@ class GatewayWorker final : public http::ServerHandler {
   GatewayMetrics metrics_;
   extension::HttpOrigin* messages_ = nullptr;
   std::unique_ptr<http::ClientPool> pool_;
+  extension::HttpOrigin* rpc_origin_ = nullptr;
   std::shared_ptr<BoundSnapshot> current_;
   WorkerListeners listeners_;
   std::vector<std::unique_ptr<Exchange>> all_;

@@ -31,8 +31,8 @@ std::string shape_of(std::string_view pattern) {
 
 class Builder {
  public:
-  Builder(const config::Config& config, const std::vector<RoutePluginBinding>& plugins)
-      : config_(config), plugins_(plugins) {
+  Builder(const config::Config& config, const PluginBindings& plugins)
+      : config_(config), plugins_(plugins.routes), calls_(plugins.calls) {
     for (const config::Route& route : config.routes) {
       if (route.host != "*" || !route.headers.empty() || !route.query_params.empty()) continue;
       const std::string owner = "route " + route.id + " of the configuration";
@@ -45,6 +45,11 @@ class Builder {
     for (const RoutePluginBinding& plugin : plugins_) names_.emplace(plugin.name, &plugin);
     for (const RoutePluginBinding& plugin : plugins_) add(plugin);
     add_methods();
+    const bool routed = std::ranges::any_of(
+        config_.upstreams, [](const auto& upstream) { return upstream.builtin == "rpc"; });
+    for (const RpcPluginBinding& plugin : calls_) {
+      if (!routed) add(plugin);
+    }
     if (config_.plugin_api && !plugins_.empty()) add_catalog();
     return std::move(out_);
   }
@@ -75,6 +80,25 @@ class Builder {
         "plugins {} and {} are both named {} by manifest or entry; the second is served under {} "
         "only: rename one",
         other->second->name, plugin.name, own, prefix_of(plugin.name)));
+  }
+
+  void add(const RpcPluginBinding& plugin) {
+    const std::string path = "/rpc/" + plugin.name;
+    const std::string other = claim("*", path, "plugin " + plugin.name);
+    if (!other.empty()) {
+      out_.conflicts.push_back(fmt::format(
+          "plugin {}: {} is served by {} already: change the path there, or write a route to an "
+          "upstream with `builtin: rpc`",
+          plugin.name, path, other));
+      return;
+    }
+    for (const std::string_view rest : {"", "/ws"}) {
+      PluginRouteEntry& entry =
+          add_route("plugin:" + plugin.name, plugin.filters, fmt::format("{}{}", path, rest));
+      entry.route.timeout = std::max(entry.route.timeout, plugin.timeout + kBeyondTimeout);
+      entry.origin = plugin.origin;
+      entry.unavailable = plugin.error;
+    }
   }
 
   static std::string prefix_of(std::string_view name) {
@@ -131,10 +155,16 @@ class Builder {
 
   PluginRouteEntry& add_route(const RoutePluginBinding& plugin, std::string path,
                               std::vector<std::string> methods) {
-    PluginRouteEntry& entry = add_route("plugin:" + plugin.name, std::move(path));
+    PluginRouteEntry& entry = add_route("plugin:" + plugin.name, plugin.filters, std::move(path));
     entry.route.methods = std::move(methods);
-    for (const std::string& name : plugin.filters) {
-      entry.route.plugins.push_back({.name = name, .configuration = {}, .location = {}});
+    return entry;
+  }
+
+  PluginRouteEntry& add_route(std::string name, const std::vector<std::string>& filters,
+                              std::string path) {
+    PluginRouteEntry& entry = add_route(std::move(name), std::move(path));
+    for (const std::string& filter : filters) {
+      entry.route.plugins.push_back({.name = filter, .configuration = {}, .location = {}});
     }
     return entry;
   }
@@ -164,6 +194,7 @@ class Builder {
 
   const config::Config& config_;
   const std::vector<RoutePluginBinding>& plugins_;
+  const std::vector<RpcPluginBinding>& calls_;
   std::map<std::string, const RoutePluginBinding*> names_;  // entries', then manifests'
   std::map<std::string, std::string> owners_;               // by "METHOD shape"
   struct Taken {
@@ -177,8 +208,7 @@ class Builder {
 
 }  // namespace
 
-PluginRoutes make_plugin_routes(const config::Config& config,
-                                const std::vector<RoutePluginBinding>& plugins) {
+PluginRoutes make_plugin_routes(const config::Config& config, const PluginBindings& plugins) {
   return Builder(config, plugins).build();
 }
 

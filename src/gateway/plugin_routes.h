@@ -1,8 +1,11 @@
-// Puts the routes of plugins (extension::RoutePlugin) into the gateway: each at the path of its
-// manifest and under /api/plugins/NAME, with OPTIONS, the list of plugins, their pages, and the
-// OpenAPI document of all of them. Control thread; the result is immutable.
+// Puts the routes of plugins into the gateway. Those of route plugins (extension::RoutePlugin),
+// each at the path of its manifest and under /api/plugins/NAME, with OPTIONS, the list of plugins,
+// their pages, and the OpenAPI document of all of them; those of JSON-RPC plugins, unless an
+// upstream of the configuration leads there (`builtin: rpc`). Control thread; the result is
+// immutable.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -27,6 +30,20 @@ struct RoutePluginBinding {
   std::vector<std::string> filters;  // that run on its routes besides the common ones
 };
 
+// A plugin of the configuration that answers calls: at /rpc/NAME, and /rpc/NAME/ws.
+struct RpcPluginBinding {
+  std::string name;
+  std::shared_ptr<extension::HttpOrigin> origin;
+  std::chrono::milliseconds timeout{0};
+  std::string error;                 // why it cannot be loaded; empty: it serves
+  std::vector<std::string> filters;  // that run on its routes besides the common ones
+};
+
+struct PluginBindings {
+  std::vector<RoutePluginBinding> routes;
+  std::vector<RpcPluginBinding> calls;
+};
+
 // A route that no configuration wrote.
 struct PluginRouteEntry {
   config::Route route;
@@ -42,8 +59,7 @@ struct PluginRoutes {
 
 // The routes of `config` come before those of plugins with the same path; of two plugins, the
 // first.
-PluginRoutes make_plugin_routes(const config::Config& config,
-                                const std::vector<RoutePluginBinding>& plugins);
+PluginRoutes make_plugin_routes(const config::Config& config, const PluginBindings& plugins);
 
 // The decoded parameters of a request to the route with this path; "*" is the rest.
 std::vector<std::pair<std::string_view, std::string>> decode_parameters(const RouteMatch& match,

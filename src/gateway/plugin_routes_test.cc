@@ -82,7 +82,9 @@ config::Config without_catalog() {
 
 TEST(PluginRoutesTest, LiteralAndPrefixedPathsAndTheOtherMethods) {
   const auto routes = make_plugin_routes(
-      without_catalog(), {binding("notes", {route("GET", "/n/:id"), route("DELETE", "/n/:id")})});
+      without_catalog(),
+      {.routes = {binding("notes", {route("GET", "/n/:id"), route("DELETE", "/n/:id")})},
+       .calls = {}});
   EXPECT_THAT(served(routes),
               ElementsAre("GET HEAD /n/:id", "DELETE /n/:id", "GET HEAD /api/plugins/notes/n/:id",
                           "DELETE /api/plugins/notes/n/:id",
@@ -94,7 +96,8 @@ TEST(PluginRoutesTest, LiteralAndPrefixedPathsAndTheOtherMethods) {
 TEST(PluginRoutesTest, OfTwoPluginsTheFirstServesTheLiteralPath) {
   const auto routes = make_plugin_routes(
       without_catalog(),
-      {binding("a", {route("GET", "/x/:id")}), binding("b", {route("GET", "/x/:k")})});
+      {.routes = {binding("a", {route("GET", "/x/:id")}), binding("b", {route("GET", "/x/:k")})},
+       .calls = {}});
   ASSERT_EQ(routes.conflicts.size(), 1U);
   EXPECT_THAT(routes.conflicts[0], HasSubstr("plugin b: GET /x/:k is served by plugin a already"));
   EXPECT_THAT(served(routes), Contains("GET HEAD /api/plugins/b/x/:k"));
@@ -107,7 +110,8 @@ TEST(PluginRoutesTest, TheConfigurationComesFirst) {
   own.id = "mine";
   own.path = "/x";
   config.routes.push_back(own);
-  const auto routes = make_plugin_routes(config, {binding("a", {route("GET", "/x")})});
+  const auto routes =
+      make_plugin_routes(config, {.routes = {binding("a", {route("GET", "/x")})}, .calls = {}});
   ASSERT_EQ(routes.conflicts.size(), 1U);
   EXPECT_THAT(routes.conflicts[0], HasSubstr("served by route mine of the configuration"));
 }
@@ -115,7 +119,8 @@ TEST(PluginRoutesTest, TheConfigurationComesFirst) {
 TEST(PluginRoutesTest, TheNameOfTheManifestServesToo) {
   const auto routes = make_plugin_routes(
       without_catalog(),
-      {binding("entry", {route("GET", "/x")}, "own"), binding("other", {}, "own")});
+      {.routes = {binding("entry", {route("GET", "/x")}, "own"), binding("other", {}, "own")},
+       .calls = {}});
   EXPECT_THAT(served(routes), Contains("GET HEAD /api/plugins/own/x"));
   EXPECT_THAT(served(routes), Contains("GET HEAD /api/plugins/entry/x"));
   EXPECT_THAT(routes.conflicts,
@@ -126,15 +131,15 @@ TEST(PluginRoutesTest, APluginThatCannotBeLoadedIsUnavailable) {
   RoutePluginBinding broken;
   broken.name = "broken";
   broken.error = "plugin broken: is no module";
-  const auto routes = make_plugin_routes(without_catalog(), {broken});
+  const auto routes = make_plugin_routes(without_catalog(), {.routes = {broken}, .calls = {}});
   ASSERT_EQ(routes.routes.size(), 1U);
   EXPECT_EQ(routes.routes[0].route.path, "/api/plugins/broken/*");
   EXPECT_EQ(routes.routes[0].unavailable, broken.error);
 }
 
 TEST(PluginRoutesTest, ParametersAreDecoded) {
-  const PluginRoutes routes =
-      make_plugin_routes(without_catalog(), {binding("f", {route("GET", "/files/:id/*")})});
+  const PluginRoutes routes = make_plugin_routes(
+      without_catalog(), {.routes = {binding("f", {route("GET", "/files/:id/*")})}, .calls = {}});
   std::vector<config::Route> list;
   for (const PluginRouteEntry& entry : routes.routes) list.push_back(entry.route);
   const Router router(list);

@@ -75,7 +75,7 @@ std::shared_ptr<extension::HttpFilterFactory> factory_for(const FilterBinding& f
 Snapshot::Snapshot(std::shared_ptr<const config::Config> config,
                    const std::vector<FilterBinding>& filters, NativeFilters& natives,
                    metrics::Registry& metrics, std::shared_ptr<const TlsContexts> tls,
-                   const std::vector<RoutePluginBinding>& plugins)
+                   const PluginBindings& plugins)
     : config_(std::move(config)),
       tls_(tls ? std::move(tls) : std::make_shared<const TlsContexts>()),
       plugin_routes_(make_plugin_routes(*config_, plugins)),

@@ -82,7 +82,7 @@ class Snapshot {
   Snapshot(std::shared_ptr<const config::Config> config, const std::vector<FilterBinding>& filters,
            NativeFilters& natives, metrics::Registry& metrics,
            std::shared_ptr<const TlsContexts> tls = nullptr,
-           const std::vector<RoutePluginBinding>& plugins = {});
+           const PluginBindings& plugins = {});
   ~Snapshot();
   Snapshot(const Snapshot&) = delete;
   Snapshot& operator=(const Snapshot&) = delete;

@@ -368,6 +368,9 @@ extension::PluginSpec make_spec(const config::Plugin& entry, std::uint32_t versi
   spec.permitted_hosts = entry.permissions.http;
   spec.permit_shared_data = entry.permissions.shared_data;
   spec.sql_access = sql_access_of(entry.permissions.sql);
+  spec.permitted_plugins = entry.permissions.plugins;
+  spec.max_calls = entry.max_calls;
+  spec.max_queued_calls = entry.max_queued_calls;
   spec.permit_state = entry.permissions.state;
   spec.permit_events = entry.permissions.events;
   spec.private_networks = entry.permissions.private_networks;
@@ -389,11 +392,11 @@ bool same_entry(const config::Plugin& a, const config::Plugin& b) {
   // Naming every member makes a new one an error here, so that it is not forgotten.
   const auto& [name, path, kind, phases, priority, configuration, vm_configuration, root_id, vm_id,
                memory_limit, timeout, buffer_limit, body_limit, log_lines, log_bytes, host_calls,
-               cpu_limit, max_requests, max_instances, instance_idle, merge_body, outbound_calls,
-               on_failure, failure_given, memory_given, isolation, instances, failure_status,
-               stop_iteration, property_encoding, enabled, permissions, environment, smoke,
-               route_configurations, sha256, filters, location] = a;
-  const auto& [http, shared_data, sql, state, events, networks, names, capabilities,
+               max_calls, max_queued, cpu_limit, max_requests, max_instances, instance_idle,
+               merge_body, outbound_calls, on_failure, failure_given, memory_given, isolation,
+               instances, failure_status, stop_iteration, property_encoding, enabled, permissions,
+               environment, smoke, route_configurations, sha256, filters, location] = a;
+  const auto& [http, shared_data, sql, state, events, plugins, networks, names, capabilities,
                foreign_functions] = permissions;
   std::ignore = enabled;
   std::ignore = location;
@@ -413,8 +416,9 @@ bool same_entry(const config::Plugin& a, const config::Plugin& b) {
          property_encoding == b.property_encoding && http == b.permissions.http &&
          shared_data == b.permissions.shared_data && sql == b.permissions.sql &&
          state == b.permissions.state && events == b.permissions.events &&
-         networks == b.permissions.private_networks && names == b.permissions.environment &&
-         capabilities == b.permissions.capabilities &&
+         plugins == b.permissions.plugins && max_calls == b.max_calls &&
+         max_queued == b.max_queued_calls && networks == b.permissions.private_networks &&
+         names == b.permissions.environment && capabilities == b.permissions.capabilities &&
          route_configurations == b.route_configurations &&
          foreign_functions == b.permissions.foreign_functions && environment == b.environment &&
          std::ranges::equal(smoke, b.smoke, same_smoke) && filters == b.filters &&

@@ -67,12 +67,16 @@ struct Limits {
   std::chrono::nanoseconds cpu = std::chrono::seconds(1);
 };
 
-// Where a guest's standard output and its environment come from; one per instance, owned by the
+// Where a guest's standard streams and its environment come from; one per instance, owned by the
 // contract.
 class WasiHost {
  public:
   virtual ~WasiHost() = default;
   virtual void write(int fd, std::string_view bytes) = 0;  // fd 1 or 2, as one fd_write gave them
+  // Bytes of standard input, at most `most`, valid until the next call; empty: its end. May wait.
+  virtual std::string_view read(Instance& /*instance*/, std::size_t /*most*/) { return {}; }
+  // The guest sleeps. What does not wait moves its clock instead.
+  virtual void sleep(Instance& instance, std::chrono::nanoseconds duration);
   std::vector<std::string> arguments;
   std::vector<std::string> environment;  // "KEY=VALUE"
   // How far the guest's monotonic clock is ahead: a guest that sleeps is not made to wait, its

@@ -157,13 +157,26 @@ std::int32_t fd_write(Instance& instance, std::int32_t fd, GuestPtr vectors, Gue
   return ok_or_fault(memory.store(written, static_cast<std::uint32_t>(bytes.size())));
 }
 
-// Standard input is at its end.
+// Fills the first buffer that has room, as POSIX allows. Memory is looked at anew after a wait.
 std::int32_t fd_read(Instance& instance, std::int32_t fd, GuestPtr vectors, GuestSize count,
                      GuestPtr read) {
   if (fd != 0) return kBadFd;
   if (count > kMaxVectors) return kInvalid;
   const GuestMemory memory = instance.memory();
-  return ok_or_fault(memory.view(vectors, count * 8) && memory.store(read, std::uint32_t{0}));
+  if (!memory.view(vectors, count * 8) || !memory.store(read, std::uint32_t{0})) return kFault;
+  for (GuestSize i = 0; i < count; ++i) {
+    const GuestPtr address = memory.load<GuestPtr>(vectors + i * 8).value_or(0);
+    const GuestSize length = memory.load<GuestSize>(vectors + i * 8 + 4).value_or(0);
+    if (!memory.view(address, length)) return kFault;
+    if (length == 0 || instance.wasi() == nullptr) continue;
+    const std::string_view bytes = instance.wasi()->read(instance, length);
+    const GuestMemory now = instance.memory();
+    const auto target = now.span(address, static_cast<GuestSize>(bytes.size()));
+    if (!target) return kFault;
+    std::ranges::copy(bytes, target->begin());
+    return ok_or_fault(now.store(read, static_cast<std::uint32_t>(bytes.size())));
+  }
+  return kSuccess;
 }
 
 std::int32_t fd_close(Instance& /*instance*/, std::int32_t fd) {

@@ -1,7 +1,7 @@
 // WASI preview 1 (github.com/WebAssembly/WASI, legacy/preview1/docs.md) and its forerunner snapshot
 // 0, as plugins see it: no files, no sockets. A call on what a plugin has not got fails with an
-// errno; a bad guest address is EFAULT. Nothing waits: a sleep moves the guest's clock instead
-// (WasiHost::slept).
+// errno; a bad guest address is EFAULT. By default nothing waits: a sleep moves the guest's clock
+// instead (WasiHost::sleep).
 #pragma once
 
 #include <cstdint>

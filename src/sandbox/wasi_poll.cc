@@ -69,17 +69,9 @@ void write_event(const GuestMemory& memory, GuestPtr at, const Subscription& sub
   memory.store(at + 24, std::uint64_t{0});
 }
 
-void sleep(Instance& instance, std::uint64_t wait) {
-  if (instance.wasi() == nullptr || wait == 0) return;
-  auto& slept = instance.wasi()->slept;
-  constexpr std::uint64_t kMost = std::numeric_limits<std::int64_t>::max() / 4;
-  const std::uint64_t sum = static_cast<std::uint64_t>(slept.count()) + std::min(wait, kMost);
-  slept = std::chrono::nanoseconds(static_cast<std::int64_t>(std::min(sum, kMost)));
-}
-
-// Whatever is ready first is reported: at once when a stream is asked for, after a sleep that takes
-// no time when only clocks are. So runtimes that sleep in a loop until their clock says so (Go,
-// TinyGo) neither spin nor stop their worker.
+// Whatever is ready first is reported: at once when a stream is asked for, after a sleep when only
+// clocks are; by default that takes no time. So runtimes that sleep in a loop until their clock
+// says so (Go, TinyGo) neither spin nor stop their worker.
 std::int32_t poll(Instance& instance, GuestPtr subscriptions, GuestPtr events, GuestSize count,
                   GuestPtr event_count, const Layout& layout) {
   if (count == 0 || count > kMaxSubscriptions) return kInvalid;
@@ -100,8 +92,12 @@ std::int32_t poll(Instance& instance, GuestPtr subscriptions, GuestPtr events, G
     write_event(memory, events + ready * kEventSize, item);
     ++ready;
   }
-  sleep(instance, soonest);
   memory.store(event_count, ready);
+  if (soonest > 0 && instance.wasi() != nullptr) {
+    constexpr std::uint64_t kMost = std::numeric_limits<std::int64_t>::max() / 4;
+    instance.wasi()->sleep(
+        instance, std::chrono::nanoseconds(static_cast<std::int64_t>(std::min(soonest, kMost))));
+  }
   return kSuccess;
 }
 
@@ -124,3 +120,12 @@ std::int32_t poll_oneoff_snapshot0(Instance& instance, GuestPtr subscriptions, G
 }
 
 }  // namespace heddle::sandbox::wasi
+
+namespace heddle::sandbox {
+
+void WasiHost::sleep(Instance& /*instance*/, std::chrono::nanoseconds duration) {
+  constexpr std::chrono::nanoseconds kMost(std::numeric_limits<std::int64_t>::max() / 4);
+  slept = std::min(slept + std::min(duration, kMost), kMost);
+}
+
+}  // namespace heddle::sandbox

@@ -175,3 +175,13 @@ class Compiler:
             subprocess.run([clang, "--target=wasm32", "-O2", "-nostdlib", "-fno-builtin", "-Wl,--no-entry", "-Wall",
                             "-Wextra", "-Werror", "-o", str(wasm), str(TESTS / source)], check=True)
         return wasm
+
+    def program(self, source: Path) -> Path:
+        """A C program for WASI below tests/."""
+        wasm = self._folder / f"{source.stem}-wasi.wasm"
+        if not wasm.exists():
+            clang = shutil.which("clang-19")
+            assert clang, "clang-19 is missing: apt-get install clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32"
+            subprocess.run([clang, "--target=wasm32-wasi", "-O2", "-Wall", "-Wextra", "-Werror", "-o", str(wasm),
+                            str(TESTS / source)], check=True)
+        return wasm

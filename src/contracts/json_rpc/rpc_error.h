@@ -5,12 +5,21 @@
 #include <boost/json/fwd.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "extension/rpc_target.h"
 
 namespace heddle::json_rpc {
 
 using extension::RpcError;
+using extension::RpcOutcome;
+
+inline RpcOutcome success(std::string result) {
+  return {.ok = true, .result = std::move(result)};
+}
+inline RpcOutcome failure(RpcError error) {
+  return {.ok = false, .error = std::move(error)};
+}
 
 // With data {"cause": cause}, and {"cause": cause, "detail": detail} when there is a detail.
 RpcError rpc_error(int code, std::string message, std::string_view cause,

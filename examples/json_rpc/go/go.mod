@@ -1,0 +1,3 @@
+module heddle.example/rpc_count
+
+go 1.24

@@ -1,0 +1,273 @@
+#include "contracts/json_rpc/call.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
+#include <limits>
+#include <utility>
+
+#include "base/clock.h"
+#include "contracts/json_rpc/call_errors.h"
+#include "net/worker.h"
+
+namespace heddle::json_rpc {
+namespace {
+
+constexpr LineProtocol::Token kNotification = LineProtocol::Token{1} << 63U;
+
+LineLimits line_limits(const extension::PluginSpec& spec) {
+  return {.line = spec.body_limit, .output = spec.output_limit};
+}
+
+ProgramOptions program_options(const extension::PluginSpec& spec) {
+  ProgramOptions out;
+  out.limits.memory = spec.memory_limit;
+  // Every read and write counts there; what is bounded here are the guest's requests.
+  out.limits.host_calls = std::numeric_limits<std::uint64_t>::max();
+  out.cpu = spec.cpu_limit;
+  out.environment = spec.environment;
+  return out;
+}
+
+}  // namespace
+
+Call::Call(std::shared_ptr<Version> version, net::Worker& worker, extension::RpcCall call,
+           extension::RpcTarget::Done done)
+    : version_(std::move(version)),
+      worker_(worker),
+      call_(std::move(call)),
+      done_(std::move(done)),
+      protocol_(*this, line_limits(version_->spec)),
+      log_lines_(version_->spec.log_line_bytes) {}
+
+Call::~Call() = default;
+
+Lane& Call::lane() const {
+  return version_->lanes.at(worker_.index());
+}
+
+void Call::submit() {
+  if (call_.params.size() > version_->spec.body_limit) {
+    return refuse(limit_error(
+        "params_limit", fmt::format("params of more than {} bytes", version_->spec.body_limit)));
+  }
+  if (!lane().submit(shared_from_this())) {
+    version_->stats.limit_hit("max_queued_calls");
+    refuse(limit_error("max_queued_calls", fmt::format("{} calls run and {} wait already",
+                                                       lane().running(), lane().waiting())));
+  }
+}
+
+// Before it is in a lane.
+void Call::refuse(RpcError error) {
+  over_ = true;
+  worker_.post([self = shared_from_this(), outcome = failure(std::move(error))]() mutable {
+    if (self->done_) std::exchange(self->done_, nullptr)(std::move(outcome));
+  });
+}
+
+void Call::start_later() {
+  started_ = true;
+  worker_.post([self = shared_from_this()] { self->start(); });
+}
+
+void Call::start() {
+  if (over_) return;
+  begun_ = monotonic_now();
+  auto program =
+      GuestProgram::create(worker_, version_->linked, program_options(version_->spec), *this);
+  if (!program) {
+    // Other plugins have the instances; one of this plugin's own is the next to be free.
+    if (program.error().kind == ErrorKind::kLimit && lane().running() > 1) {
+      started_ = false;
+      return lane().put_back(shared_from_this());
+    }
+    return finish(failure(start_error(program.error())));
+  }
+  program_ = std::move(*program);
+  version_->stats.instances(1);
+  timer_.arm(worker_.timers(), version_->spec.timeout, [this] {
+    version_->stats.limit_hit("timeout");
+    finish(failure(limit_error(
+        "timeout", fmt::format("not finished within {} ms", version_->spec.timeout.count()))));
+  });
+  protocol_.call(call_.method, call_.params);
+  program_->run();
+}
+
+void Call::cancel() {
+  done_ = nullptr;
+  if (over_) return;
+  if (started_) return finish({});
+  over_ = true;
+  lane().leave(*this);
+}
+
+// The guest may be on the stack below: what belongs to it goes in an event of its own.
+void Call::finish(RpcOutcome outcome) {
+  if (std::exchange(over_, true)) return;
+  timer_.cancel();
+  pending_.clear();
+  if (!outcome.ok && done_) {
+    version_->stats.error(cause_of(outcome.error), outcome.error.message);
+    version_->log.write(LogLevel::kInfo, "a call of a plugin failed", call_.request_id,
+                        outcome.error.message, outcome.error.data);
+  }
+  worker_.post([self = shared_from_this(), outcome = std::move(outcome)]() mutable {
+    if (self->program_) {
+      self->program_.reset();
+      self->version_->stats.instances(-1);
+    }
+    self->lane().leave(*self);
+    if (self->done_) std::exchange(self->done_, nullptr)(std::move(outcome));
+  });
+}
+
+// ---- what the guest writes
+
+void Call::on_output(std::string_view bytes) {
+  if (!over_) protocol_.feed(bytes);
+}
+
+void Call::on_error_output(std::string_view bytes) {
+  if (!over_) log_lines_.feed(bytes, [this](std::string_view line) { log_line(line); });
+}
+
+void Call::log_line(std::string_view line) {
+  if (version_->log.guest_line(LogLevel::kInfo, line, call_.request_id)) {
+    if (call_.caller != nullptr && done_) call_.caller->on_log(line);
+  } else {
+    version_->stats.limit_hit("log_lines_per_second");
+  }
+}
+
+bool Call::count_host_call() {
+  version_->stats.host_call();
+  if (++host_calls_ <= version_->spec.host_calls) return true;
+  version_->stats.limit_hit("host_calls");
+  finish(failure(limit_error(
+      "host_calls", fmt::format("more than {} requests to the host", version_->spec.host_calls))));
+  return false;
+}
+
+void Call::on_request(LineProtocol::Token token, std::string_view method,
+                      const boost::json::value& params) {
+  if (over_ || !count_host_call()) return;
+  const auto* known = version_->dependencies.methods.find(method);
+  if (known == nullptr) {
+    HostMethods::Reply reply = reply_to(token);
+    if (call_.caller != nullptr && done_ &&
+        call_.caller->on_request(method, boost::json::serialize(params), reply)) {
+      return;
+    }
+    return protocol_.fail(token, rpc_error(RpcError::kMethodNotFound, "Method not found",
+                                           "method_not_found", method));
+  }
+  if (!permitted(method)) {
+    return protocol_.fail(
+        token, rpc_error(RpcError::kResourceUnavailable, "not permitted", "permission",
+                         fmt::format("permissions.capabilities does not name {}", method)));
+  }
+  serve(*known, token, params);
+}
+
+bool Call::permitted(std::string_view method) const {
+  const auto& names = version_->spec.capabilities;
+  return names.empty() || std::ranges::find(names, method) != names.end();
+}
+
+void Call::serve(const HostMethods::Method& method, LineProtocol::Token token,
+                 const boost::json::value& params) {
+  if (pending_.size() >= version_->spec.outbound_calls) {
+    version_->stats.limit_hit("outbound_calls");
+    return protocol_.fail(token, limit_error("outbound_calls", "too many requests at a time"));
+  }
+  pending_.emplace(token, nullptr);
+  const HostRequest request{worker_, version_->spec, call_, version_->log, params};
+  services::Pending pending = method(request, reply_to(token));
+  if (const auto found = pending_.find(token); found != pending_.end()) {
+    found->second = std::move(pending);
+  }
+}
+
+HostMethods::Reply Call::reply_to(LineProtocol::Token token) {
+  return [weak = weak_from_this(), token](RpcOutcome outcome) {
+    if (const auto self = weak.lock()) self->settle(token, std::move(outcome));
+  };
+}
+
+void Call::settle(LineProtocol::Token token, RpcOutcome outcome) {
+  if (over_) return;
+  pending_.erase(token);
+  if (outcome.ok) {
+    protocol_.succeed(token, outcome.result);
+  } else {
+    protocol_.fail(token, outcome.error);
+  }
+}
+
+void Call::on_notification(std::string_view method, const boost::json::value& params) {
+  if (over_ || !count_host_call()) return;
+  if (const auto* known = version_->dependencies.methods.find(method)) {
+    if (!permitted(method)) return;
+    // The protocol knows no such token, and answers nothing.
+    serve(*known, kNotification | ++notifications_, params);
+  } else if (call_.caller != nullptr && done_) {
+    call_.caller->on_notification(method, boost::json::serialize(params));
+  }
+}
+
+void Call::on_send(std::string line) {
+  if (!over_ && program_) program_->write(line);
+}
+
+bool Call::input_open() {
+  return !over_ && (!protocol_.answered() || protocol_.open_requests() > 0);
+}
+
+// ---- the answer and the end
+
+void Call::on_result(const boost::json::value& result) {
+  answer_ = success(boost::json::serialize(result));
+  timer_.arm(worker_.timers(), kLinger, [this] { finish(std::move(answer_)); });
+  if (program_) program_->check_input();
+}
+
+void Call::on_error(RpcError error) {
+  answer_ = failure(std::move(error));
+  timer_.arm(worker_.timers(), kLinger, [this] { finish(std::move(answer_)); });
+  if (program_) program_->check_input();
+}
+
+void Call::on_violation(Violation violation, std::string_view detail) {
+  if (over_) return;
+  if (protocol_.answered()) {
+    version_->log.write(LogLevel::kDebug, "what a plugin wrote after its answer is ignored",
+                        call_.request_id, to_string(violation), detail);
+    return;
+  }
+  finish(failure(violation_error(violation, detail)));
+}
+
+void Call::on_end(const ProgramEnd& end) {
+  log_lines_.end([this](std::string_view line) { log_line(line); });
+  version_->stats.call(std::chrono::nanoseconds(monotonic_now() - begun_), end.cost.cpu);
+  if (over_) return;
+  protocol_.end();
+  finish(outcome_of(end));
+}
+
+RpcOutcome Call::outcome_of(const ProgramEnd& end) const {
+  if (end.start_error) return failure(start_error(*end.start_error));
+  if (!end.clean()) {
+    version_->log.write(
+        LogLevel::kWarn, "a plugin trapped", call_.request_id, sandbox::to_string(end.trap->reason),
+        end.trap->message + (end.trap->backtrace.empty() ? "" : "\n") + end.trap->backtrace);
+  }
+  if (protocol_.answered()) return answer_;
+  return failure(end.clean() ? no_answer_error(end.exit_code()) : trap_error(*end.trap));
+}
+
+}  // namespace heddle::json_rpc

@@ -1,0 +1,92 @@
+// One call of a plugin: its guest, the line protocol, the guest's own requests, its limits and its
+// end. Lives on one worker; alive until its handle, its lane and its open events have let go.
+//
+//   submit (Lane) -> start_later -> start: instance, request line -> run
+//     -> on_request … settle …  -> on_result / on_error -> on_end -> finish -> done, lane.leave
+//
+// Whatever ends the call first decides its answer; the rest is for the log.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "contracts/json_rpc/guest_log.h"
+#include "contracts/json_rpc/guest_program.h"
+#include "contracts/json_rpc/line_protocol.h"
+#include "contracts/json_rpc/version.h"
+#include "extension/rpc_target.h"
+#include "net/timer.h"
+#include "services/pending_call.h"
+
+namespace heddle::json_rpc {
+
+class Call final : public std::enable_shared_from_this<Call>,
+                   private LineProtocol::Handler,
+                   private GuestProgram::Host {
+ public:
+  // A guest may go on this long after its answer, to say goodbye.
+  static constexpr std::chrono::milliseconds kLinger{1'000};
+
+  Call(std::shared_ptr<Version> version, net::Worker& worker, extension::RpcCall call,
+       extension::RpcTarget::Done done);
+  ~Call() override;
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+  void submit();
+  void start_later();
+  void cancel();  // the caller is gone
+
+  Version& version() const { return *version_; }
+  bool started() const { return started_; }
+  bool over() const { return over_; }
+
+ private:
+  void start();
+  void finish(RpcOutcome outcome);
+  void refuse(RpcError error);
+  void serve(const HostMethods::Method& method, LineProtocol::Token token,
+             const boost::json::value& params);
+  HostMethods::Reply reply_to(LineProtocol::Token token);
+  void settle(LineProtocol::Token token, RpcOutcome outcome);
+  void log_line(std::string_view line);
+  bool count_host_call();
+  bool permitted(std::string_view method) const;
+  RpcOutcome outcome_of(const ProgramEnd& end) const;
+  Lane& lane() const;
+
+  // LineProtocol::Handler
+  void on_request(LineProtocol::Token token, std::string_view method,
+                  const boost::json::value& params) override;
+  void on_notification(std::string_view method, const boost::json::value& params) override;
+  void on_result(const boost::json::value& result) override;
+  void on_error(RpcError error) override;
+  void on_violation(Violation violation, std::string_view detail) override;
+  void on_send(std::string line) override;
+  // GuestProgram::Host
+  void on_output(std::string_view bytes) override;
+  void on_error_output(std::string_view bytes) override;
+  bool input_open() override;
+  void on_end(const ProgramEnd& end) override;
+
+  std::shared_ptr<Version> version_;
+  net::Worker& worker_;
+  extension::RpcCall call_;
+  extension::RpcTarget::Done done_;
+  LineProtocol protocol_;
+  LineCutter log_lines_;
+  std::unique_ptr<GuestProgram> program_;
+  net::Timer timer_;
+  Nanoseconds begun_ = 0;
+  RpcOutcome answer_;
+  // Requests of the guest that wait for a service; dropping one cancels it.
+  std::unordered_map<LineProtocol::Token, services::Pending> pending_;
+  std::uint64_t host_calls_ = 0;
+  std::uint64_t notifications_ = 0;
+  bool started_ = false;
+  bool over_ = false;
+};
+
+}  // namespace heddle::json_rpc
