@@ -298,10 +298,10 @@ struct Plugin {
   std::size_t body_limit = std::size_t{10} << 20U;  // of a request to a route plugin
   std::size_t log_lines_per_second = 1'000;
   std::size_t log_line_bytes = 4'096;
-  std::uint64_t host_calls = 10'000;
+  std::uint64_t host_calls = 0;           // 0: those of its kind
   std::size_t max_calls = 100;            // at a time and worker
   std::size_t max_queued_calls = 10'000;  // per worker
-  Milliseconds cpu_limit = std::chrono::seconds(1);  // of plugins whose calls may wait
+  Milliseconds cpu_limit{0};              // of plugins whose calls may wait; 0: that of its kind
   std::uint32_t max_requests = 0;                    // of a reused instance; 0: any number
   std::uint32_t max_instances = 0;                   // per worker; 0: what the engine has
   Milliseconds instance_idle_timeout = std::chrono::seconds(60);

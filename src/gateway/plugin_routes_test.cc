@@ -137,6 +137,28 @@ TEST(PluginRoutesTest, APluginThatCannotBeLoadedIsUnavailable) {
   EXPECT_EQ(routes.routes[0].unavailable, broken.error);
 }
 
+TEST(PluginRoutesTest, PluginsThatAnswerCalls) {
+  const RpcPluginBinding caller{.name = "c",
+                                .origin = std::make_shared<NowhereOrigin>(),
+                                .timeout = std::chrono::seconds(60),
+                                .error = {},
+                                .filters = {"guard"}};
+  const auto routes = make_plugin_routes(without_catalog(), {.routes = {}, .calls = {caller}});
+  EXPECT_THAT(served(routes), ElementsAre("/rpc/c", "/rpc/c/ws"));
+  EXPECT_EQ(routes.routes[0].route.timeout, std::chrono::seconds(65));
+  EXPECT_EQ(routes.routes[0].route.plugins.at(0).name, "guard");
+  EXPECT_EQ(routes.routes[0].origin, caller.origin);
+}
+
+TEST(PluginRoutesTest, AnUpstreamForCallsTakesTheirPlace) {
+  config::Config config = without_catalog();
+  config.upstreams.emplace_back();
+  config.upstreams.back().builtin = "rpc";
+  const RpcPluginBinding caller{
+      .name = "c", .origin = nullptr, .timeout = {}, .error = {}, .filters = {}};
+  EXPECT_TRUE(make_plugin_routes(config, {.routes = {}, .calls = {caller}}).routes.empty());
+}
+
 TEST(PluginRoutesTest, ParametersAreDecoded) {
   const PluginRoutes routes = make_plugin_routes(
       without_catalog(), {.routes = {binding("f", {route("GET", "/files/:id/*")})}, .calls = {}});

@@ -196,6 +196,16 @@ Result<LoadedVersion> Loader::load(const config::Plugin& entry, std::uint32_t ve
   return out;
 }
 
+namespace {
+
+// What the kind leaves open has one default for all.
+void complete(const extension::PluginContract& contract, extension::PluginSpec& spec) {
+  contract.complete(spec);
+  if (spec.host_calls == 0) spec.host_calls = 10'000;
+}
+
+}  // namespace
+
 Result<void> Loader::make(const config::Plugin& entry, Package& package, LoadedVersion& out) const {
   extension::PluginSpec spec = make_spec(entry, out.version);
   spec.manifest = std::move(package.manifest);
@@ -213,7 +223,7 @@ Result<void> Loader::make(const config::Plugin& entry, Package& package, LoadedV
     plugin = (*contract)->load_manifest(spec);
   } else if (taker != contracts_.end()) {
     out.kind = (*taker)->kind();
-    (*taker)->complete(spec);
+    complete(**taker, spec);
     plugin = (*taker)->load_file(spec, package.module);
   } else {
     const Nanoseconds begin = monotonic_now();
@@ -224,7 +234,7 @@ Result<void> Loader::make(const config::Plugin& entry, Package& package, LoadedV
     auto contract = contract_for(entry, **module, spec.manifest.has_value());
     if (!contract) return std::unexpected(std::move(contract.error()));
     out.kind = (*contract)->kind();
-    (*contract)->complete(spec);
+    complete(**contract, spec);
     plugin = (*contract)->load(spec, *module);
   }
   if (!plugin) return std::unexpected(std::move(plugin.error()));

@@ -44,12 +44,12 @@ void complete_spec(extension::PluginSpec& spec) {
     if (value == decltype(own){}) value = own;
   };
   fill(spec.timeout, std::chrono::milliseconds(10'000));
-  fill(spec.cpu_limit, std::chrono::milliseconds(1'000));
+  fill(spec.cpu_limit, std::chrono::milliseconds(2'000));
   fill(spec.memory_limit, 64 * kMiB);
   fill(spec.body_limit, 10 * kMiB);
   fill(spec.output_limit, 64 * kMiB);
-  fill(spec.host_calls, std::uint64_t{10'000});
-  fill(spec.outbound_calls, std::size_t{32});
+  fill(spec.host_calls, std::uint64_t{100'000});
+  fill(spec.outbound_calls, std::size_t{8});
   fill(spec.max_calls, std::size_t{100});
   fill(spec.max_queued_calls, std::size_t{10'000});
   fill(spec.log_lines_per_second, std::size_t{1'000});
