@@ -153,8 +153,34 @@ def test_more_streams_than_allowed_are_refused_and_may_be_repeated(serve) -> Non
     with Raw(server.address) as raw:
         assert raw.answers()
         raw.send(b"".join(raw.headers(stream, end=False) for stream in (1, 3, 5, 7)))
-        assert raw.end_code() == PROTOCOL_ERROR, "a client that has acknowledged the limit should have known"
+        assert raw.reset_code(7) == REFUSED_STREAM, "a stream error, though the client has acknowledged the limit"
+        raw.send(frame(DATA, END_STREAM, 7, b"already on its way") + frame(DATA, END_STREAM, 3))
+        while (got := raw.read_frame()) and not (got[1] & END_STREAM and got[2] == 3):
+            assert got[0] != GOAWAY, got
+        raw.send(raw.headers(9))
+        while (got := raw.read_frame()) and not (got[1] & END_STREAM and got[2] == 9):
+            assert got[0] not in (GOAWAY, RST_STREAM), got
+        assert got is not None
     assert hits(server, "h2_concurrent_streams") == 3
+
+
+def test_the_limit_of_streams_is_announced(serve) -> None:
+    server = serve(gateway(listeners=[{"name": "public", "address": "127.0.0.1:0", "http2": {"max_concurrent_streams": 3}}]))
+    with Raw(server.address) as raw:
+        kind, flags, stream, payload = raw.read_frame() or (0, 0, 0, b"")
+        assert (kind, flags, stream) == (SETTINGS, 0, 0)
+        entries = {int.from_bytes(payload[at:at + 2]): int.from_bytes(payload[at + 2:at + 6]) for at in range(0, len(payload), 6)}
+        assert entries[3] == 3 and len(payload) == 6 * len(entries)
+
+
+def test_who_goes_on_opening_streams_too_many_is_told_to_calm_down(serve) -> None:
+    http2_settings = {"max_concurrent_streams": 1, "max_resets_per_second": 10}
+    server = serve(gateway(listeners=[{"name": "public", "address": "127.0.0.1:0", "http2": http2_settings}]))
+    with Raw(server.address) as raw:
+        raw.send(b"".join(raw.headers(stream, end=False) for stream in range(1, 401, 2)))
+        assert raw.end_code() == ENHANCE_YOUR_CALM
+    assert hits(server, "h2_resets") == 1
+    assert server.fetch("/").status == 200
 
 
 def test_a_head_may_be_too_large(server: Server, others: http2.Client) -> None:

@@ -23,8 +23,12 @@ from support.waiting import until
 FIXED_ADDRESS = "127.0.0.1:9100"  # of the service that some configurations name
 
 
+# For tests of requests: the same is seen by both versions of HTTP.
+both_versions = pytest.mark.parametrize("example", ["http1", "http2"], indirect=True)
+
+
 @pytest.fixture
-def example(serve, examples: Path):
+def example(serve, examples: Path, request: pytest.FixtureRequest):
     """example("rust/sdk/http_body") serves that folder's heddle.yaml on free ports, with one worker so that counts add up."""
     def start(folder: str, *arguments: str, service: Upstream | None = None, replaced: dict[str, str] | None = None,
               **more: object) -> Server:
@@ -33,7 +37,9 @@ def example(serve, examples: Path):
         address = f"127.0.0.1:{service.address[1]}" if service else FIXED_ADDRESS
         for old, new in {FIXED_ADDRESS: address, **(replaced or {})}.items():
             text = text.replace(old, new)
-        return serve("workers: 1\n" + text, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *arguments, **more)
+        server = serve("workers: 1\n" + text, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *arguments, **more)
+        server.fetch_by_http2 = getattr(request, "param", "http1") == "http2"
+        return server
 
     return start
 
@@ -63,6 +69,7 @@ def grpcbin() -> ModuleType:
     return module
 
 
+@both_versions
 def test_rust_grpc_auth_random(example) -> None:
     statuses = [grpc.StatusCode.UNKNOWN, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.CANCELLED]  # 2, 5, 1
 
@@ -101,6 +108,7 @@ def test_the_service_of_grpc_auth_random_gives_every_status() -> None:
     assert len(seen_codes) > 5 and seen_codes <= {grpc.StatusCode.OK, *module.ERRORS}
 
 
+@both_versions
 def test_rust_http_auth_random(example) -> None:
     with Upstream(answering(ok(b"\x02"), ok(b"\x03"))) as service:
         server = example("rust/sdk/http_auth_random", service=service)
@@ -116,6 +124,7 @@ def test_rust_http_auth_random(example) -> None:
         assert (asked.line, asked.header("host")) == ("GET /bytes/1 HTTP/1.1", "httpbin.org")
 
 
+@both_versions
 def test_rust_http_body(example) -> None:
     server = example("rust/sdk/http_body")
     plain = server.fetch("/", "POST", body=b"nothing to hide")
@@ -125,6 +134,7 @@ def test_rust_http_body(example) -> None:
     assert redacted.text == f"Original message body ({length} bytes) redacted.\n"
 
 
+@both_versions
 def test_rust_http_headers(example) -> None:
     server = example("rust/sdk/http_headers")
     answer = server.fetch("/hello")
@@ -142,6 +152,7 @@ def web_service(peer: Peer) -> None:
         peer.send(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
 
 
+@both_versions
 def test_go_dispatch_call_on_tick(example) -> None:
     with Upstream(web_service) as service:
         server = example("go/sdk/dispatch_call_on_tick", service=service)
@@ -160,6 +171,7 @@ def test_go_foreign_call_on_tick(example) -> None:
     server.wait_log("foreign function (compress) called: 2, result: ")
 
 
+@both_versions
 def test_go_http_body_chunk(example) -> None:
     server = example("go/sdk/http_body_chunk")
     assert seen(server.fetch("/", "POST", body=b"This is a generic payload.")).body == "This is a generic payload."
@@ -180,6 +192,7 @@ def test_go_http_body_chunk_by_chunk(example) -> None:
     server.wait_log("pattern found in chunk: ")
 
 
+@both_versions
 def test_go_http_routing(example) -> None:
     server = example("go/sdk/http_routing")
     answer = server.fetch("/", host="shop.example")
@@ -187,12 +200,14 @@ def test_go_http_routing(example) -> None:
     server.wait_access(route="canary", upstream="canary")
 
 
+@both_versions
 def test_go_http_routing_to_the_stable_side(example) -> None:
     server = example("go/sdk/http_routing", replaced={'config: "2"': 'config: "1"'})
     assert server.fetch("/", host="shop.example").json()["authority"] == "shop.example"
     server.wait_access(route="stable", upstream="stable")
 
 
+@both_versions
 def test_go_http_routing_with_dice(example) -> None:
     server = example("go/sdk/http_routing", replaced={'config: "2"': 'config: ""'})
     hosts = {server.fetch("/", host="shop.example").json()["authority"] for _ in range(60)}
@@ -205,6 +220,7 @@ def test_go_http_routing_with_dice(example) -> None:
     (b"invalid_payload", "invalid payload: not a JSON object"),
     (b"[1]", "invalid payload: not a JSON object"),
 ])
+@both_versions
 def test_go_json_validation(serve_json_validation: Server, body: bytes, reason: str | None) -> None:
     answer = serve_json_validation.fetch("/", "POST", {"Content-Type": "application/json"}, body)
     if reason is None:
@@ -213,6 +229,7 @@ def test_go_json_validation(serve_json_validation: Server, body: bytes, reason: 
         assert (answer.status, answer.text) == (403, reason)
 
 
+@both_versions
 def test_go_json_validation_of_another_type(serve_json_validation: Server) -> None:
     answer = serve_json_validation.fetch("/", "POST", {"Content-Type": "text/html"}, b"{}")
     assert (answer.status, answer.text) == (403, "content-type must be application/json")
@@ -223,6 +240,7 @@ def serve_json_validation(example) -> Server:
     return example("go/sdk/json_validation")
 
 
+@both_versions
 def test_go_metrics(example) -> None:
     server = example("go/sdk/metrics")
     for value in ("foo", "foo", "bar", "foo", None):
@@ -233,6 +251,7 @@ def test_go_metrics(example) -> None:
     assert next(line for line in lines if "bar" in line).endswith(" 1")
 
 
+@both_versions
 def test_go_multiple_dispatches(example) -> None:
     with Upstream(web_service) as service:
         server = example("go/sdk/multiple_dispatches", service=service)
@@ -245,6 +264,7 @@ def test_go_multiple_dispatches(example) -> None:
             server.wait_log(line)
 
 
+@both_versions
 def test_go_postpone_requests(example) -> None:
     server = example("go/sdk/postpone_requests")
     answers: list[wire.Response] = []
@@ -260,6 +280,7 @@ def test_go_postpone_requests(example) -> None:
     assert [line.split()[0] for line in order if line.endswith("contextID=3")] == ["postpone", "resume"]
 
 
+@both_versions
 def test_go_postpone_requests_of_a_client_that_left(example) -> None:
     server = example("go/sdk/postpone_requests")
     with server.connect() as connection:
@@ -269,6 +290,7 @@ def test_go_postpone_requests_of_a_client_that_left(example) -> None:
     server.wait_log("resume request with contextID=3")
 
 
+@both_versions
 def test_go_properties(example) -> None:
     server = example("go/sdk/properties")
     assert server.fetch("/one").status == 401
@@ -280,6 +302,7 @@ def test_go_properties(example) -> None:
         server.wait_log(line)
 
 
+@both_versions
 def test_go_shared_data(example) -> None:
     server = example("go/sdk/shared_data", replaced={"workers: 1": "workers: 2"})
     for _ in range(10):
@@ -288,6 +311,7 @@ def test_go_shared_data(example) -> None:
     assert not any("shared value: 11" in line for line in server.messages())
 
 
+@both_versions
 def test_go_shared_queue(example) -> None:
     server = example("go/sdk/shared_queue_sender")
     assert server.fetch("/", headers={"X-Colour": "blue"}).status == 200
@@ -300,6 +324,7 @@ def test_go_shared_queue(example) -> None:
     server.wait_log('{"key":":status","value":"200"}')
 
 
+@both_versions
 def test_go_vm_plugin_configuration(example) -> None:
     server = example("go/sdk/vm_plugin_configuration")
     server.wait_log("vm config: hello from the VM")

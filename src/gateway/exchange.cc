@@ -82,6 +82,7 @@ void Exchange::start_request(http::Head& head, bool end) {
     if (!route_->unavailable.empty()) {
       respond(503, "plugin_unavailable", route_->unavailable, "plugin_unavailable");
     } else {
+      chain_route_ = route_;
       chain_.begin(route_->chain);
       headers_version_ = head.headers.version();
       note_arrival(Side::kRequest, head.headers, end);
@@ -165,7 +166,7 @@ void Exchange::on_data(http::Buffer& data, bool end) {
   active_since_timer_ = true;
   request_ended_ |= end;
   if (tunnel_) {
-    if (upstream_ != nullptr) send_data(Side::kRequest, std::move(data), end);
+    if (upstream_ != nullptr && !closing_) send_data(Side::kRequest, std::move(data), end);
     return;
   }
   if (replied_ || finished_) return;
@@ -331,6 +332,7 @@ void Exchange::break_off(std::string_view details, std::string_view flags) {
 void Exchange::finish() {
   if (std::exchange(finished_, true)) return;
   timer_.cancel();
+  outdated_timer_.cancel();
   chain_.stop();
   info_.end = monotonic_now();
   count();
@@ -380,14 +382,15 @@ void Exchange::release() {
 
 void Exchange::reset() {
   bound_.reset();
-  route_ = nullptr;
+  route_ = chain_route_ = nullptr;
   allow_.clear();
   origin_ = nullptr;
+  kept_origin_.reset();
   client_ = upstream_ = nullptr;
   for (Outgoing& out : outgoing_) out.reset();
   method_ = path_ = authority_ = user_agent_ = trace_id_ = {};
   request_ended_ = reroute_ = replied_ = tunnel_ = active_since_timer_ = false;
-  upstream_paused_ = client_paused_ = finished_ = logged_ = false;
+  closing_ = upstream_paused_ = client_paused_ = finished_ = logged_ = false;
   // The strings keep their memory.
   info_.route = info_.route_upstream = info_.upstream = {};
   info_.route_metadata = nullptr;

@@ -32,6 +32,9 @@ class Exchange final : public http::Receiver, public FilterChain::Owner {
   void begin(http::Sender& client, const http::ConnectionInfo& connection, http::HeadPtr head,
              bool end);
 
+  // There is a newer snapshot than it began with (exchange_follow.cc).
+  void follow();
+
   // After the end: what filters log, and the access log line. With `skip_filters` only the latter.
   void write_log(bool skip_filters);
   // Ready for the next request.
@@ -116,6 +119,13 @@ class Exchange final : public http::Receiver, public FilterChain::Owner {
   void keep_promise(Side side, http::Buffer& data, bool end);
   void promise_broken(Side side);
 
+  bool may_last();
+  bool adopt_current();
+  bool keeps_endpoint(const config::Upstream& upstream) const;
+  void wait_outdated();
+  void on_outdated();
+  void close_tunnel();
+
   void drop_origin(http::StreamError error);
   void origin_failed(http::StreamError error, std::string_view detail);
   config::Milliseconds timeout() const;
@@ -133,10 +143,13 @@ class Exchange final : public http::Receiver, public FilterChain::Owner {
   http::ConnectionInfo
       connection_;  // a copy: on_log and the access log may come after the connection has gone
   net::Timer timer_;
+  net::Timer outdated_timer_;  // what it began with has changed
   std::shared_ptr<BoundSnapshot> bound_;
   const RouteEntry* route_ = nullptr;
+  const RouteEntry* chain_route_ = nullptr;  // whose filters run: where the request came in
   std::string allow_;  // of a 405
   extension::HttpOrigin* origin_ = nullptr;
+  std::shared_ptr<extension::HttpOrigin> kept_origin_;  // when it is not of `bound_`
   http::Sender* client_ = nullptr;    // null: gone
   http::Sender* upstream_ = nullptr;  // null: none, or done
   Outgoing outgoing_[2];
@@ -152,6 +165,7 @@ class Exchange final : public http::Receiver, public FilterChain::Owner {
   bool reroute_ = false;
   bool replied_ = false;  // by Heddle or a filter, not by the origin
   bool tunnel_ = false;
+  bool closing_ = false;  // the tunnel was given up, both sides have their end
   bool active_since_timer_ = false;
   bool upstream_paused_ = false;  // until the client takes more
   bool client_paused_ = false;    // until the upstream takes more

@@ -108,7 +108,7 @@ void Exchange::Response::on_data(http::Buffer& data, bool end) {
   e.active_since_timer_ = true;
   e.retain();
   if (e.tunnel_) {
-    e.send_data(Side::kResponse, std::move(data), end);
+    if (!e.closing_) e.send_data(Side::kResponse, std::move(data), end);
   } else {
     e.outgoing(Side::kResponse).arrived += data.size();
     e.chain_.data(Side::kResponse, data, end);
@@ -153,6 +153,11 @@ void Exchange::origin_failed(StreamError error, std::string_view detail) {
   upstream_ = nullptr;
   if (finished_ || replied_) return;
   retain();
+  if (closing_) {
+    break_off(info_.response_code_details, info_.response_flags);
+    release();
+    return;
+  }
   info_.upstream_failure = detail.empty() ? to_string(error) : detail;
   gateway_.log().warn("upstream failed", {{"upstream", info_.upstream},
                                           {"address", info_.upstream_address},

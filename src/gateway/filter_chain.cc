@@ -39,6 +39,7 @@ void FilterChain::clear() {
     for (Stage& stage : used.stages_) stage.reset();
   }
   count_ = 0;
+  kept_entries_.clear();
   for (SideState& side : sides_) {
     side.head.reset();
     side.trailers.reset();
@@ -49,6 +50,15 @@ void FilterChain::clear() {
   wanted_reset_.reset();
   properties_.clear();
   ++generation_;
+}
+
+void FilterChain::keep_entries() {
+  if (!kept_entries_.empty()) return;
+  kept_entries_.reserve(static_cast<std::size_t>(count_));
+  for (int i = 0; i < count_; ++i) {
+    kept_entries_.push_back(*slot(i).entry_);
+    slot(i).entry_ = &kept_entries_.back();
+  }
 }
 
 void FilterChain::stop() {

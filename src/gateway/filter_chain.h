@@ -85,6 +85,8 @@ class FilterChain {
   // Request and response so far are given up for another response, which only those filters see
   // that saw the request but no response yet.
   void restart_response();
+  // The entries that begin() was given may go after this: the chain has its own.
+  void keep_entries();
   // Nothing is delivered any more; the filters stay for log().
   void stop();
   // on_log of every filter that wants it, in request order, then the filters go and the chain is as
@@ -210,6 +212,7 @@ class FilterChain {
   std::deque<Slot>
       slots_;  // the first count_ are in use; the others are kept for the next exchange
   int count_ = 0;
+  std::vector<ChainEntry> kept_entries_;
   std::array<SideState, 2> sides_;
   int running_ = 0;  // callbacks on the stack
   bool stopped_ = false;

@@ -39,19 +39,21 @@ void GatewayWorker::use(std::shared_ptr<const Snapshot> snapshot,
   for (std::size_t i = 0; i < snapshot->upstreams().size(); ++i) {
     const config::Upstream& upstream = *snapshot->upstreams()[i].upstream;
     if (upstream.builtin == "echo") {
-      bound->origins.push_back(std::make_unique<EchoOrigin>());
+      bound->origins.push_back(std::make_shared<EchoOrigin>());
     } else if (upstream.builtin == "messages") {
-      bound->origins.push_back(std::make_unique<SharedOrigin>(messages_));
+      bound->origins.push_back(std::make_shared<SharedOrigin>(messages_));
     } else if (upstream.builtin == "rpc") {
-      bound->origins.push_back(std::make_unique<SharedOrigin>(rpc_origin_));
+      bound->origins.push_back(std::make_shared<SharedOrigin>(rpc_origin_));
     } else {
-      bound->origins.push_back(
-          std::make_unique<UpstreamOrigin>(upstream, states.at(i), *pool_, worker_));
+      bound->origins.push_back(std::make_shared<UpstreamOrigin>(
+          std::shared_ptr<const config::Upstream>(snapshot->shared_config(), &upstream),
+          states.at(i), *pool_, worker_));
     }
   }
   bound->snapshot = std::move(snapshot);
   current_ = std::move(bound);
   listeners_.follow();
+  for (const auto& exchange : all_) exchange->follow();
 }
 
 void GatewayWorker::abort() {

@@ -29,7 +29,8 @@ class UpstreamState;
 // when the last one of an old snapshot ends, it goes.
 struct BoundSnapshot {
   std::shared_ptr<const Snapshot> snapshot;
-  std::vector<std::unique_ptr<extension::HttpOrigin>> origins;  // as snapshot->upstreams()
+  // As snapshot->upstreams(). Exchanges that went over to a newer snapshot still hold theirs.
+  std::vector<std::shared_ptr<extension::HttpOrigin>> origins;
 };
 
 struct GatewayMetrics {

@@ -8,22 +8,22 @@
 
 namespace heddle::gateway {
 
-UpstreamOrigin::UpstreamOrigin(const config::Upstream& upstream,
+UpstreamOrigin::UpstreamOrigin(std::shared_ptr<const config::Upstream> upstream,
                                std::shared_ptr<UpstreamState> state, http::ClientPool& pool,
                                net::Worker& worker)
-    : config_(upstream),
+    : config_(std::move(upstream)),
       state_(std::move(state)),
       pool_(pool),
       worker_(worker),
-      balancer_(parse_balancing(upstream.load_balancer), upstream.panic_threshold, worker.index()),
-      hash_key_(upstream.hash_key),
-      retry_(upstream.retry),
+      balancer_(parse_balancing(config_->load_balancer), config_->panic_threshold, worker.index()),
+      hash_key_(config_->hash_key),
+      retry_(config_->retry),
       generation_(state_->generation() - 1),
       random_(mix(static_cast<std::uint64_t>(monotonic_now()) + worker.index())) {
-  limits_.connect_timeout = upstream.limits.connect_timeout;
-  limits_.idle_timeout = upstream.limits.idle_timeout;
-  limits_.max_idle = upstream.limits.max_idle;
-  limits_.max_connections = upstream.limits.max_connections;
+  limits_.connect_timeout = config_->limits.connect_timeout;
+  limits_.idle_timeout = config_->limits.idle_timeout;
+  limits_.max_idle = config_->limits.max_idle;
+  limits_.max_connections = config_->limits.max_connections;
   refresh();
 }
 
@@ -43,6 +43,10 @@ http::Sender& UpstreamOrigin::start(net::Worker& /*worker*/, extension::Exchange
 
 void UpstreamOrigin::describe(http::Sender& sender, extension::ExchangeInfo& info) {
   static_cast<UpstreamStream&>(sender).describe(info);
+}
+
+std::string_view UpstreamOrigin::endpoint_of(const http::Sender& sender) {
+  return static_cast<const UpstreamStream&>(sender).endpoint();
 }
 
 const EndpointEntry* UpstreamOrigin::pick(std::uint64_t hash,

@@ -30,14 +30,16 @@ struct EndpointsInUse {
 
 class UpstreamOrigin final : public extension::HttpOrigin {
  public:
-  // `upstream`, `pool` and `worker` outlive it.
-  UpstreamOrigin(const config::Upstream& upstream, std::shared_ptr<UpstreamState> state,
-                 http::ClientPool& pool, net::Worker& worker);
+  // `pool` and `worker` outlive it.
+  UpstreamOrigin(std::shared_ptr<const config::Upstream> upstream,
+                 std::shared_ptr<UpstreamState> state, http::ClientPool& pool, net::Worker& worker);
   ~UpstreamOrigin() override;
 
   http::Sender& start(net::Worker& worker, extension::ExchangeInfo& info,
                       http::Receiver& response) override;
   void describe(http::Sender& sender, extension::ExchangeInfo& info) override;
+  // The endpoint that one of its senders speaks with, as configured; empty: none.
+  static std::string_view endpoint_of(const http::Sender& sender);
 
   // An endpoint for a request or a connection; null when none may be used. The entry lives until
   // the next call from another event; hold() keeps it longer.
@@ -49,7 +51,7 @@ class UpstreamOrigin final : public extension::HttpOrigin {
     if (state_->generation() != generation_) update();
   }
 
-  const config::Upstream& config() const { return config_; }
+  const config::Upstream& config() const { return *config_; }
   UpstreamState& state() { return *state_; }
   Balancer& balancer() { return balancer_; }
   const HashKey& hash_key() const { return hash_key_; }
@@ -65,7 +67,7 @@ class UpstreamOrigin final : public extension::HttpOrigin {
  private:
   void update();
 
-  const config::Upstream& config_;
+  const std::shared_ptr<const config::Upstream> config_;
   const std::shared_ptr<UpstreamState> state_;
   http::ClientPool& pool_;
   net::Worker& worker_;

@@ -139,6 +139,7 @@ void Snapshot::bind(RouteEntry& entry, const std::vector<FilterBinding>& filters
     if (named == nullptr && named_somewhere(*config_, filter.name)) continue;
     if (const auto factory = factory_for(filter, named)) {
       place({filter.priority, {factory, factory->interest(), factory->buffer_limit()}});
+      entry.plugins.push_back(factory);
     } else if (filter.factory) {
       entry.unavailable = filter.name +
                           ": its version that serves does not have the config that "
@@ -169,6 +170,12 @@ void Snapshot::bind(TcpEntry& entry, const std::vector<FilterBinding>& filters) 
       entry.unavailable = filter.error;
     }
   }
+}
+
+const RouteEntry* Snapshot::find_route(std::string_view id) const {
+  const auto found =
+      std::ranges::find_if(routes_, [&](const RouteEntry& entry) { return entry.route->id == id; });
+  return found != routes_.end() ? &*found : nullptr;
 }
 
 const TcpEntry* Snapshot::find_tcp(std::string_view listener) const {

@@ -54,6 +54,7 @@ struct UpstreamMetrics {
 struct RouteEntry {
   const config::Route* route = nullptr;  // null: the entry for requests that match no route
   std::vector<ChainEntry> chain;
+  std::vector<std::shared_ptr<extension::HttpFilterFactory>> plugins;  // those of the chain
   std::string unavailable;  // why the route answers 503, naming the plugin; empty: it serves
   std::size_t upstream = 0;
   // What answers in place of an upstream (a plugin); null: the upstream does.
@@ -88,6 +89,7 @@ class Snapshot {
   Snapshot& operator=(const Snapshot&) = delete;
 
   const config::Config& config() const { return *config_; }
+  const std::shared_ptr<const config::Config>& shared_config() const { return config_; }
   const TlsContexts& tls() const { return *tls_; }
   const Router& router() const { return router_; }
   const RouteEntry& route(std::size_t index) const { return routes_[index]; }
@@ -96,6 +98,8 @@ class Snapshot {
   const std::vector<UpstreamEntry>& upstreams() const { return upstreams_; }
   // Which routes of plugins do not serve at their own path, and why.
   const std::vector<std::string>& conflicts() const { return plugin_routes_.conflicts; }
+  // Null when there is no route of this id.
+  const RouteEntry* find_route(std::string_view id) const;
   // Null when the configuration has no TCP listener of this name.
   const TcpEntry* find_tcp(std::string_view listener) const;
   // Index of an upstream by name; RouteMatch::kNone when there is none.

@@ -82,7 +82,8 @@ const config::Upstream& TcpConnection::upstream_config() const {
 void TcpConnection::follow(const std::shared_ptr<const BoundSnapshot>& current) {
   if (state_ == State::kClosing || state_ == State::kDone || current == snapshot_) return;
   const TcpEntry* next = current->snapshot->find_tcp(listener_.name());
-  if (next != nullptr && state_ == State::kOpen && next->filters == entry_->filters) {
+  if (next != nullptr && !listener_.retired() && state_ == State::kOpen &&
+      next->filters == entry_->filters) {
     const config::Upstream& upstream = *current->snapshot->upstreams()[next->upstream].upstream;
     const bool kept = upstream.name == info_.upstream &&
                       std::ranges::find(upstream.endpoints, endpoint_,
@@ -93,7 +94,12 @@ void TcpConnection::follow(const std::shared_ptr<const BoundSnapshot>& current) 
       return;
     }
   }
-  if (drain_timer_.armed()) return;
+  end_outdated();
+}
+
+void TcpConnection::end_outdated() {
+  if (state_ == State::kClosing || state_ == State::kDone || drain_timer_.armed()) return;
+  const auto& current = listener_.gateway().current();
   drain_timer_.arm(worker().timers(), current->snapshot->config().drain_timeout, [this] {
     listener_.gateway().log().info(
         "a TCP connection is closed, since what it began with has left the configuration",

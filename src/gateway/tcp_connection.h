@@ -48,6 +48,8 @@ class TcpConnection final : TcpEnd::Owner, NetworkChain::Owner {
   // There is a newer snapshot: takes it when nothing of this connection changed, else ends after
   // drain_timeout.
   void follow(const std::shared_ptr<const BoundSnapshot>& current);
+  // Ends it after drain_timeout.
+  void end_outdated();
   // Breaks it off: both peers get a reset. `details` for the access log.
   void abort(std::string_view details);
 

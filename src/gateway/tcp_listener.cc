@@ -93,6 +93,12 @@ void TcpListener::follow() {
   for_each([&](TcpConnection& connection) { connection.follow(gateway_.current()); });
 }
 
+void TcpListener::retire() {
+  retired_ = true;
+  stop_accepting();
+  for_each([&](TcpConnection& connection) { connection.end_outdated(); });
+}
+
 void TcpListener::abort() {
   for_each([](TcpConnection& connection) { connection.abort("shutdown"); });
 }

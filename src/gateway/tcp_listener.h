@@ -46,6 +46,9 @@ class TcpListener final : net::Acceptor::Observer {
     max_connections_ = limits.max_connections;
   }
   void stop_accepting() { acceptor_.stop(); }
+  // It has left the configuration, or its address did: connections end after drain_timeout.
+  void retire();
+  bool retired() const { return retired_; }
   void abort();
   std::size_t connections() const { return connections_.size(); }
 
@@ -69,6 +72,7 @@ class TcpListener final : net::Acceptor::Observer {
   TcpMetrics metrics_;
   net::TlsHandshakes handshakes_;
   std::vector<std::unique_ptr<TcpConnection>> connections_;
+  bool retired_ = false;
   bool full_ = false;  // at its most connections, and the log says so
   net::Acceptor acceptor_;
 };

@@ -44,6 +44,10 @@ class UpstreamStream final : public http::Sender,
   // `info` and `receiver` outlive the request.
   void start(extension::ExchangeInfo& info, http::Receiver& receiver);
   void describe(extension::ExchangeInfo& info) const;
+  // Of the try under way, as configured; empty: there is none.
+  std::string_view endpoint() const {
+    return entry_ != nullptr ? std::string_view(entry_->host) : std::string_view();
+  }
 
   // http::Sender
   void send_informational(const http::HeaderMap&) override {}

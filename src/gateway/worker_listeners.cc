@@ -91,7 +91,7 @@ void WorkerListeners::retire(std::uint64_t id, std::chrono::nanoseconds timeout)
     found->http->stop_accepting();
     found->http->drain();
   } else {
-    found->tcp->stop_accepting();  // its connections follow the snapshot
+    found->tcp->retire();
   }
   sweep();
 }

@@ -434,6 +434,22 @@ TEST_F(H2ClientByHand, ARefusedStreamIsSentAgain) {
   EXPECT_EQ(recorder.log, "head 200 end|complete|");
 }
 
+// The reset of a stream that did not begin ends the connection while the request waits to be sent:
+// nghttp2 tells that it was not sent, and then that the stream has closed.
+TEST_F(H2ClientByHand, ARequestThatCannotBeSentLeavesTheConnectionOnce) {
+  Recorder recorder;
+  request(recorder, "POST", "body", true);
+  Peer peer = accept_request();
+  peer.until("body");
+  peer.send(frame(kReset, 0, 1, number(7)) + frame(kReset, 0, 3, number(8)));
+  Peer fresh = accept_request();
+  fresh.until("body");
+  fresh.send(frame(kHeaders, kEnd, 1, kStatus200));
+  recorder.wait();
+  EXPECT_EQ(recorder.log, "head 200 end|complete|");
+  on_worker([&] { EXPECT_EQ(pool->active(), 0U); });
+}
+
 TEST_F(H2ClientByHand, AStreamThatIsAlwaysRefusedFails) {
   Recorder recorder;
   request(recorder, "POST", "body", true);

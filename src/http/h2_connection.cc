@@ -38,18 +38,35 @@ H2Connection::~H2Connection() {
   nghttp2_session_del(session_);
 }
 
-void H2Connection::start_session(std::initializer_list<nghttp2_settings_entry> more) {
+void H2Connection::start_session(std::initializer_list<nghttp2_settings_entry> more,
+                                 std::initializer_list<nghttp2_settings_entry> announced) {
   std::vector<nghttp2_settings_entry> settings = {
       {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, h2_limits_.stream_window},
       {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, h2_limits_.max_frame_size},
   };
   settings.insert(settings.end(), more);
   nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, settings.data(), settings.size());
+  if (announced.size() > 0) write_settings(announced);
   if (h2_limits_.connection_window > kDefaultWindow) {
     nghttp2_session_set_local_window_size(session_, NGHTTP2_FLAG_NONE, 0,
                                           static_cast<std::int32_t>(h2_limits_.connection_window));
   }
   queue_flush();
+}
+
+// The frame as nghttp2 makes it, which comes before all others, with these behind its entries.
+void H2Connection::write_settings(std::initializer_list<nghttp2_settings_entry> announced) {
+  const std::uint8_t* data = nullptr;
+  const ssize_t size = nghttp2_session_mem_send(session_, &data);
+  if (size < static_cast<ssize_t>(kFrameHead)) return;
+  std::string frame(text_of(data, static_cast<std::size_t>(size)));
+  for (const nghttp2_settings_entry& entry : announced) {
+    for (const int shift : {8, 0}) frame += static_cast<char>(entry.settings_id >> shift);
+    for (const int shift : {24, 16, 8, 0}) frame += static_cast<char>(entry.value >> shift);
+  }
+  const std::size_t length = frame.size() - kFrameHead;
+  for (std::size_t i = 0; i < 3; ++i) frame[i] = static_cast<char>(length >> (16 - 8 * i));
+  output_.write(out_, frame);
 }
 
 void H2Connection::process() {
@@ -187,8 +204,9 @@ void H2Connection::add_stream(H2Stream& stream) {
 }
 
 void H2Connection::drop_stream(H2Stream& stream) {
-  if (!stream.session_closed && stream.id != 0 && !dead_)
-    nghttp2_session_set_stream_user_data(session_, stream.id, nullptr);
+  // Also when the session is done with it, as far as this side knows: a request that could not be
+  // sent is told first, and closed as a stream afterwards.
+  if (stream.id != 0 && !dead_) nghttp2_session_set_stream_user_data(session_, stream.id, nullptr);
   const std::size_t held = stream.unconsumed + stream.incoming.size();
   if (held > 0 && !dead_) nghttp2_session_consume_connection(session_, held);
   if (partial_ == &stream) partial_ = nullptr;
@@ -383,7 +401,7 @@ int H2Connection::note_sent(const nghttp2_frame& frame) {
     const std::uint32_t code = frame.rst_stream.error_code;
     const bool forced = code == NGHTTP2_PROTOCOL_ERROR || code == NGHTTP2_FLOW_CONTROL_ERROR ||
                         code == NGHTTP2_STREAM_CLOSED || code == NGHTTP2_FRAME_SIZE_ERROR ||
-                        code == NGHTTP2_ENHANCE_YOUR_CALM;
+                        code == NGHTTP2_REFUSED_STREAM || code == NGHTTP2_ENHANCE_YOUR_CALM;
     on_sent_reset(frame.hd.stream_id);
     return forced ? count_reset() : 0;
   }

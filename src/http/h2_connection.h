@@ -41,8 +41,10 @@ class H2Connection : public H1Connection {
   enum class Role : std::uint8_t { kServer, kClient };
   H2Connection(net::Worker& worker, Role role, const Http2Limits& limits);
 
-  // Sends the settings; `more` are added to those of both roles.
-  void start_session(std::initializer_list<nghttp2_settings_entry> more);
+  // Sends the settings; `more` are added to those of both roles. `announced` the peer is told and
+  // nghttp2 is not: its own check of them would end the connection where a stream is to be refused.
+  void start_session(std::initializer_list<nghttp2_settings_entry> more,
+                     std::initializer_list<nghttp2_settings_entry> announced = {});
 
   virtual bool begin_head(const nghttp2_frame& frame) = 0;  // false: the stream is refused
   virtual void finish_head(H2Stream& stream, const nghttp2_frame& frame) = 0;
@@ -127,6 +129,7 @@ class H2Connection : public H1Connection {
   void run_ready();
   void tell_writable();
   void write_goaway(std::uint32_t code);
+  void write_settings(std::initializer_list<nghttp2_settings_entry> announced);
 
   EventBucket resets_;
   EventBucket control_frames_;

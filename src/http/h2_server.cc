@@ -49,11 +49,11 @@ void H2ServerConnection::start(net::Fd fd) {
 }
 
 void H2ServerConnection::begin() {
-  start_session({{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, h2_limits_.max_concurrent_streams},
-                 {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,
+  start_session({{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE,
                   static_cast<std::uint32_t>(context_.limits.max_head_bytes)},
                  {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
-                 {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1}});
+                 {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1}},
+                {{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, h2_limits_.max_concurrent_streams}});
   expect(Wait::kIdle, context_.limits.idle_timeout);
   if (context_.draining) drain();
   process_soon();
@@ -94,14 +94,28 @@ bool H2ServerConnection::begin_head(const nghttp2_frame& frame) {
     reader_.start(H2HeadReader::Kind::kTrailers, limits, info_.tls);
     return true;
   }
+  last_id_ = frame.hd.stream_id;
+  if (is_full()) {
+    on_limit(Http2Limit::kConcurrentStreams);
+    reset_stream(last_id_, NGHTTP2_REFUSED_STREAM);
+    return false;
+  }
   H2ServerStream& stream = context_.take_h2_stream();
   stream.start_exchange();
-  stream.id = last_id_ = frame.hd.stream_id;
+  stream.id = last_id_;
   stream.high_watermark = context_.limits.high_watermark;
   add_stream(stream);
   nghttp2_session_set_stream_user_data(session_, stream.id, static_cast<H2Stream*>(&stream));
   reader_.start(H2HeadReader::Kind::kRequest, limits, info_.tls);
   return true;
+}
+
+// A stream too many is refused alone (RFC 9113 section 5.1.2). Those that nghttp2 has closed do not
+// count: the client knows that they ended.
+bool H2ServerConnection::is_full() const {
+  if (streams_.size() < h2_limits_.max_concurrent_streams) return false;
+  const auto open = std::ranges::count(streams_, false, &H2Stream::session_closed);
+  return static_cast<std::uint64_t>(open) >= h2_limits_.max_concurrent_streams;
 }
 
 void H2ServerConnection::finish_head(H2Stream& stream, const nghttp2_frame& frame) {
@@ -393,15 +407,9 @@ void H2ServerConnection::on_sent_reset(std::int32_t id) {
 }
 
 void H2ServerConnection::on_bad_frame(const nghttp2_frame& frame, int error) {
-  const bool opens = frame.hd.type == NGHTTP2_HEADERS && frame.hd.stream_id > last_id_;
-  // nghttp2 refuses a stream too many, and ends the connection when the client knew the limit.
-  if (error == NGHTTP2_ERR_REFUSED_STREAM ||
-      (opens && streams_.size() >= h2_limits_.max_concurrent_streams)) {
-    on_limit(Http2Limit::kConcurrentStreams);
-  } else if (frame.hd.type == NGHTTP2_HEADERS || frame.hd.type == NGHTTP2_DATA) {
-    context_.count(Reject::kMalformedHttp2);
-    context_.handler.on_bad_request(info_, 400, nghttp2_strerror(error));
-  }
+  if (frame.hd.type != NGHTTP2_HEADERS && frame.hd.type != NGHTTP2_DATA) return;
+  context_.count(Reject::kMalformedHttp2);
+  context_.handler.on_bad_request(info_, 400, nghttp2_strerror(error));
 }
 
 void H2ServerConnection::on_limit(Http2Limit limit) {

@@ -85,6 +85,7 @@ class H2ServerConnection final : public H2Connection, public ServerConnection {
   void on_send_expired() override;
 
   void begin();
+  bool is_full() const;
   void start_request(H2ServerStream& stream, bool end);
   void finish_trailers(H2ServerStream& stream, const nghttp2_frame& frame);
   void send_continue_if_wanted(H2ServerStream& stream);

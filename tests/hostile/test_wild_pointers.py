@@ -3,6 +3,7 @@ generated module for each host call; no call may harm the host, and none that is
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from hostile.harness import assert_flat, assert_safe, attack, hostile_server
 from support import wat
 from support.configs import plugin
+from support.paths import ROOT
 from support.server import Server
 from support.tcp import TcpServer
 from test_tcp import connect, tcp_gateway
@@ -49,6 +51,8 @@ SHAPES: dict[str, str] = {
     "proxy_grpc_stream": "in in in in out",
     "proxy_grpc_send": "6 in 0",
     "proxy_call_foreign_function": "in in out out",
+    "proxy_get_configuration": "out out",
+    "proxy_send_http_response": "200 in in in -1",
 }
 
 # The same for each foreign function, called by its name.
@@ -71,11 +75,20 @@ NUMBERS: dict[str, str] = {
     "proxy_increment_metric": "iI",
     "proxy_record_metric": "iI",
     "proxy_done": "",
+    "proxy_continue_request": "",
+    "proxy_continue_response": "",
+    "proxy_clear_route_cache": "",
 }
 
-# WASI, which answers FAULT (21): arguments as above, and `iov` for a pointer to one wild vector.
+# WASI, which answers FAULT (21): arguments as above, and `iov` for a pointer to one wild vector. Functions that look at no
+# pointer, since they refuse what they are asked, are not here.
 WASI: dict[str, str] = {
     "fd_write": "1 iov 1 out",
+    "fd_read": "0 iov 1 out",
+    "fd_fdstat_get": "1 out8",
+    "fd_filestat_get": "1 out8",
+    "poll_oneoff": "out8 out8 1 out",
+    "clock_res_get": "0 out8",
     "random_get": "in",
     "clock_time_get": "0 0L out8",
     "environ_get": "out out",
@@ -207,7 +220,22 @@ def test_pointers_of_tcp_buffers(serve, compile_wat: wat.Compiler, name: str, wa
 
 
 def test_every_host_call_is_attacked() -> None:
-    assert {*wat.HOST_CALLS} == {*SHAPES, *NUMBERS}
+    """Those that the host has, by its own tables; the conformance tables know the same."""
+    table = "".join(file.read_text() for file in (ROOT / "src/contracts/proxy_wasm").glob("host_*.cc") if "_test" not in file.name)
+    assert {*re.findall(r'host_call(?:_while_allocating)?<&\w+>\(\s*"(\w+)"', table)} == {*SHAPES, *NUMBERS} == {*wat.HOST_CALLS}
+    driver = (ROOT / "tests/conformance/proxy_wasm/host_calls.inc").read_text()
+    assert {*re.findall(r"env, (proxy_\w+)", driver)} == {*SHAPES, *NUMBERS}
+
+
+def test_every_foreign_function_is_attacked() -> None:
+    table = "".join(file.read_text() for file in (ROOT / "src/contracts/proxy_wasm").glob("*foreign*.cc") if "_test" not in file.name)
+    assert [name for name in FOREIGN if f'"{name}"' not in table] == []
+
+
+def test_every_wasi_function_with_a_pointer_is_attacked() -> None:
+    table = (ROOT / "src/sandbox/wasi.cc").read_text()
+    names = {*re.findall(r'host_function<&(\w+)(?:<FilestatSize>)?>\(module, "\1"\)', table), "poll_oneoff"}
+    assert names - {"fd_close", "sched_yield", "proc_raise"} == {*WASI}
 
 
 @pytest.mark.parametrize("name", NUMBERS)

@@ -8,11 +8,11 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from support import wire
+from support import http2, wire
 
 START_TIMEOUT = 180.0
 STOP_TIMEOUT = 60.0
@@ -83,6 +83,7 @@ class Server:
     def __init__(self, command: list[str], env: dict[str, str], cwd: Path) -> None:
         self.log = LogBook()
         self.expect_errors = False
+        self.fetch_by_http2 = False  # what fetch() speaks
         self.exit_code: int | None = None
         self.process = subprocess.Popen(command, env=env, cwd=cwd, text=True, errors="replace",
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -115,7 +116,11 @@ class Server:
 
     def fetch(self, target: str, method: str = "GET", headers: wire.Headers = (), body: bytes = b"",
               host: str | None = "heddle.test") -> wire.Response:
-        return wire.fetch(self.address, method, target, headers, body, host)
+        if not self.fetch_by_http2:
+            return wire.fetch(self.address, method, target, headers, body, host)
+        pairs = headers.items() if isinstance(headers, Mapping) else headers
+        with http2.Client(self.address) as client:
+            return client.request(method, target, [(name.lower(), value) for name, value in pairs], body, host)
 
     def admin(self, target: str, method: str = "GET", headers: wire.Headers = (), body: bytes = b"",
               host: str | None = None) -> wire.Response:

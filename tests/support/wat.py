@@ -51,6 +51,11 @@ HOST_CALLS: dict[str, str] = {
     "proxy_get_metric": "ii",
     "proxy_set_effective_context": "i",
     "proxy_done": "",
+    "proxy_get_configuration": "ii",
+    "proxy_send_http_response": "iiiiiiii",
+    "proxy_continue_request": "",
+    "proxy_continue_response": "",
+    "proxy_clear_route_cache": "",
 }
 
 # Callbacks by their short name: exported name, parameters, whether they return an i32.
