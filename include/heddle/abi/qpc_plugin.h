@@ -91,7 +91,9 @@ typedef struct HookVTable {
   void (*on_shutdown)(void *user_data);
 } HookVTable;
 
-#if defined(__clang__) || defined(__GNUC__)
+#if defined(__wasm__)
+#define QPC_EXPORT __attribute__((export_name("qpc_plugin_init")))
+#elif defined(__clang__) || defined(__GNUC__)
 #define QPC_EXPORT __attribute__((visibility("default")))
 #else
 #define QPC_EXPORT

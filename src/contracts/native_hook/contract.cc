@@ -1,13 +1,21 @@
 #include "contracts/native_hook/contract.h"
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 #include "contracts/native_hook/elf_check.h"
 #include "contracts/native_hook/in_process.h"
+#include "contracts/native_hook/sandboxed.h"
 #include "contracts/native_hook/shared_object.h"
 #include "sandbox/module.h"
 
 namespace heddle::native_hook {
+namespace {
+
+constexpr std::size_t kMemoryLimit = std::size_t{64} << 20U;  // of the sandbox, by default
+
+}  // namespace
 
 Contract::Contract(const Dependencies& services) : services_(services) {}
 
@@ -17,8 +25,10 @@ bool Contract::recognises(const sandbox::Module& module) const {
   return module.find_export("qpc_plugin_init") != nullptr;
 }
 
-bool Contract::offers_import(std::string_view /*module*/, std::string_view /*name*/) const {
-  return false;
+bool Contract::offers_import(std::string_view module, std::string_view name) const {
+  return std::ranges::any_of(sandbox::wasi_functions(), [&](const auto& row) {
+    return row.module == module && row.name == name;
+  });
 }
 
 bool Contract::takes_file(std::span<const std::byte> file) const {
@@ -37,8 +47,18 @@ std::shared_ptr<services::PluginRecord> Contract::make_record(
 }
 
 Result<std::shared_ptr<extension::LoadedPlugin>> Contract::load(
-    const extension::PluginSpec& /*spec*/, std::shared_ptr<const sandbox::Module> /*module*/) {
-  return fail(ErrorKind::kInvalidArgument, "is no shared object");
+    const extension::PluginSpec& spec, std::shared_ptr<const sandbox::Module> module) {
+  const std::array tables = {sandbox::wasi_functions()};
+  auto linked = sandbox::LinkedModule::create(services_.engine, std::move(module), tables);
+  if (!linked) return std::unexpected(std::move(linked.error()));
+  auto version = std::make_shared<GuestTable::Version>();
+  version->spec = spec;
+  if (!spec.memory_limit_given) version->spec.memory_limit = kMemoryLimit;
+  version->linked = std::move(*linked);
+  version->record = make_record(spec);
+  auto table = GuestTable::start(version);
+  if (!table) return std::unexpected(std::move(table.error()));
+  return std::make_shared<SandboxedPlugin>(std::move(version), std::move(*table));
 }
 
 Result<std::shared_ptr<extension::LoadedPlugin>> Contract::load_file(

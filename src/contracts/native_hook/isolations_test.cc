@@ -14,7 +14,7 @@ class IsolationTest : public HookTest, public testing::WithParamInterface<Where>
   void start() { HookTest::start("recorder", GetParam()); }
 };
 
-INSTANTIATE_TEST_SUITE_P(All, IsolationTest, testing::Values(Where::kServer),
+INSTANTIATE_TEST_SUITE_P(All, IsolationTest, testing::Values(Where::kServer, Where::kSandbox),
                          [](const auto& each) -> std::string {
                            return each.param == Where::kServer    ? "Server"
                                   : each.param == Where::kProcess ? "Process"
@@ -95,6 +95,7 @@ TEST_P(IsolationTest, ShutsDownAndIsDestroyedOnce) {
   hook_->shut_down();
   hook_->shut_down();
   drop();
+  if (GetParam() == Where::kSandbox) EXPECT_TRUE(logs("destroy"));
   const std::string ends = GetParam() == Where::kSandbox ? log_text() : file("ends");
   EXPECT_EQ(ends.find("on_shutdown"), ends.rfind("on_shutdown"));
   EXPECT_NE(ends.find("on_shutdown"), std::string::npos);
