@@ -50,8 +50,9 @@ test: unit e2e ## everything: unit tests, end-to-end tests, fuzzers on their cor
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-5} $(MAKE) --no-print-directory fuzz
 	@echo "== all tests passed"
 
-soak: build examples ## the long runs: 10,000 reloads under mixed load, 100,000 route instances, 1,000,000 JSON-RPC calls
-	@HEDDLE_SOAK=1 $(PYTHON) -m pytest tests/test_soak.py tests/test_reload.py tests/test_route_leaks.py tests/test_json_rpc_soak.py -q -s -k "leak_nothing"
+soak: build examples ## the long runs: 10,000 reloads under mixed load, 100,000 route instances, 1,000,000 JSON-RPC calls, kill -9
+	@HEDDLE_SOAK=1 $(PYTHON) -m pytest tests/test_soak.py tests/test_reload.py tests/test_route_leaks.py tests/test_json_rpc_soak.py tests/test_messaging_crash.py -q -s \
+		-k "leak_nothing or survive_kills"
 
 asan: setup examples ## the whole suite under AddressSanitizer and UBSan
 	@$(CMAKE) --preset asan >/dev/null

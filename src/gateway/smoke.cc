@@ -150,16 +150,16 @@ Result<void> run_smoke(const std::shared_ptr<extension::LoadedPlugin>& loaded,
   auto gateway = std::make_unique<GatewayWorker>(worker, blocking, log, metrics);
   NativeFilters natives(metrics);
   std::vector<FilterBinding> filters;
-  std::vector<RoutePluginBinding> routes;
+  PluginBindings plugins;
   if (filter) {
     filters.push_back({.name = plugin.name, .factory = filter});
   } else {
-    RoutePluginBinding& binding = routes.emplace_back();
+    RoutePluginBinding& binding = plugins.routes.emplace_back();
     binding.name = plugin.name;
     binding.plugin = loaded;
   }
   const auto snapshot = std::make_shared<const Snapshot>(smoke_config(filter != nullptr), filters,
-                                                         natives, metrics, nullptr, routes);
+                                                         natives, metrics, nullptr, plugins);
   worker.start();
   Result<void> result;
   for (const config::Smoke& smoke : plugin.smoke) {

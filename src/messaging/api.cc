@@ -64,6 +64,13 @@ Task<ApiAnswer> Api::handle(net::Worker& worker, Request request) {
     auto done = co_await (this->*row.handler)(worker, request);
     co_return done ? std::move(*done) : answer_of(done.error());
   }
+  if (request->path == kStreamPath) {
+    ApiAnswer out = answer_of({.status = 426,
+                               .code = "upgrade_required",
+                               .message = "this path is a WebSocket (RFC 6455)"});
+    out.headers.emplace_back("upgrade", "websocket");
+    co_return out;
+  }
   if (allow.empty()) {
     co_return answer_of({.status = 404, .code = "not_found", .message = "there is no such path"});
   }

@@ -33,6 +33,8 @@ struct ApiAnswer {
 };
 // NOLINTEND(readability-redundant-member-init)
 
+inline constexpr std::string_view kStreamPath = "/v1/stream";  // push_session.h
+
 class Api {
  public:
   explicit Api(MessageService& service) : service_(service) {}

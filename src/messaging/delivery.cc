@@ -34,6 +34,7 @@ Task<Outcome<std::vector<StoredMessage>>> MessageService::fetch(net::Worker& wor
     if (!out.empty() || left <= 0 || bell->closed()) break;
     co_await bell->wait(std::chrono::nanoseconds(left));
   }
+  if (out.empty() && request.silent_when_empty) co_return out;
   delivered_->add(out.size());
   hooks_.current()->tell(worker, extension::FetchEvent{.recipient_key = caller.identity_key,
                                                        .channel_id = request.channel_id,

@@ -4,13 +4,15 @@
 #include <string>
 #include <utility>
 
+#include "http/websocket.h"
+#include "messaging/push_session.h"
 #include "net/worker.h"
 
 namespace heddle::messaging {
 namespace {
 
 // One request; deletes itself after its last event.
-class ApiStream final : public http::Sender {
+class ApiStream final : public http::Sender, private PushSession::Out {
  public:
   ApiStream(net::Worker& worker, Api& api, const extension::ExchangeInfo& info,
             http::Receiver& response)
@@ -28,11 +30,23 @@ class ApiStream final : public http::Sender {
     request_->query = target.substr(std::min(mark + 1, target.size()));
     request_->method = headers.get(":method").value_or("");
     request_->authorization = headers.get("authorization").value_or("");
-    if (end || headers.contains("upgrade")) finish_request();
+    const bool upgrade = headers.contains("upgrade");
+    if (upgrade && request_->path == kStreamPath && request_->method == "GET" &&
+        headers.has_token("upgrade", "websocket")) {
+      begin_session(headers);
+    } else if (end || upgrade) {
+      finish_request();
+    }
   }
 
   void send_data(http::Buffer&& data, bool end) override {
     bytes_ += data.size();
+    if (session_) {
+      session_->on_bytes(data.to_string());
+      data.clear();
+      if (end && session_) session_->on_end();
+      return;
+    }
     if (request_->body.size() + data.size() > api_.max_body()) {
       too_large_ = true;
       request_->body.clear();
@@ -45,8 +59,12 @@ class ApiStream final : public http::Sender {
 
   void send_trailers(const http::HeaderMap& /*trailers*/) override { finish_request(); }
   void reset(http::StreamError /*error*/) override { delete_later(); }
-  void pause_receiving() override {}
-  void resume_receiving() override {}
+  void pause_receiving() override {
+    if (session_) session_->pause();
+  }
+  void resume_receiving() override {
+    if (session_) session_->resume();
+  }
   bool above_watermark() const override { return false; }
   std::uint64_t bytes_sent() const override { return bytes_; }
   std::uint64_t bytes_received() const override { return answer_bytes_; }
@@ -56,6 +74,35 @@ class ApiStream final : public http::Sender {
   struct Link {
     ApiStream* stream = nullptr;
   };
+
+  // A stream instead of an answer. The 101 is made now, as the request's head does not stay.
+  void begin_session(const http::HeaderMap& headers) {
+    ended_ = true;
+    switching_ = http::make_head();
+    switching_->headers.add(":status", "200");
+    http::make_switching_protocols(*switching_, headers);
+    session_ = std::make_shared<PushSession>(api_, request_, *this);
+    worker_.defer([this, link = link_] {
+      if (link->stream != nullptr) spawn(PushSession::run(worker_, session_));
+    });
+  }
+
+  void switch_protocols() override { response_.on_head(std::move(switching_), false); }
+  void refuse(const ApiAnswer& answer) override { respond(answer); }
+  void write(std::string_view bytes) override {
+    answer_bytes_ += bytes.size();
+    http::Buffer out;
+    out.append(bytes);
+    response_.on_data(out, false);
+  }
+  void end() override {
+    const auto link = link_;
+    http::Buffer nothing;
+    response_.on_data(nothing, true);
+    if (link->stream == nullptr) return;
+    delete_later();
+    response_.on_complete();
+  }
 
   void finish_request() {
     if (std::exchange(ended_, true)) return;
@@ -113,6 +160,7 @@ class ApiStream final : public http::Sender {
   void delete_later() {
     if (link_->stream == nullptr) return;
     link_->stream = nullptr;
+    if (session_) session_->detach();
     request_->bell->close();
     worker_.defer([owned = std::unique_ptr<ApiStream>(this)] {});
   }
@@ -122,6 +170,8 @@ class ApiStream final : public http::Sender {
   http::Receiver& response_;
   std::shared_ptr<ApiRequest> request_ = std::make_shared<ApiRequest>();
   std::shared_ptr<Link> link_ = std::make_shared<Link>(this);
+  std::shared_ptr<PushSession> session_;  // null: an ordinary request
+  http::HeadPtr switching_;               // its 101, until it is sent
   std::uint64_t bytes_ = 0;
   std::uint64_t answer_bytes_ = 0;
   bool ended_ = false;

@@ -46,6 +46,7 @@ struct FetchRequest {
   std::string channel_id = {};  // empty: all
   std::size_t limit = 100;
   std::chrono::milliseconds wait{0};
+  bool silent_when_empty = false;  // hooks hear only of messages
 };
 // NOLINTEND(readability-redundant-member-init)
 

@@ -84,6 +84,7 @@ class Server:
         self.log = LogBook()
         self.expect_errors = False
         self.fetch_by_http2 = False  # what fetch() speaks
+        self.crashed = False
         self.exit_code: int | None = None
         self.process = subprocess.Popen(command, env=env, cwd=cwd, text=True, errors="replace",
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -184,6 +185,8 @@ class Server:
 
     def stop(self) -> None:
         """SIGTERM; it must end with 0 and, unless errors were expected, without having logged one."""
+        if self.crashed:
+            return
         if self.exit_code is None:
             if self.process.poll() is None:
                 self.signal(signal.SIGTERM)
@@ -193,6 +196,11 @@ class Server:
         if not self.expect_errors:
             errors = [line for line in self.log.lines() if line.get("level") in ("error", "critical")]
             assert not errors, f"unexpected errors in the log: {errors[:5]}"
+
+    def crash(self) -> None:
+        """kill -9, as a part of the test."""
+        self.kill()
+        self.crashed = True
 
     def kill(self) -> None:
         if self.process.poll() is None:
