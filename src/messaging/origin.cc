@@ -81,7 +81,7 @@ class ApiStream final : public http::Sender, private PushSession::Out {
     switching_ = http::make_head();
     switching_->headers.add(":status", "200");
     http::make_switching_protocols(*switching_, headers);
-    session_ = std::make_shared<PushSession>(api_, request_, *this);
+    session_ = std::make_shared<PushSession>(api_, request_, static_cast<PushSession::Out&>(*this));
     worker_.defer([this, link = link_] {
       if (link->stream != nullptr) spawn(PushSession::run(worker_, session_));
     });
