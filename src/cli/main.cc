@@ -9,6 +9,8 @@
 
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "contracts/native_hook/child_main.h"
+#include "contracts/native_hook/child_memory.h"
 
 namespace {
 
@@ -110,6 +112,10 @@ int run(std::vector<std::string> arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // The server started itself to run one plugin; no one types this.
+  if (argc > 1 && argv[1] == heddle::native_hook::kChildVerb) {
+    return heddle::native_hook::run_child(argc, argv);
+  }
   try {
     return run(heddle::cli::rewrite_loom_arguments({argv, argv + argc}));
   } catch (const std::exception& e) {

@@ -6,6 +6,7 @@
 
 #include "contracts/native_hook/elf_check.h"
 #include "contracts/native_hook/in_process.h"
+#include "contracts/native_hook/process_plugin.h"
 #include "contracts/native_hook/sandboxed.h"
 #include "contracts/native_hook/shared_object.h"
 #include "sandbox/module.h"
@@ -63,12 +64,8 @@ Result<std::shared_ptr<extension::LoadedPlugin>> Contract::load(
 
 Result<std::shared_ptr<extension::LoadedPlugin>> Contract::load_file(
     const extension::PluginSpec& spec, std::span<const std::byte> file) {
-  // Nobody who asks for a child process may get native code within the server.
   if (spec.isolation == "process") {
-    return fail(
-        ErrorKind::kInvalidArgument,
-        "`isolation: process` is not offered by this version; compile the plugin to wasm32, "
-        "or write `isolation: none` to run it within the server");
+    return ProcessPlugin::create(spec, file, make_record(spec), services_.child_program);
   }
   auto object = SharedObject::load(file, spec.name);
   if (!object) return std::unexpected(std::move(object.error()));

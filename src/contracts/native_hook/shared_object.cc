@@ -2,53 +2,18 @@
 
 #include <dlfcn.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <string>
-#include <system_error>
 
 #include "contracts/native_hook/elf_check.h"
+#include "contracts/native_hook/file_descriptor.h"
 
 namespace heddle::native_hook {
 namespace {
 
 constexpr const char* kInit = "qpc_plugin_init";
-
-// A file in memory that only this process can see.
-class PrivateCopy {
- public:
-  explicit PrivateCopy(std::string_view name)
-      : fd_(memfd_create(fmt::format("heddle-{}", name).substr(0, 200).c_str(), MFD_CLOEXEC)) {}
-  ~PrivateCopy() {
-    if (fd_ >= 0) close(fd_);
-  }
-  PrivateCopy(const PrivateCopy&) = delete;
-  PrivateCopy& operator=(const PrivateCopy&) = delete;
-
-  Result<void> fill(std::span<const std::byte> bytes) const {
-    if (fd_ < 0) return failed();
-    while (!bytes.empty()) {
-      const ssize_t count = write(fd_, bytes.data(), bytes.size());
-      if (count < 0 && errno == EINTR) continue;
-      if (count < 0) return failed();
-      bytes = bytes.subspan(static_cast<std::size_t>(count));
-    }
-    return {};
-  }
-  std::string path() const { return fmt::format("/proc/self/fd/{}", fd_); }
-
- private:
-  static std::unexpected<Error> failed() {
-    return fail(ErrorKind::kIo, fmt::format("cannot be copied into memory: {}",
-                                            std::generic_category().message(errno)));
-  }
-  int fd_;
-};
 
 // The linker's words without the name of the copy.
 std::string linker_error(const std::string& copy) {
@@ -79,14 +44,15 @@ struct GuardedTable {
 Result<std::unique_ptr<SharedObject>> SharedObject::load(std::span<const std::byte> file,
                                                          std::string_view name) {
   if (auto fits = check_shared_object(file); !fits) return std::unexpected(std::move(fits.error()));
-  const PrivateCopy copy(name);
-  if (auto filled = copy.fill(file); !filled) return std::unexpected(std::move(filled.error()));
+  const auto copy = make_memory_file(name, file);
+  if (!copy) return std::unexpected(copy.error());
+  const std::string path = fmt::format("/proc/self/fd/{}", copy->get());
   std::unique_ptr<SharedObject> out(new SharedObject);
-  out->handle_ = dlopen(copy.path().c_str(), RTLD_NOW | RTLD_LOCAL);
+  out->handle_ = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (out->handle_ == nullptr) {
     return fail(ErrorKind::kInvalidArgument,
                 fmt::format("cannot be linked: {}; install what it needs, or link it statically",
-                            linker_error(copy.path())));
+                            linker_error(path)));
   }
   if (auto started = out->initialize(); !started) {
     return std::unexpected(std::move(started.error()));

@@ -47,8 +47,8 @@ class HookTest : public testing::Test {
     auto engine = sandbox::Engine::create({.instances = 8}, *log_, metrics_);
     ASSERT_TRUE(engine.has_value()) << engine.error().message;
     engine_ = std::move(*engine);
-    contract_ = std::make_unique<Contract>(
-        Dependencies{.engine = *engine_, .log = *log_, .metrics = metrics_});
+    contract_ = std::make_unique<Contract>(Dependencies{
+        .engine = *engine_, .log = *log_, .metrics = metrics_, .child_program = NATIVE_HOOK_CHILD});
     worker_ = std::make_unique<net::Worker>(0, *log_);
     worker_->start();
     spec_.name = "hook";
@@ -62,7 +62,7 @@ class HookTest : public testing::Test {
   }
 
   void TearDown() override {
-    plugin_.reset();
+    drop();
     worker_->stop();
     worker_->join();
     worker_.reset();
@@ -78,6 +78,11 @@ class HookTest : public testing::Test {
     const std::string extension = where == Where::kSandbox ? ".wasm" : ".so";
     spec_.path = NATIVE_HOOK_TESTDATA + name + extension;
     spec_.isolation = where == Where::kProcess ? "process" : "none";
+    // A child process has no other environment.
+    spec_.environment.clear();
+    if (where == Where::kProcess && notes_ends_) {
+      spec_.environment = {"QPC_RECORDER_FILE=" + (folder_ / "ends").string()};
+    }
     const auto bytes = read_bytes(spec_.path);
     EXPECT_FALSE(bytes.empty()) << spec_.path;
     if (where != Where::kSandbox) return contract_->load_file(spec_, bytes);
@@ -166,6 +171,7 @@ class HookTest : public testing::Test {
   std::string sender_ = std::string(32, 's');
   std::string recipient_ = std::string(32, 'r');
   std::string channel_ = std::string(16, 'c');
+  bool notes_ends_ = true;  // in a child process: in a file
   std::filesystem::path folder_;
   metrics::Registry metrics_;
   std::unique_ptr<Log> log_;

@@ -1,5 +1,6 @@
 /* VARIANT 1: init returns 3. 2: exports something else. 3: knows a longer table. 4: an empty table.
- * 5: a symbol that nobody has. 6: sleeps 1.5 s in on_message_enqueue. 7: nothing but it, fast. */
+ * 5: a symbol that nobody has. 6: sleeps 1.5 s in on_message_enqueue. 7: nothing but it, fast.
+ * 8: init aborts. */
 #include <heddle/abi/qpc_plugin.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,6 +50,9 @@ int32_t qpc_plugin_init(HookVTable *vtable) {
 #elif VARIANT == 6 || VARIANT == 7
   vtable->on_message_enqueue = on_message_enqueue;
   return PLUGIN_OK;
+#elif VARIANT == 8
+  (void)vtable;
+  abort();
 #else
   (void)vtable;
   return PLUGIN_OK;
