@@ -19,10 +19,11 @@ inline constexpr int kExitUnavailable = 69;
 inline constexpr int kExitConfig = 78;
 
 struct ServeOptions {
-  std::string config;     // file or folder
-  std::string log_level;  // empty: the configuration's
-  std::string listen;     // replaces the address of the first listener; empty: the configuration's
-  std::string admin;      // replaces the admin address
+  std::string config;          // file or folder
+  std::string ourchat_config;  // OurChat's own file; empty: none
+  std::string log_level;       // empty: the configuration's
+  std::string listen;  // replaces the address of the first listener; empty: the configuration's
+  std::string admin;   // replaces the admin address
   bool lenient = false;
 };
 int serve(const ServeOptions& options);
@@ -32,6 +33,7 @@ Result<std::shared_ptr<const config::Config>> with_overrides(config::Config conf
 
 struct ValidateOptions {
   std::string config;
+  std::string ourchat_config;
   bool lenient = false;
   bool json = false;
 };

@@ -25,6 +25,9 @@ void add_serve(CLI::App& app, ServeOptions& options) {
   verb->add_option("-c,--config", options.config, "configuration: a YAML file, or a folder of them")
       ->envname("HEDDLE_CONFIG")
       ->required();
+  verb->add_option("--ourchat-config", options.ourchat_config,
+                   "OurChat's configuration (TOML), whose [plugin] table becomes messaging.hooks")
+      ->envname("HEDDLE_OURCHAT_CONFIG");
   verb->add_option("--log-level", options.log_level,
                    "trace, debug, info, warn, error, critical or off")
       ->envname("HEDDLE_LOG_LEVEL");
@@ -44,6 +47,8 @@ void add_validate(CLI::App& app, ValidateOptions& options) {
   verb->add_option("-c,--config", options.config, "configuration: a YAML file, or a folder of them")
       ->envname("HEDDLE_CONFIG")
       ->required();
+  verb->add_option("--ourchat-config", options.ourchat_config,
+                   "OurChat's configuration (TOML), whose [plugin] table becomes messaging.hooks");
   verb->add_flag("--lenient", options.lenient, "unknown settings are warnings");
   verb->add_flag("--json", options.json, "problems as JSON on standard output");
 }

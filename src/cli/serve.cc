@@ -13,7 +13,8 @@ namespace {
 // The configuration with what the command line puts in its place; null after the problems were
 // printed.
 std::shared_ptr<const config::Config> configuration(const ServeOptions& options) {
-  const config::ReadResult result = config::read(options.config, {.lenient = options.lenient});
+  const config::ReadResult result = config::read(
+      options.config, {.lenient = options.lenient, .ourchat_config = options.ourchat_config});
   for (const config::Problem& problem : result.problems)
     fmt::print(stderr, "{}\n", to_string(problem));
   if (!result.ok()) {

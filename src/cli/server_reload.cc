@@ -48,12 +48,26 @@ std::string first_error(const admin::ConfigReload& reload) {
   return "unknown";
 }
 
+// What the configuration is read from.
+std::vector<std::string> files_of(const ServeOptions& options) {
+  std::vector<std::string> out{options.config};
+  if (!options.ourchat_config.empty()) out.push_back(options.ourchat_config);
+  return out;
+}
+
+std::size_t fingerprint_of(const ServeOptions& options) {
+  std::size_t out = 0;
+  for (const std::string& file : files_of(options)) out = out * 31 + config::fingerprint(file);
+  return out;
+}
+
 }  // namespace
 
 admin::ConfigReload Server::reload_config() {
   admin::ConfigReload out;
-  seen_files_ = config::fingerprint(options_.config);
-  config::ReadResult read = config::read(options_.config, {.lenient = options_.lenient});
+  seen_files_ = fingerprint_of(options_);
+  config::ReadResult read = config::read(
+      options_.config, {.lenient = options_.lenient, .ourchat_config = options_.ourchat_config});
   out.problems = std::move(read.problems);
   if (read.config) {
     if (auto next = with_overrides(*read.config, options_)) {
@@ -176,12 +190,19 @@ void Server::watch_directories() {
 // Folders, not files: a file is usually replaced by a rename.
 void Server::watch_configuration() {
   std::vector<std::string> directories;
-  if (config_->watch_config) directories = config::folders(options_.config);
+  if (config_->watch_config) {
+    for (const std::string& file : files_of(options_)) {
+      for (std::string& folder : config::folders(file)) {
+        if (std::ranges::find(directories, folder) != directories.end()) continue;
+        directories.push_back(std::move(folder));
+      }
+    }
+  }
   if (config_watcher_ && directories == config_directories_) return;
   config_directories_ = directories;
-  seen_files_ = config::fingerprint(options_.config);
+  seen_files_ = fingerprint_of(options_);
   config_watcher_ = watch(std::move(directories), "the configuration is not watched", [this] {
-    if (config::fingerprint(options_.config) != seen_files_) reload_config();
+    if (fingerprint_of(options_) != seen_files_) reload_config();
   });
 }
 

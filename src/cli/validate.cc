@@ -57,7 +57,8 @@ void check_manifests(config::ReadResult& result) {
 }  // namespace
 
 int validate(const ValidateOptions& options) {
-  config::ReadResult result = config::read(options.config, {.lenient = options.lenient});
+  config::ReadResult result = config::read(
+      options.config, {.lenient = options.lenient, .ourchat_config = options.ourchat_config});
   if (result.ok()) check_certificates(result);
   if (result.ok()) check_manifests(result);
   std::size_t errors = 0;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <set>
 
 #include "config/checks.h"
@@ -98,6 +99,34 @@ void complete_messaging(Config& config, Problems& problems) {
   config.routes.push_back(std::move(route));
 }
 
+// The two names of a limit of OurChat's plugins are one.
+void complete_hooks(Config& config, const Places& places, Problems& problems) {
+  const std::string section = "messaging.hooks";
+  MessageHooks& hooks = config.messaging.hooks;
+  const auto merge = [&](std::string_view name, std::string_view other, bool given, auto& value,
+                         auto other_value) {
+    const std::string path = child_path(section, other);
+    if (!given) return;
+    if (places.has(child_path(section, name))) {
+      problems.error(places.of(path), path,
+                     concat("is another name of ", name, ", which is there too"),
+                     "keep one of them");
+    }
+    value = other_value;
+  };
+  constexpr unsigned kMiB = 20;
+  merge("max_memory", "max_memory_mb", hooks.max_memory_mb != 0, hooks.max_memory,
+        std::size_t{hooks.max_memory_mb} << kMiB);
+  merge("max_execution_time", "max_execution_time_ms", hooks.max_execution_time_ms != 0,
+        hooks.max_execution_time, Milliseconds(hooks.max_execution_time_ms));
+  hooks.max_memory_mb = 0;
+  hooks.max_execution_time_ms = 0;
+  hooks.enabled = is_on(places, section, hooks.enabled);
+  if (!hooks.enabled || !hooks.directory.empty()) return;
+  const std::filesystem::path file = problems.location(places.of(section)).file;
+  hooks.directory = (file.parent_path() / "plugins").string();
+}
+
 // "/users/:id/*" -> "users-id"
 std::string id_from_path(std::string_view path) {
   std::string id;
@@ -183,6 +212,7 @@ void complete_filters(Config& config, const Places& places) {
 void complete(Config& config, const Node& root, const Places& places, Problems& problems) {
   complete_listeners(config, places, problems);
   complete_messaging(config, problems);
+  complete_hooks(config, places, problems);
   if (!config.messaging.enabled) complete_routes(config, root, problems);
   complete_route_ids(config);
   complete_tls(config, places, problems);

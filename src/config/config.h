@@ -332,6 +332,12 @@ struct PluginDirectory {
   bool watch = true;
   bool native = false;  // takes *.so too
   Location location;
+
+  // Of a folder that stands for something else in the configuration (messaging.hooks): what its
+  // plugins are and have; made when it is missing. Not settings of their own.
+  std::string kind;
+  std::size_t memory_limit = 0;
+  Milliseconds timeout{0};
 };
 
 // What plugins reach beside HTTP messages (services/); a change of any of it needs a restart.
@@ -416,6 +422,16 @@ struct Storage {
   std::string url;  // empty: messages.db in data_dir; sqlite:FILE, postgresql://…
 };
 
+// OurChat's plugins: a folder of *.wasm that are message hooks.
+struct MessageHooks {
+  bool enabled = false;
+  std::string directory;
+  std::size_t max_memory = std::size_t{64} << 20U;
+  Milliseconds max_execution_time{100};
+  std::uint32_t max_memory_mb = 0;  // the guide's names of the two; 0: not given
+  std::uint32_t max_execution_time_ms = 0;
+};
+
 struct Messaging {
   bool enabled = false;
   bool registration = true;  // whether anybody may make an account
@@ -436,6 +452,7 @@ struct Messaging {
   std::uint64_t mailbox_messages = 10'000;
   std::size_t mailbox_bytes = std::size_t{256} << 20U;
   Milliseconds retention{2'592'000'000};
+  MessageHooks hooks;
 };
 
 struct Config {

@@ -6,6 +6,7 @@
 #include "config/checks.h"
 #include "config/decode.h"
 #include "config/dump.h"
+#include "config/ourchat.h"
 #include "config/problems.h"
 #include "config/settings.h"
 #include "config/sources.h"
@@ -17,6 +18,17 @@ namespace {
 ReadResult finish(Problems& problems, std::shared_ptr<const Config> config) {
   const bool failed = problems.has_errors();
   return {.config = failed ? nullptr : std::move(config), .problems = problems.take()};
+}
+
+// Adds OurChat's own file to the tree.
+void merge_ourchat(const std::string& name, Node& root, std::vector<std::string>& folders,
+                   Problems& problems) {
+  const std::uint32_t file = problems.add_file(name);
+  folders.push_back(std::filesystem::path(name).parent_path().string());
+  const auto text = read_file(name, file, problems);
+  if (!text) return;
+  auto tree = parse_ourchat(*text, name, file, problems);
+  if (tree) merge(root, std::move(*tree), "", problems);
 }
 
 // A tree that was read without errors into a Config.
@@ -47,6 +59,9 @@ ReadResult read(const std::string& path, const ReadOptions& options) {
     if (!text) continue;
     auto tree = parse_yaml(*text, file, problems);
     if (tree) merge(root, std::move(*tree), "", problems);
+  }
+  if (!options.ourchat_config.empty()) {
+    merge_ourchat(options.ourchat_config, root, folders, problems);
   }
   // A tree with holes would give errors that are none: unknown upstreams, missing keys.
   if (problems.has_errors()) return finish(problems, nullptr);

@@ -23,6 +23,23 @@ inline constexpr Setting kStorage[] = {
      .help = "Where accounts and messages are kept.", .needs_restart = true},
 };
 
+inline constexpr Setting kHooks[] = {
+    {.key = "enabled", .type = kBoolean, .member = value<&MessageHooks::enabled>(),
+     .shown_default = "true, if the section is there", .help = "Whether the plugins of the folder are loaded."},
+    {.key = "directory", .type = kPath, .member = value<&MessageHooks::directory>(),
+     .shown_default = "plugins", .example = "plugins",
+     .help = "The folder of message_hook plugins (*.wasm), called in the order of their names; made when it is missing. Relative to the configuration file.",
+     .beside_file = true},
+    {.key = "max_memory", .type = kSize, .member = value<&MessageHooks::max_memory>(), .min = 64 * 1024, .max = 4 * kGiB,
+     .help = "Most memory of each plugin."},
+    {.key = "max_execution_time", .type = kDuration, .member = value<&MessageHooks::max_execution_time>(), .min = 1, .max = kDay,
+     .help = "Longest call of each plugin."},
+    {.key = "max_memory_mb", .type = kInteger, .member = value<&MessageHooks::max_memory_mb>(), .min = 0, .max = 4'096,
+     .shown_default = "max_memory", .help = "max_memory in MiB, as OurChat's guide calls it."},
+    {.key = "max_execution_time_ms", .type = kInteger, .member = value<&MessageHooks::max_execution_time_ms>(), .min = 0, .max = kDay,
+     .shown_default = "max_execution_time", .help = "max_execution_time in milliseconds, as OurChat's guide calls it."},
+};
+
 inline constexpr Setting kMessaging[] = {
     {.key = "enabled", .type = kBoolean, .member = value<&Messaging::enabled>(),
      .help = "Whether the message service runs; without an upstream that is builtin: messages, /v1/* leads to it.",
@@ -81,7 +98,8 @@ inline constexpr Setting kMessaging[] = {
     {.key = "retention", .type = kDuration, .member = value<&Messaging::retention>(), .min = 0, .max = 10 * kYear,
      .help = "How long a message waits for its recipient; 0: for ever.",
      .needs_restart = true},
-    {.key = "hooks", .type = kLater, .help = "Plugins of the message service."},
+    {.key = "hooks", .type = kObject, .member = object<&Messaging::hooks>(), .rows = kHooks,
+     .help = "OurChat's plugins of the message service; `heddle serve --ourchat-config FILE` reads the same from OurChat's own configuration."},
 };
 
 }  // namespace heddle::config::messaging

@@ -12,19 +12,43 @@ namespace heddle::plugins {
 
 namespace fs = std::filesystem;
 
-std::vector<config::Plugin> scan_directory(const std::string& directory, bool native, Log* log) {
+namespace {
+
+bool is_plugin(const fs::directory_entry& entry, const config::PluginDirectory& directory) {
+  const fs::path& path = entry.path();
+  const bool hidden = path.filename().native().starts_with('.');
+  std::error_code gone;  // it may be deleted while we look
+  if (!directory.kind.empty()) {
+    return path.extension() == ".wasm" && !hidden && entry.is_regular_file(gone);
+  }
+  const bool shared_object =
+      directory.native && path.extension() == ".so" && !hidden && entry.is_regular_file(gone);
+  return shared_object || is_package(path.string());
+}
+
+config::Plugin entry_of(const fs::path& path, const config::PluginDirectory& directory) {
+  config::Plugin out;
+  std::error_code gone;
+  out.name = fs::is_directory(path, gone) ? path.filename().string() : path.stem().string();
+  out.path = path.string();
+  out.location.file = directory.path;
+  if (directory.kind.empty()) return out;
+  out.kind = directory.kind;
+  out.timeout = directory.timeout;
+  out.memory_limit = directory.memory_limit;
+  out.memory_limit_given = true;
+  return out;
+}
+
+}  // namespace
+
+std::vector<config::Plugin> scan_directory(const config::PluginDirectory& directory, Log* log) {
   std::vector<config::Plugin> out;
   std::error_code error;
-  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
-    const fs::path& path = it->path();
-    std::error_code gone;  // it may be deleted while we look
-    const bool shared_object = native && path.extension() == ".so" &&
-                               !path.filename().native().starts_with('.') &&
-                               it->is_regular_file(gone);
-    if (!shared_object && !is_package(path.string())) continue;
-    config::Plugin plugin;
-    plugin.name = fs::is_directory(path, gone) ? path.filename().string() : path.stem().string();
-    plugin.path = path.string();
+  for (fs::directory_iterator it(directory.path, error), end; !error && it != end;
+       it.increment(error)) {
+    if (!is_plugin(*it, directory)) continue;
+    config::Plugin plugin = entry_of(it->path(), directory);
     if (const auto complaint = config::check_name(plugin.name)) {
       if (log != nullptr) {
         log->warn("file in plugin directory left out: its name cannot name a plugin; rename it",
@@ -36,7 +60,7 @@ std::vector<config::Plugin> scan_directory(const std::string& directory, bool na
   }
   if (error && log != nullptr) {
     log->warn("plugin directory cannot be read; create it or make it readable",
-              {{"path", directory}, {"error", error.message()}});
+              {{"path", directory.path}, {"error", error.message()}});
   }
   std::ranges::sort(out, {}, &config::Plugin::name);
   return out;

@@ -12,8 +12,9 @@ namespace heddle::plugins {
 
 // Entries with the defaults of config::Plugin and no routes of their own. Not recursive; hidden
 // files and those whose names cannot name a plugin are left out. A directory that cannot be read is
-// empty. With `log`, both are told.
-std::vector<config::Plugin> scan_directory(const std::string& directory, bool native, Log* log);
+// empty. With `log`, both are told. One that says what kind its plugins are has only *.wasm of that
+// kind, with its limits.
+std::vector<config::Plugin> scan_directory(const config::PluginDirectory& directory, Log* log);
 
 // The folders in it, which may be or become packages; hidden ones are left out.
 std::vector<std::string> folders_in(const std::string& directory);

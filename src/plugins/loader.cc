@@ -143,8 +143,9 @@ bool same_smoke(const config::Smoke& a, const config::Smoke& b) {
          body == b.body && status == b.expect_status && same_matches(expected, b.expect_headers);
 }
 
-// Whether a package that cannot be read was meant as a route plugin: only these come in archives, or
-// in folders with a manifest. Anything else may be a filter, which must not be left out silently.
+// Whether a package that cannot be read was meant as a route plugin: only these come in archives,
+// or in folders with a manifest. Anything else may be a filter, which must not be left out
+// silently.
 bool is_route_package(const std::string& path) {
   std::error_code error;
   return path.ends_with(".zip") ||
@@ -297,24 +298,33 @@ Result<extension::PluginContract*> Loader::contract_for(const config::Plugin& en
 }
 
 std::string Loader::likely_kind(const std::string& path) const {
-  const auto taker = std::ranges::find_if(
+  const auto manifests = std::ranges::find_if(
       contracts_, [](const auto* contract) { return contract->takes_manifest(); });
-  if (taker == contracts_.end()) return {};
-  const std::string kind((*taker)->kind());
+  const std::string route(manifests == contracts_.end() ? std::string_view()
+                                                        : (*manifests)->kind());
   const auto package = read_package(path);
-  if (!package) return is_route_package(path) ? kind : std::string();
-  if (package->module.empty()) return kind;
+  if (!package) return is_route_package(path) ? route : std::string();
+  if (package->module.empty()) return route;
+  for (const extension::PluginContract* contract : contracts_) {
+    if (contract->takes_file(package->module)) return std::string(contract->kind());
+  }
   const std::string_view bytes(reinterpret_cast<const char*>(package->module.data()),
                                package->module.size());
   const auto sections = sandbox::parse_module_sections(bytes);
-  if (!sections) return package->manifest ? kind : std::string();
+  if (!sections) return package->manifest ? route : std::string();
+  const auto exports = [&](std::string_view name) {
+    return std::ranges::find(sections->exports, name, &sandbox::Export::name) !=
+           sections->exports.end();
+  };
   const bool proxy_wasm = std::ranges::any_of(sections->exports, [](const sandbox::Export& item) {
     return item.name.starts_with("proxy_abi_version_");
   });
   if (proxy_wasm) return {};
+  if (exports("qpc_plugin_init")) return "native_hook";
   const bool embedded = std::ranges::any_of(
       sections->custom, [](const auto& section) { return section.name == "manifest"; });
-  return package->manifest || embedded ? kind : std::string();
+  if (package->manifest || embedded) return route;
+  return exports("on_message_send") || exports("on_plugin_load") ? "message_hook" : "";
 }
 
 std::string not_recognised(const sandbox::Module& module) {

@@ -157,7 +157,7 @@ TEST(PackageTest, WhatADirectoryHolds) {
   std::filesystem::create_directory(folder.path() / "empty");
   folder.write("readme.md", "text");
   std::vector<std::string> names;
-  for (const config::Plugin& plugin : scan_directory(folder.path().string(), false, nullptr))
+  for (const config::Plugin& plugin : scan_directory({.path = folder.path().string()}, nullptr))
     names.push_back(plugin.name);
   EXPECT_THAT(names, gt::ElementsAre("a", "b", "c"));
   EXPECT_THAT(folders_in(folder.path().string()),

@@ -24,11 +24,25 @@ bool contains(const std::vector<std::string>& names, const std::string& name) {
   return std::ranges::find(names, name) != names.end();
 }
 
+// As OurChat's server does with its folder.
+void make_hook_folders(const std::vector<config::PluginDirectory>& directories, Log& log) {
+  for (const config::PluginDirectory& directory : directories) {
+    std::error_code error;
+    if (!directory.kind.empty()) std::filesystem::create_directories(directory.path, error);
+    if (error) {
+      log.warn(
+          "the folder of hooks cannot be made; create it, or correct messaging.hooks.directory",
+          {{"path", directory.path}, {"error", error.message()}});
+    }
+  }
+}
+
 }  // namespace
 
 ChangeReport Registry::load(const config::Config& config) {
   ChangeReport report;
   Sources sources = sources_of(config);
+  make_hook_folders(sources.directories, log_);
   const std::vector<Wanted> wanted = wanted_of(sources, true);
   go_over(std::move(sources), wanted, report);
   publish(true);
@@ -38,6 +52,7 @@ ChangeReport Registry::load(const config::Config& config) {
 ChangeReport Registry::apply(const config::Config& config) {
   ChangeReport report;
   Sources sources = sources_of(config);
+  make_hook_folders(sources.directories, log_);
   const std::vector<Wanted> wanted = wanted_of(sources, true);
   stage(wanted, report);
   report.applied = report.failed.empty();
@@ -53,6 +68,14 @@ Registry::Sources Registry::sources_of(const config::Config& config) {
   Sources out{.plugins = config.plugins,
               .directories = config.plugin_directories,
               .route_configurations = {}};
+  if (const config::MessageHooks& hooks = config.messaging.hooks; hooks.enabled) {
+    config::PluginDirectory folder;
+    folder.path = hooks.directory;
+    folder.kind = "message_hook";
+    folder.memory_limit = hooks.max_memory;
+    folder.timeout = hooks.max_execution_time;
+    out.directories.push_back(std::move(folder));
+  }
   for (const config::Route& route : config.routes) {
     for (const config::RoutePlugin& plugin : route.plugins) {
       if (!plugin.configuration) continue;
@@ -134,8 +157,7 @@ std::vector<Registry::Wanted> Registry::wanted_of(const Sources& sources, bool t
     out.push_back({plugin, false, false});
   }
   for (const config::PluginDirectory& directory : sources.directories) {
-    for (config::Plugin& plugin :
-         scan_directory(directory.path, directory.native, tell ? &log_ : nullptr)) {
+    for (config::Plugin& plugin : scan_directory(directory, tell ? &log_ : nullptr)) {
       // A file that an entry names runs as that entry says, once.
       const auto [known, is_new] = by_file.emplace(canonical(plugin.path), out.size());
       if (!is_new) {
@@ -153,7 +175,6 @@ std::vector<Registry::Wanted> Registry::wanted_of(const Sources& sources, bool t
         by_file.erase(known);
         continue;
       }
-      plugin.location.file = directory.path;
       out.push_back({std::move(plugin), true, directory.watch});
     }
   }
