@@ -24,7 +24,7 @@ std::string to_string(
 
 struct ReadOptions {
   bool lenient = false;        // unknown keys are warnings
-  std::string ourchat_config;  // OurChat's own file, for messaging.hooks (ourchat.h); empty: none
+  std::string ourchat_config = {};  // OurChat's own file, for messaging.hooks (ourchat.h); empty: none
 };
 
 struct ReadResult {

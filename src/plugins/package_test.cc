@@ -157,7 +157,9 @@ TEST(PackageTest, WhatADirectoryHolds) {
   std::filesystem::create_directory(folder.path() / "empty");
   folder.write("readme.md", "text");
   std::vector<std::string> names;
-  for (const config::Plugin& plugin : scan_directory({.path = folder.path().string()}, nullptr))
+  config::PluginDirectory directory;
+  directory.path = folder.path().string();
+  for (const config::Plugin& plugin : scan_directory(directory, nullptr))
     names.push_back(plugin.name);
   EXPECT_THAT(names, gt::ElementsAre("a", "b", "c"));
   EXPECT_THAT(folders_in(folder.path().string()),

@@ -348,7 +348,7 @@ class DirectoryTest : public RegistryTest {
     folder_.write("alpha.wasm", kGood);
     folder_.write("notes.txt", "x");
     folder_.write("bad name.wasm", kGood);
-    config_.plugin_directories = {{folder_.path().string(), true, false, {}}};
+    config_.plugin_directories.emplace_back().path = folder_.path().string();
   }
 };
 
