@@ -11,6 +11,7 @@ import pytest
 
 from support import rpc
 from support.configs import gateway, plugin
+from support.redis import Redis
 from support.server import Server
 from support.upstreams import Peer, Request, Upstream, answering, ok
 
@@ -63,6 +64,16 @@ def test_key_value(server: Server) -> None:
 def test_every_plugin_has_keys_of_its_own(server: Server) -> None:
     ask(server, "kv.set", {"key": "mine", "value": 1})
     assert ask(server, "kv.get", {"key": "mine"}, "reader") is None
+
+
+def test_keys_are_in_redis_when_there_is_one(serve, examples: Path, tmp_path: Path) -> None:
+    with Redis(tmp_path) as redis:
+        server = serve(gateway(plugins=[plugin("all", examples / "rpc_pdk.wasm")], redis={"url": redis.url}, routes=[],
+                               data_dir=str(tmp_path / "data")))
+        ask(server, "kv.set", {"key": "k", "value": [1]})
+        assert ask(server, "kv.get", {"key": "k"}) == [1]
+        assert redis.keys() > 0
+        server.stop()
 
 
 def test_http(server: Server, upstream: str) -> None:
