@@ -72,7 +72,7 @@ def test_params_of_100_megabytes(server: Server) -> None:
                 connection.send(b"x" * (1 << 20))
         except OSError:
             pass  # refused before all of it was sent
-        answer = connection.read_response()
+        answer = connection.response("POST")
     assert answer.status == 413
     assert answer.json()["error"]["code"] == -32005 and answer.json()["error"]["data"]["cause"] == "params_limit"
 

@@ -67,6 +67,13 @@ static void repeat(int fd, const char *text, long bytes) {
   for (long sent = 0; sent < bytes; sent += (long)strlen(text)) put(fd, text, strlen(text));
 }
 
+static void blank(long bytes) {
+  static char chunk[65536];
+  memset(chunk, ' ', sizeof chunk);
+  for (size_t end = 1023; end < sizeof chunk; end += 1024) chunk[end] = '\n';
+  for (long sent = 0; sent < bytes; sent += (long)sizeof chunk) put(1, chunk, sizeof chunk);
+}
+
 static void nested(long depth) {
   for (long i = 0; i < depth; ++i) put(1, "[", 1);
   for (long i = 0; i < depth; ++i) put(1, "]", 1);
@@ -115,7 +122,9 @@ static void run(char *statement) {
   if (IS("clocks")) clocks();
   if (IS("grow")) grow(number);
   if (IS("nested")) nested(number);
-  if (IS("flood")) repeat(1, "{\"jsonrpc\":\"2.0\",\"method\":\"m\",\"params\":0}\n", number);
+  if (IS("notify")) repeat(1, "{\"jsonrpc\":\"2.0\",\"method\":\"m\",\"params\":0}\n", number);
+  if (IS("blank")) blank(number);
+  if (IS("stream")) repeat(1, "\"no end of a line, and it goes on, and on, and on, and on, and on, and on, and on, and on", number);
   if (IS("chatter")) repeat(2, "a line of the log\n", number);
   if (IS("mutter")) repeat(2, "no newline ", number);
 #undef IS

@@ -13,7 +13,7 @@ from support.server import Server
 from support.waiting import until
 
 ROWS = rows()
-LIMITS = {"timeout": "300ms", "cpu_limit": "100ms", "memory_limit": "32MiB", "log_lines_per_second": 100_000}
+LIMITS = {"timeout": "2s", "cpu_limit": "500ms", "memory_limit": "32MiB"}
 
 
 @pytest.fixture(scope="module")
