@@ -48,8 +48,8 @@ EventStream::EventStream(net::Worker& worker, services::EventBus* events, http::
                          std::string_view query, std::function<void()> lost)
     : worker_(worker), sender_(sender), lost_(std::move(lost)), reader_(kMaxClientMessage) {
   if (events != nullptr) {
-    subscription_ = events->subscribe(
-        worker, {}, names_of(query), [this](const services::PluginEvent& event) { tell(event); });
+    subscription_ = events->subscribe(worker, {}, names_of(query),
+                                      [this](const services::PluginEvent& event) { tell(event); });
   }
   timer_.arm(worker_.timers(), kPingInterval, [this] { ping(); });
 }

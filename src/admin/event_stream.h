@@ -1,12 +1,13 @@
 // One WebSocket of GET /events: what plugins emit (services::EventBus), and what happens to plugins
 // (plugins::Event), as JSON texts, from now on.
 //
-//   {"type":"event","id","plugin","event","payload","time"}      payload: JSON, or a text that is none
+//   {"type":"event","id","plugin","event","payload","time"}      payload: JSON, or a text that is
+//   none
 //   {"type":"state","plugin","event","message","time"}           as GET /events lists them
 //   {"type":"dropped","count"}                                   the client read too slowly
 //
-// `?names=order.*,invoice.paid` chooses among the events of plugins. What the client says is not looked
-// at. Admin worker only.
+// `?names=order.*,invoice.paid` chooses among the events of plugins. What the client says is not
+// looked at. Admin worker only.
 #pragma once
 
 #include <cstdint>

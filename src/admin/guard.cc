@@ -73,8 +73,7 @@ std::optional<Response> Guard::check(const Request& request) const {
         "the Host header names neither this machine nor one of admin.allowed_hosts");
   }
   // Browsers let pages of other sites open WebSockets, and read what comes.
-  const bool changes =
-      (request.method != "GET" && request.method != "HEAD") || request.websocket;
+  const bool changes = (request.method != "GET" && request.method != "HEAD") || request.websocket;
   if (changes && !origin_allowed(request)) {
     return error_response(403, "cross_site", "a page of another site may not make this request");
   }

@@ -29,7 +29,7 @@ struct ServerDependencies {
   net::Worker& worker;  // of its own, not one that serves traffic
   metrics::Registry& metrics;
   Log& log;
-  Runner run_blocking;  // password hashing
+  Runner run_blocking;                   // password hashing
   services::EventBus* events = nullptr;  // null: GET /events as a WebSocket has none of plugins
 };
 

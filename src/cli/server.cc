@@ -124,14 +124,13 @@ Result<void> Server::start_admin() {
   });
   auto admin = admin::AdminServer::create(
       config_->admin, reserved->address, *api_,
-      admin::ServerDependencies{.worker = *admin_worker_,
-                                .metrics = metrics_,
-                                .log = log_,
-                                .run_blocking =
-                                    [this](std::move_only_function<void()> task) {
-                                      blocking_->submit(std::move(task));
-                                    },
-                                .events = services_->view().events});
+      admin::ServerDependencies{
+          .worker = *admin_worker_,
+          .metrics = metrics_,
+          .log = log_,
+          .run_blocking =
+              [this](std::move_only_function<void()> task) { blocking_->submit(std::move(task)); },
+          .events = services_->view().events});
   if (!admin) return std::unexpected(std::move(admin.error()).within("admin: "));
   admin_ = std::move(*admin);
   if (auto listening = admin_->listen(); !listening) {

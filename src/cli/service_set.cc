@@ -161,10 +161,10 @@ Result<void> ServiceSet::make_auth(const config::Config& config, net::BlockingPo
               .audiences = jwt.audiences,
               .leeway = std::chrono::duration_cast<std::chrono::seconds>(jwt.leeway),
               .jwks_refresh = std::chrono::duration_cast<std::chrono::seconds>(jwt.jwks_refresh)},
-      .basic = {.users = config.auth.users,
-                .failures = config.auth.login_failures,
-                .lockout =
-                    std::chrono::duration_cast<std::chrono::seconds>(config.auth.login_lockout)}};
+      .basic = {
+          .users = config.auth.users,
+          .failures = config.auth.login_failures,
+          .lockout = std::chrono::duration_cast<std::chrono::seconds>(config.auth.login_lockout)}};
   if (!options.offers_jwt() && !options.offers_basic()) return {};
   auto auth = services::make_user_auth(std::move(options), outbound_.get(), blocking, log);
   if (!auth) return std::unexpected(std::move(auth.error()));

@@ -14,8 +14,8 @@ struct CatalogPage {
   std::string body;  // JSON
 };
 
-// Plugins that could not be loaded are listed with the state "error", those that are switched off as
-// "disabled".
+// Plugins that could not be loaded are listed with the state "error", those that are switched off
+// as "disabled".
 std::vector<CatalogPage> make_catalog(const std::vector<RoutePluginBinding>& plugins);
 
 // openapi.cc: all routes at the paths of the manifests, schemas where the manifests give them.

@@ -25,8 +25,8 @@
 #include "messaging/rate_limiter.h"
 #include "messaging/storage.h"
 #include "messaging/task.h"
-#include "services/login_guard.h"
 #include "net/timer.h"
+#include "services/login_guard.h"
 
 namespace heddle::messaging {
 

@@ -27,7 +27,8 @@
 namespace heddle::plugins {
 
 // Sends the `smoke:` requests of the entry through a chain that holds only this plugin, in front of
-// the echo upstream, or to the routes of the plugin. The error says which request got what instead of what.
+// the echo upstream, or to the routes of the plugin. The error says which request got what instead
+// of what.
 using SmokeRunner = std::function<Result<void>(const std::shared_ptr<extension::LoadedPlugin>&,
                                                const config::Plugin&)>;
 

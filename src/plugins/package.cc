@@ -163,8 +163,8 @@ Result<Package> read_archive(const std::string& path) {
   Package out;
   out.sha256 = sha256_hex(*bytes);
   out.module = std::move(content->module);
-  out.module_path = fmt::format(
-      "{}: {}", path, out.module.empty() ? content->manifest_name : content->module_name);
+  out.module_path = fmt::format("{}: {}", path,
+                                out.module.empty() ? content->manifest_name : content->module_name);
   out.manifest = std::move(content->manifest);
   out.manifest_path = fmt::format("{}: {}", path, content->manifest_name);
   finish(out, out.sha256);

@@ -42,8 +42,8 @@ class SlotLine {
   // How many slots were given back so far.
   std::uint64_t given_back() const { return given_back_.load(); }
   void give_back();
-  // `wake` is called once, by whoever gives a slot back, or from within when that has happened since
-  // `seen`; it must do no more than post. The line outlives the place.
+  // `wake` is called once, by whoever gives a slot back, or from within when that has happened
+  // since `seen`; it must do no more than post. The line outlives the place.
   std::unique_ptr<Place> queue(std::uint64_t seen, std::move_only_function<void()> wake);
 
  private:

@@ -91,11 +91,10 @@ std::optional<AuthOutcome> BasicAuth::decide(
     return AuthOutcome{.status = 503, .reason = "too many passwords are being checked"};
   }
   if (const auto locked = guard_.begin(guess.user, guess.address, now); locked.count() > 0) {
-    return AuthOutcome{
-        .status = 429,
-        .retry_after = std::chrono::ceil<std::chrono::seconds>(locked),
-        .reason = fmt::format("{} is locked out at {}: too many wrong passwords",
-                              quoted(guess.user), guess.address)};
+    return AuthOutcome{.status = 429,
+                       .retry_after = std::chrono::ceil<std::chrono::seconds>(locked),
+                       .reason = fmt::format("{} is locked out at {}: too many wrong passwords",
+                                             quoted(guess.user), guess.address)};
   }
   const auto found = remembered_.find(guess.mark);
   if (found != remembered_.end() && now < found->second) {
@@ -121,11 +120,12 @@ void BasicAuth::hash(const Guess& guess, const std::string& www_authenticate) {
       }
     }
     for (const auto& completion : waiting) {
-      completion->finish(good ? accepted(guess.user)
-                              : AuthOutcome{.status = 401,
-                                            .www_authenticate = www_authenticate,
-                                            .reason = fmt::format("wrong password of {}, or no such user",
-                                                                  quoted(guess.user))});
+      completion->finish(
+          good ? accepted(guess.user)
+               : AuthOutcome{.status = 401,
+                             .www_authenticate = www_authenticate,
+                             .reason = fmt::format("wrong password of {}, or no such user",
+                                                   quoted(guess.user))});
     }
   });
 }

@@ -56,8 +56,8 @@ class EventBus {
   EventBus& operator=(const EventBus&) = delete;
 
   // `names`: "order.created", "order.*", "*"; empty: everything. `plugin` is the subscriber's own
-  // name, whose events it does not hear; empty: it hears everybody's. A plugin has one subscription:
-  // from now on the former one of this name gets nothing (a new version takes over).
+  // name, whose events it does not hear; empty: it hears everybody's. A plugin has one
+  // subscription: from now on the former one of this name gets nothing (a new version takes over).
   [[nodiscard]] std::unique_ptr<Subscription> subscribe(net::Worker& worker, std::string plugin,
                                                         std::vector<std::string> names,
                                                         Handler handler);

@@ -62,12 +62,12 @@ struct AuthOptions {
 // Either a user or a refusal.
 struct AuthOutcome {
   // NOLINTBEGIN(readability-redundant-member-init): without it designated initialisers warn
-  std::string user_json = {};         // JWT: the claims; basic: {"sub":name,"name":name}
-  std::string subject = {};           // `sub`, for logs
-  int status = 200;  // 401, 429 when it is locked out, or 503 when the keys cannot be had
-  std::string www_authenticate = {};   // of a 401
+  std::string user_json = {};  // JWT: the claims; basic: {"sub":name,"name":name}
+  std::string subject = {};    // `sub`, for logs
+  int status = 200;            // 401, 429 when it is locked out, or 503 when the keys cannot be had
+  std::string www_authenticate = {};    // of a 401
   std::chrono::seconds retry_after{0};  // of a 429
-  std::string reason = {};            // for the log, not for the client
+  std::string reason = {};              // for the log, not for the client
   bool accepted() const { return status == 200; }
   // NOLINTEND(readability-redundant-member-init)
 };
@@ -77,8 +77,8 @@ class UserAuth {
   using Callback = Completion<AuthOutcome>::Callback;
 
   virtual ~UserAuth() = default;
-  // `authorization`: the header's value; empty when there was none. `address`: the client's, without
-  // a port. The result is never an error.
+  // `authorization`: the header's value; empty when there was none. `address`: the client's,
+  // without a port. The result is never an error.
   [[nodiscard]] virtual Pending authenticate(net::Worker& worker, std::string authorization,
                                              std::string address, Callback done) = 0;
 };

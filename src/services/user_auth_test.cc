@@ -224,10 +224,9 @@ TEST_F(UserAuthTest, Passwords) {
 
 TEST_F(UserAuthTest, GuessesLockAUserOutAtAnAddress) {
   ASSERT_TRUE(make(
-      {.basic = {
-           .users = {{"ada", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"}},
-           .failures = 3,
-           .lockout = std::chrono::seconds(90)}}));
+      {.basic = {.users = {{"ada", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"}},
+                 .failures = 3,
+                 .lockout = std::chrono::seconds(90)}}));
   const std::string right = "Basic " + base64_of("ada:U*U");
   EXPECT_TRUE(ask(right).accepted());
   for (const std::string guess : {"a", "b", "c"}) {
@@ -245,9 +244,8 @@ TEST_F(UserAuthTest, GuessesLockAUserOutAtAnAddress) {
 
 TEST_F(UserAuthTest, TheSameCredentialsAtOnceAreOneGuess) {
   ASSERT_TRUE(make(
-      {.basic = {
-           .users = {{"ada", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"}},
-           .failures = 2}}));
+      {.basic = {.users = {{"ada", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"}},
+                 .failures = 2}}));
   std::promise<void> all;
   std::vector<Pending> pending;
   int accepted = 0;

@@ -91,10 +91,11 @@ Result<std::shared_ptr<extension::LoadedPlugin>> Contract::load_manifest(
                                  : !manifest->events.empty() ? "events"
                                                              : "";
   if (!wants.empty()) {
-    return fail(ErrorKind::kInvalidArgument,
-                fmt::format("$.{}: name handlers, but the package has no module; add the .wasm file "
-                            "and name it by wasm_entry",
-                            wants));
+    return fail(
+        ErrorKind::kInvalidArgument,
+        fmt::format("$.{}: name handlers, but the package has no module; add the .wasm file "
+                    "and name it by wasm_entry",
+                    wants));
   }
   return std::make_shared<PagesPlugin>(*manifest);
 }

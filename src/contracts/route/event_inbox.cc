@@ -13,9 +13,8 @@ EventInbox::EventInbox(Runtime& runtime, WorkerGuests& guests, net::Worker& work
   std::vector<std::string> names;
   names.reserve(wanted.size());
   for (const ManifestEvent& one : wanted) names.push_back(one.name);
-  subscription_ =
-      events.subscribe(worker, runtime.spec().name, std::move(names),
-                       [this](const services::PluginEvent& event) { take(event); });
+  subscription_ = events.subscribe(worker, runtime.spec().name, std::move(names),
+                                   [this](const services::PluginEvent& event) { take(event); });
 }
 
 EventInbox::~EventInbox() {

@@ -1,7 +1,7 @@
 // What other plugins emit, as this one asked for it in its manifest: each event is a call of a
 // handler, one after the other, in the order in which they came. On one worker, so that each is
-// handled once. What a handler returns is not looked at; that it failed is logged and counted as any
-// failure. Worker thread only.
+// handled once. What a handler returns is not looked at; that it failed is logged and counted as
+// any failure. Worker thread only.
 #pragma once
 
 #include <cstddef>

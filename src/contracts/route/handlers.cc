@@ -81,9 +81,11 @@ WorkerGuests& Handlers::guests(net::Worker& worker) {
 
 Result<void> Handlers::start(net::Worker& worker) {
   services::EventBus* const events = runtime_.services().events;
-  const bool hears = events != nullptr && runtime_.spec().permit_events && !manifest_->events.empty();
+  const bool hears =
+      events != nullptr && runtime_.spec().permit_events && !manifest_->events.empty();
   if (hears && worker.index() == 0) {
-    inbox_ = std::make_unique<EventInbox>(runtime_, guests(worker), worker, *events, manifest_->events);
+    inbox_ =
+        std::make_unique<EventInbox>(runtime_, guests(worker), worker, *events, manifest_->events);
   }
   if (!runtime_.spec().reuse_instances) return {};
   Job job;

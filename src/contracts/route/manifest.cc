@@ -236,8 +236,8 @@ bool is_event_name(std::string_view name) {
   if (name == "*") return true;
   if (name.ends_with(".*")) name.remove_suffix(2);
   return !name.empty() && std::ranges::all_of(name, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '-' || c == '_' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.';
   });
 }
 
@@ -245,8 +245,8 @@ void read_events(const Reader& manifest, RouteManifest& out, Findings& findings)
   const json::array* events = manifest.array("events");
   if (events == nullptr) return;
   if (events->size() > kMaxEvents) {
-    return manifest.add("events", fmt::format("has {} entries; at most {} are taken",
-                                              events->size(), kMaxEvents));
+    return manifest.add(
+        "events", fmt::format("has {} entries; at most {} are taken", events->size(), kMaxEvents));
   }
   for (std::size_t i = 0; i < events->size(); ++i) {
     const std::string path = fmt::format("$.events[{}]", i);

@@ -36,6 +36,27 @@ TEST(ManifestTest, TheGuidesExample) {
   EXPECT_FALSE(manifest->routes[1].auth);
 }
 
+TEST(ManifestTest, EventsThatItWantsToHear) {
+  const auto manifest = parse_manifest(R"({"name":"n","version":"1","events":[
+      {"name":"order.*","handler":"on_order"},{"name":"*","handler":"on_any"}]})");
+  ASSERT_TRUE(manifest) << manifest.error().message;
+  ASSERT_EQ(manifest->events.size(), 2U);
+  EXPECT_EQ(manifest->events[0].name, "order.*");
+  EXPECT_EQ(manifest->events[1].handler, "on_any");
+  for (const auto& [events, said] :
+       {std::pair(R"("x")", "$.events: must be an array"),
+        std::pair(R"([1])", "$.events[0]: must be an object"),
+        std::pair(R"([{"name":"a"}])", "$.events[0].handler: is missing"),
+        std::pair(R"([{"name":"a b","handler":"h"}])", "$.events[0].name: \"a b\" is no event"),
+        std::pair(R"([{"name":"*.b","handler":"h"}])", "$.events[0].name"),
+        std::pair(R"([{"name":".*","handler":"h"}])", "$.events[0].name")}) {
+    const auto wrong =
+        parse_manifest(R"({"name":"n","version":"1","events":)" + std::string(events) + "}");
+    ASSERT_FALSE(wrong) << events;
+    EXPECT_THAT(wrong.error().message, StartsWith(said));
+  }
+}
+
 TEST(ManifestTest, EverythingThatARouteMaySay) {
   const auto manifest = parse_manifest(R"({"name":"n","version":"1","config":{"a":[1]},
     "permissions":["network",{"custom":"x"}],"pages":[{"route":"/p","title":"P"}],
