@@ -11,8 +11,6 @@ WEATHER = {"Oslo": (-4.0, "snow"), "Lisbon": (18.5, "clear"), "São Paulo": (27.
 
 
 class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
     def do_GET(self) -> None:
         url = urlsplit(self.path)
         known = WEATHER.get(parse_qs(url.query).get("city", [""])[0])
