@@ -84,7 +84,11 @@ def test_requests_wait_for_an_instance(start, setting: dict[str, Any]) -> None:
         engine = {} if setting else {"engine": {"suspendable_instances": 2}}
         server = start(permissions={"http": [f"127.0.0.1:{upstream.address[1]}"]}, top=engine, **setting)
         bodies: list[str] = []
-        threads = [threading.Thread(target=lambda: bodies.append(call(server, "guest", "fetch", url).json()["body"])) for _ in range(6)]
+
+        def fetch() -> None:
+            bodies.append(call(server, "guest", "fetch", url).json()["fetched"]["body"])
+
+        threads = [threading.Thread(target=fetch) for _ in range(6)]
         for thread in threads:
             thread.start()
         until(lambda: instances(server) == 2, "two instances that wait")

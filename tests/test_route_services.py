@@ -132,7 +132,7 @@ def answers(body: bytes, head: bytes = b"") -> Any:
 
 
 def fetch(server: Server, url: str) -> dict[str, Any]:
-    return call(server, "guest", "fetch", url).json()
+    return call(server, "guest", "fetch", url).json()["fetched"]
 
 
 def refused(answer: dict[str, Any]) -> str:

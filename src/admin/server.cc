@@ -194,7 +194,10 @@ void AdminServer::set_access(std::shared_ptr<const Access> access) {
   access_ = std::move(access);
 }
 
-AdminServer::~AdminServer() = default;
+// Connections that are still open tell their exchanges, so these go after them.
+AdminServer::~AdminServer() {
+  abort();
+}
 
 Result<void> AdminServer::listen() {
   http::ServerLimits limits;

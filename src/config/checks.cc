@@ -210,12 +210,12 @@ class Checker {
                         "for example endpoints: [\"127.0.0.1:9000\"]");
       } else if (upstream.builtin == "messages" && !config_.messaging.enabled) {
         problems_.error(places_.of(child_path(path, "builtin")), path,
-                        "is the message service, which does not run",
-                        "messaging: {enabled: true}");
+                        "is the message service, which does not run", "messaging: {enabled: true}");
       }
     }
-    if (config_.routes.empty() && !problems_.has_errors() &&
-        !std::ranges::all_of(config_.listeners, &Listener::is_tcp)) {
+    // Plugins may bring routes of their own.
+    if (config_.routes.empty() && config_.plugins.empty() && config_.plugin_directories.empty() &&
+        !problems_.has_errors() && !std::ranges::all_of(config_.listeners, &Listener::is_tcp)) {
       problems_.warning({}, "routes", "there are no routes; every request is answered with 404",
                         "for example routes: [{path: /*, upstream: api}]");
     }

@@ -285,7 +285,7 @@ Result<void> Registry::make_version(Entry& entry, const config::Plugin& wanted) 
              {"version", entry.last_version},
              {"kind", entry.current->kind},
              {"path", wanted.path},
-             {"compile_cache", entry.current->module->from_cache()},
+             {"compile_cache", entry.current->module && entry.current->module->from_cache()},
              {"compile_ms", static_cast<double>(entry.current->compile_time) / 1e6}});
   return {};
 }
