@@ -83,7 +83,7 @@ def test_tokens_with_keys_of_files(start, keys: dict[str, Any], tmp_path: Path) 
         answer = ask(server, f"Bearer {text}")
         assert (answer.status, answer.json()["error"]["code"]) == (401, "unauthorized"), what
         assert 'error="invalid_token"' in answer.header("www-authenticate")
-    server.wait_log("a user was not accepted: ")
+    server.wait_log("POST /guest/echo: ")
     assert ask(server).header("www-authenticate") == 'Bearer realm="heddle"'
     assert call(server, "guest", "count_calls").json() == 1  # a route without `auth`
 

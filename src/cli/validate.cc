@@ -6,7 +6,7 @@
 
 #include "cli/commands.h"
 #include "config/reader.h"
-#include "contracts/route/manifest.h"
+#include "contracts/route/contract.h"
 #include "gateway/tls_contexts.h"
 #include "plugins/package.h"
 #include "sandbox/module_sections.h"
@@ -25,31 +25,43 @@ void check_certificates(config::ReadResult& result) {
   if (!loaded.problems.empty()) result.config = nullptr;
 }
 
-// The manifests of route plugins that are there; files that are missing are for the start to tell.
+// The manifest of a route plugin, and whether its module has what it names; files that are missing
+// are for the start to tell.
+Result<void> check_manifest(const plugins::Package& package) {
+  std::string text = package.manifest.value_or("");
+  std::string path = package.manifest_path;
+  const auto sections = sandbox::parse_module_sections(
+      {reinterpret_cast<const char*>(package.module.data()), package.module.size()});
+  if (!sections && !package.module.empty()) return {};
+  if (!package.manifest) {
+    for (const auto& section : sections->custom) {
+      if (section.name == route::kManifestSection) text = section.bytes;
+    }
+    path = package.module_path + ", section manifest";
+  }
+  if (text.empty()) return {};
+  const auto manifest = route::parse_manifest(text);
+  auto checked = manifest ? package.module.empty()
+                                ? route::check_alone(*manifest)
+                                : route::check_handlers(*manifest, sections->exports)
+                          : Result<void>(std::unexpected(manifest.error()));
+  if (!checked) return std::unexpected(std::move(checked.error()).within(path + ": "));
+  return {};
+}
+
 void check_manifests(config::ReadResult& result) {
   bool wrong = false;
   for (std::size_t i = 0; i < result.config->plugins.size(); ++i) {
     const config::Plugin& plugin = result.config->plugins[i];
+    if (!plugin.kind.empty() && plugin.kind != "route") continue;
     const auto package = plugins::read_package(plugin.path);
     if (!package) continue;
-    std::string text = package->manifest.value_or("");
-    std::string path = package->manifest_path;
-    if (!package->manifest) {
-      const auto sections = sandbox::parse_module_sections(
-          {reinterpret_cast<const char*>(package->module.data()), package->module.size()});
-      if (!sections) continue;
-      for (const auto& section : sections->custom) {
-        if (section.name == route::kManifestSection) text = section.bytes;
-      }
-      path = package->module_path + ", section manifest";
-    }
-    if (text.empty()) continue;
-    const auto manifest = route::parse_manifest(text);
-    if (manifest) continue;
+    const auto checked = check_manifest(*package);
+    if (checked) continue;
     wrong = true;
-    result.problems.push_back(
-        {config::Problem::Severity::kError, plugin.location, fmt::format("plugins[{}].path", i),
-         fmt::format("{}: {}", path, manifest.error().message), "correct the manifest"});
+    result.problems.push_back({config::Problem::Severity::kError, plugin.location,
+                               fmt::format("plugins[{}].path", i), checked.error().message,
+                               "correct the manifest"});
   }
   if (wrong) result.config = nullptr;
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "contracts/route/handlers.h"
@@ -35,12 +36,12 @@ Result<RouteManifest> manifest_of(const extension::PluginSpec& spec,
 // `list`: "routes" or "events".
 template <typename Entry>
 Result<void> check_handlers(std::string_view list, const std::vector<Entry>& entries,
-                            const sandbox::Module& module) {
+                            std::span<const sandbox::Export> exports) {
   static const FunctionType kHandler{{ValueType::kI32, ValueType::kI32}, {ValueType::kI32}};
   for (std::size_t i = 0; i < entries.size(); ++i) {
     const std::string& handler = entries[i].handler;
-    const sandbox::Export* found = module.find_export(handler);
-    if (found == nullptr || found->kind != sandbox::ExternKind::kFunction) {
+    const auto found = std::ranges::find(exports, handler, &sandbox::Export::name);
+    if (found == exports.end() || found->kind != sandbox::ExternKind::kFunction) {
       return fail(ErrorKind::kInvalidArgument,
                   fmt::format("manifest: $.{}[{}].handler: the module exports no function {}; "
                               "correct the name, or export it (#[no_mangle])",
@@ -55,12 +56,24 @@ Result<void> check_handlers(std::string_view list, const std::vector<Entry>& ent
   return {};
 }
 
-Result<void> check_handlers(const RouteManifest& manifest, const sandbox::Module& module) {
-  if (auto checked = check_handlers("routes", manifest.routes, module); !checked) return checked;
-  return check_handlers("events", manifest.events, module);
+}  // namespace
+
+Result<void> check_handlers(const RouteManifest& manifest,
+                            std::span<const sandbox::Export> exports) {
+  if (auto checked = check_handlers("routes", manifest.routes, exports); !checked) return checked;
+  return check_handlers("events", manifest.events, exports);
 }
 
-}  // namespace
+Result<void> check_alone(const RouteManifest& manifest) {
+  const std::string_view wants = !manifest.routes.empty()   ? "routes"
+                                 : !manifest.events.empty() ? "events"
+                                                            : "";
+  if (wants.empty()) return {};
+  return fail(ErrorKind::kInvalidArgument,
+              fmt::format("$.{}: name handlers, but the package has no module; add the .wasm file "
+                          "and name it by wasm_entry",
+                          wants));
+}
 
 bool Contract::recognises(const sandbox::Module& module) const {
   return module.custom_section(kManifestSection).has_value();
@@ -74,7 +87,7 @@ Result<std::shared_ptr<extension::LoadedPlugin>> Contract::load(
     const extension::PluginSpec& spec, std::shared_ptr<const sandbox::Module> module) {
   auto parsed = manifest_of(spec, *module);
   if (!parsed) return std::unexpected(std::move(parsed.error()));
-  if (auto checked = check_handlers(*parsed, *module); !checked) {
+  if (auto checked = check_handlers(*parsed, module->exports()); !checked) {
     return std::unexpected(std::move(checked.error()));
   }
   const auto manifest = std::make_shared<const RouteManifest>(std::move(*parsed));
@@ -87,15 +100,8 @@ Result<std::shared_ptr<extension::LoadedPlugin>> Contract::load_manifest(
     const extension::PluginSpec& spec) {
   auto manifest = parse_manifest(spec.manifest.value_or(""));
   if (!manifest) return std::unexpected(std::move(manifest.error()));
-  const std::string_view wants = !manifest->routes.empty()   ? "routes"
-                                 : !manifest->events.empty() ? "events"
-                                                             : "";
-  if (!wants.empty()) {
-    return fail(
-        ErrorKind::kInvalidArgument,
-        fmt::format("$.{}: name handlers, but the package has no module; add the .wasm file "
-                    "and name it by wasm_entry",
-                    wants));
+  if (auto checked = check_alone(*manifest); !checked) {
+    return std::unexpected(std::move(checked.error()));
   }
   return std::make_shared<PagesPlugin>(*manifest);
 }

@@ -3,10 +3,13 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "contracts/route/dependencies.h"
+#include "contracts/route/manifest.h"
 #include "extension/plugin_contract.h"
+#include "sandbox/module.h"
 
 namespace heddle::route {
 
@@ -28,5 +31,11 @@ class Contract final : public extension::PluginContract {
  private:
   Dependencies services_;
 };
+
+// Whether the module exports what the manifest names; and whether a manifest may do without a
+// module. Errors have the JSON path.
+Result<void> check_handlers(const RouteManifest& manifest,
+                            std::span<const sandbox::Export> exports);
+Result<void> check_alone(const RouteManifest& manifest);
 
 }  // namespace heddle::route
