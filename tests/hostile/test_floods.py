@@ -24,6 +24,7 @@ ATTACKS: dict[str, tuple[set[int], str]] = {
     "huge_logs": ({200}, "log_line_bytes"),
     "log_flood": ({200}, "log_lines_per_second"),
     "stdout_flood": ({200}, "log_lines_per_second"),
+    "warning_flood": ({200}, "log_lines_per_second"),
     "host_call_flood": ({500}, "host_calls"),
     "sleeper": ({200, 500}, ""),
     "property_flood": ({200, 500}, ""),
@@ -99,6 +100,14 @@ def test_a_log_flood_is_thinned_out(server: Server) -> None:
 
     until(some_came, "a line of the flood")
     assert len(flood_lines(server, mark)) < sent / 2
+
+
+def test_warnings_about_a_plugin_are_thinned_out(server: Server) -> None:
+    mark = server.mark()
+    for _ in range(3):
+        once(server, "warning_flood")
+    lines = [line for line in server.log.lines()[mark:] if line.get("plugin") == "warning_flood" and line.get("header") == "bad name"]
+    assert lines and len(lines) <= 200 * 20
 
 
 def flood_lines(server: Server, mark: int) -> list[dict]:

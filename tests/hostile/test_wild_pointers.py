@@ -219,6 +219,16 @@ def test_pointers_of_tcp_buffers(serve, compile_wat: wat.Compiler, name: str, wa
         assert server.fetch("/").status == 200
 
 
+def test_the_log_names_the_plugin(server: Server) -> None:
+    """Once a minute, whatever it does."""
+    for _ in range(3):
+        attack(server, "proxy_get_property")
+    server.wait_log("the plugin gave a host call an address outside of its memory", plugin="proxy_get_property")
+    lines = [line for line in server.log.lines() if line.get("plugin") == "proxy_get_property"
+             and "outside of its memory" in line.get("message", "")]
+    assert len(lines) <= 2
+
+
 def test_every_host_call_is_attacked() -> None:
     """Those that the host has, by its own tables; the conformance tables know the same."""
     table = "".join(file.read_text() for file in (ROOT / "src/contracts/proxy_wasm").glob("host_*.cc") if "_test" not in file.name)

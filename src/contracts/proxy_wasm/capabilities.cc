@@ -29,7 +29,8 @@ template <std::size_t Row>
 void refuse_call(Instance& instance, sandbox::RawValue* values) {
   const HostFunction& row = stand_ins()[Row];
   Vm& vm = instance.user<Vm>();
-  vm.log().warn_each_minute("the plugin made a call that permissions.capabilities does not list",
+  vm.log().warn_each_minute(PluginLog::Recurring::kCapability,
+                            "the plugin made a call that permissions.capabilities does not list",
                             "call", row.name);
   if (!row.has_result) return;
   values[0].set(is_wasi(row) ? kNotCapable : static_cast<std::int32_t>(Status::kInternalFailure));

@@ -27,6 +27,8 @@ using sandbox::Instance;
 
 namespace internal {
 
+void warn_of_address(Vm& vm);  // host_calls.cc
+
 template <auto Function, bool WhileAllocating, typename... Args>
 struct Guard {
   static std::int32_t run(Instance& instance, Args... args) {
@@ -40,7 +42,10 @@ struct Guard {
                                      : "host call from within the module's start section");
       return static_cast<std::int32_t>(Status::kInternalFailure);
     }
-    return static_cast<std::int32_t>(Function(vm, args...));
+    const Status status = Function(vm, args...);
+    if (status == Status::kInvalidMemoryAccess) [[unlikely]]
+      warn_of_address(vm);
+    return static_cast<std::int32_t>(status);
   }
 };
 

@@ -12,6 +12,12 @@
 #include "contracts/proxy_wasm/permitted_hosts.h"
 
 namespace heddle::proxy_wasm {
+
+void internal::warn_of_address(Vm& vm) {
+  vm.log().warn_each_minute(PluginLog::Recurring::kAddress,
+                            "the plugin gave a host call an address outside of its memory");
+}
+
 namespace {
 
 using HeaderList = std::vector<std::pair<std::string, std::string>>;

@@ -38,6 +38,7 @@ Status set_data(Vm& vm, GuestPtr key, GuestSize key_size, GuestPtr data, GuestSi
   if (!set && set.error().kind == ErrorKind::kConflict) return Status::kCasMismatch;
   vm.stats().limit_hit(Limit::kSharedData);
   vm.log().warn_each_minute(
+      PluginLog::Recurring::kSharedData,
       set ? "the shared data of the plugin's vm_id are full; keys not used for longest are dropped"
           : set.error().message,
       "vm_id", vm.spec().vm_id);

@@ -9,14 +9,14 @@ PluginLog::PluginLog(Log& log, const extension::PluginSpec& spec, PluginStats& s
 
 // Seconds are those of the clock's, not sliding: a burst over the edge of two may have twice the
 // lines.
-bool PluginLog::admit() {
+bool PluginLog::admit(Window& window, std::uint64_t most) {
   const std::int64_t now = monotonic_now() / 1'000'000'000;
-  std::int64_t second = second_.load(std::memory_order_relaxed);
-  if (second != now && second_.compare_exchange_strong(second, now)) {
-    lines_ = 0;
+  std::int64_t second = window.second.load(std::memory_order_relaxed);
+  if (second != now && window.second.compare_exchange_strong(second, now)) {
+    window.lines = 0;
     report_drops();
   }
-  if (lines_.fetch_add(1, std::memory_order_relaxed) < spec_.log_lines_per_second) return true;
+  if (window.lines.fetch_add(1, std::memory_order_relaxed) < most) return true;
   ++dropped_;
   stats_.limit_hit(Limit::kLogLines);
   return false;
@@ -33,18 +33,24 @@ void PluginLog::report_drops() {
 }
 
 void PluginLog::guest_line(LogLevel level, std::string_view text, std::string_view request_id) {
-  if (!log_.enabled(level) || !admit()) return;
+  if (!log_.enabled(level) || !admit(lines_, spec_.log_lines_per_second)) return;
   if (text.ends_with('\n')) text.remove_suffix(1);
   if (text.size() > spec_.log_line_bytes) {
     stats_.limit_hit(Limit::kLogLineBytes);
     text = text.substr(0, spec_.log_line_bytes);
   }
-  write(level, text, request_id);
+  put(level, text, request_id, {}, {});
 }
 
 void PluginLog::write(LogLevel level, std::string_view message, std::string_view request_id,
                       std::string_view key, std::string_view value) {
   if (!log_.enabled(level)) return;
+  if (level == LogLevel::kWarn && !admit(warnings_, kWarningsPerSecond)) return;
+  put(level, message, request_id, key, value);
+}
+
+void PluginLog::put(LogLevel level, std::string_view message, std::string_view request_id,
+                    std::string_view key, std::string_view value) {
   const LogField plugin("plugin", spec_.name);
   const LogField version("version", spec_.version);
   const LogField request("request_id", request_id);
@@ -59,13 +65,14 @@ void PluginLog::write(LogLevel level, std::string_view message, std::string_view
   }
 }
 
-void PluginLog::warn_each_minute(std::string_view message, std::string_view key,
+void PluginLog::warn_each_minute(Recurring kind, std::string_view message, std::string_view key,
                                  std::string_view value) {
   constexpr Nanoseconds kMinute = 60'000'000'000;
   const Nanoseconds now = monotonic_now();
-  Nanoseconds until = quiet_until_.load(std::memory_order_relaxed);
-  if (now < until || !quiet_until_.compare_exchange_strong(until, now + kMinute)) return;
-  write(LogLevel::kWarn, message, {}, key, value);
+  std::atomic<Nanoseconds>& quiet_until = quiet_until_.at(static_cast<std::size_t>(kind));
+  Nanoseconds until = quiet_until.load(std::memory_order_relaxed);
+  if (now < until || !quiet_until.compare_exchange_strong(until, now + kMinute)) return;
+  if (log_.enabled(LogLevel::kWarn)) put(LogLevel::kWarn, message, {}, key, value);
 }
 
 void PluginLog::trap(LogLevel level, const sandbox::Trap& trap, std::string_view request_id) {

@@ -3,6 +3,7 @@
 // request's id when there is a request. Any thread.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <initializer_list>
@@ -28,30 +29,41 @@ class PluginLog {
   // its end is taken off.
   void guest_line(LogLevel level, std::string_view text, std::string_view request_id);
 
-  // A line of Heddle about the plugin.
+  // A line of Heddle about the plugin. Warnings, of which a plugin can cause as many as it likes,
+  // are limited as well.
   void write(LogLevel level, std::string_view message, std::string_view request_id = {}) {
     write(level, message, request_id, {}, {});
   }
   // The same with one more field.
   void write(LogLevel level, std::string_view message, std::string_view request_id,
              std::string_view key, std::string_view value);
-  // A warning that would come with every call; the first of each minute is written.
-  void warn_each_minute(std::string_view message, std::string_view key, std::string_view value);
+  // A warning that would come with every call; the first of its kind in each minute is written.
+  enum class Recurring : std::uint8_t { kCapability, kSharedData, kAddress, kCount };
+  void warn_each_minute(Recurring kind, std::string_view message, std::string_view key = {},
+                        std::string_view value = {});
   void trap(LogLevel level, const sandbox::Trap& trap, std::string_view request_id);
 
   LogLevel level() const { return log_.level(); }
 
  private:
-  bool admit();
+  static constexpr std::uint64_t kWarningsPerSecond = 200;
+  struct Window {
+    std::atomic<std::int64_t> second{0};
+    std::atomic<std::uint64_t> lines{0};  // in this second
+  };
+
+  bool admit(Window& window, std::uint64_t most);
+  void put(LogLevel level, std::string_view message, std::string_view request_id,
+           std::string_view key, std::string_view value);
   void report_drops();
 
   Log& log_;
   const extension::PluginSpec& spec_;
   PluginStats& stats_;
-  std::atomic<std::int64_t> second_{0};
-  std::atomic<std::uint64_t> lines_{0};    // in this second
+  Window lines_;
+  Window warnings_;
   std::atomic<std::uint64_t> dropped_{0};  // not yet reported
-  std::atomic<Nanoseconds> quiet_until_{0};
+  std::array<std::atomic<Nanoseconds>, static_cast<std::size_t>(Recurring::kCount)> quiet_until_{};
 };
 
 }  // namespace heddle::proxy_wasm
