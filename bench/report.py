@@ -11,7 +11,7 @@ from pathlib import Path
 
 import rpc
 from measure import Row
-from rows import Case
+from rows import ROUTES, Case
 
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 NEW_PAGE = f"""# Performance
@@ -94,6 +94,11 @@ def targets(results: Results) -> list[tuple[str, str | None, str, str]]:
         ("HTTP/2 over TLS downstream, against nginx", results.ratio(tls_h2, "heddle", "nginx"), "-", "-"),
         ("100 KB body through a filter that does not look at it, against HAProxy",
          results.ratio(large, "heddle-empty", "haproxy"), "<= 1.1", "0.9"),
+        ("route handler (Rust, 200-byte JSON), fresh instance, whole request, against `wasmtime serve` fresh",
+         results.ratio(ROUTES, "fresh", "wasmtime-fresh"), "<= 0.5", "0.25"),
+        ("the same with reused instances, against `wasmtime serve` with reuse", results.ratio(ROUTES, "reuse", "wasmtime-reuse"),
+         "-", "-"),
+        ("the same, fresh, against the gateway that forwards", results.ratio(ROUTES, "fresh", "gateway"), "-", "-"),
     ]
     if memory := results.extra.get("memory"):
         out += [("memory, idle server", f"{memory['idle'] / 1e6:.0f} MB", "<= 40 MB", "20"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import proxies
+import route_proxies
 from measure import Load
 from processes import Process
 
@@ -19,6 +20,8 @@ BROWSER = (
     ("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Site", "same-origin"),
 )
 FIXED_RATE = 8000
+ROUTES = "route handler, 200 bytes of JSON, Rust"
+ROUTE_RATE = 2000
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,32 @@ class Case:
 class Bench:
     """Makes processes, each once however many cases use it."""
 
-    def __init__(self, folder: Path, heddle: Path, envoy: Path | None, origin: int, filters: dict[str, Path]) -> None:
+    def __init__(self, folder: Path, heddle: Path, envoy: Path | None, origin: int, filters: dict[str, Path],
+                 with_wasmtime: bool = True) -> None:
         self._folder, self._heddle, self._envoy, self._origin, self._filters = folder, heddle, envoy, origin, filters
+        self._with_wasmtime = with_wasmtime
+        self._guests: tuple[Path, ...] = ()
         self._made: dict[str, Process] = {}
         self.cases: list[Case] = []
+
+    def guests(self) -> tuple[Path, Path]:
+        """Those of routes: plugin and component. Built when they are asked for."""
+        if not self._guests:
+            self._guests = route_proxies.build_guest()
+        return self._guests
+
+    def heddle_route(self, instances: str, suspended: bool = False) -> Process:
+        def make(name: str) -> Process:
+            made = route_proxies.heddle(name, self._heddle, self._folder, self._origin, self.guests()[0], instances)
+            return route_proxies.crowded(made) if suspended else made
+
+        return self._once(f"heddle-route-{instances}" + ("-suspended" if suspended else ""), make)
+
+    def wasmtime(self, reuse: bool) -> Process | None:
+        if not self._with_wasmtime:
+            return None
+        return self._once(f"wasmtime-{'reuse' if reuse else 'fresh'}", lambda n: route_proxies.wasmtime(
+            n, route_proxies.wasmtime_binary(), self._folder, self.guests()[1], reuse))
 
     @property
     def processes(self) -> list[Process]:
@@ -138,4 +163,19 @@ def latencies(bench: Bench) -> None:
               ("envoy-minimal", "Envoy + the same", bench.envoy("minimal")))
 
 
-GROUPS = {"plain": plain, "sizes": sizes, "heads": heads, "entries": entries, "bodies": bodies, "chains": chains, "latencies": latencies}
+def routes(bench: Bench) -> None:
+    """Handlers that answer by themselves; the gateway that forwards to an upstream stands beside them."""
+    bench.add(ROUTES, Load(), ("gateway", "Heddle forwarding 20 bytes, no plugin", bench.heddle_route("fresh")))
+    bench.add(ROUTES, Load(route_proxies.ITEM), ("fresh", "Heddle, a fresh instance each", bench.heddle_route("fresh")),
+              ("reuse", "Heddle, instances reused", bench.heddle_route("reuse")),
+              ("wasmtime-fresh", "wasmtime serve, a fresh instance each", bench.wasmtime(reuse=False)),
+              ("wasmtime-reuse", "wasmtime serve, instances reused", bench.wasmtime(reuse=True)))
+    group = f"latency at {ROUTE_RATE:,} requests a second beside suspended guests"
+    for path, what in (("/20", "forwarding 20 bytes"), (route_proxies.ITEM, "a fresh instance each")):
+        load = Load(path, rate=ROUTE_RATE)
+        bench.add(group, load, (f"0{path}", f"{what}, none suspended", bench.heddle_route("fresh")),
+                  (f"many{path}", f"{what}, {route_proxies.SUSPENDED:,} suspended", bench.heddle_route("fresh", suspended=True)))
+
+
+GROUPS = {"plain": plain, "sizes": sizes, "heads": heads, "entries": entries, "bodies": bodies, "chains": chains, "latencies": latencies,
+          "routes": routes}

@@ -38,6 +38,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=1, help="of one round")
     parser.add_argument("--groups", nargs="+", choices=[*GROUPS, RPC], default=[*GROUPS, RPC])
     parser.add_argument("--without-envoy", action="store_true")
+    parser.add_argument("--without-wasmtime", action="store_true")
+    parser.add_argument("--least-rounds", type=int, default=LEAST_ROUNDS, help="1: only to see that it works")
     parser.add_argument("--write-docs", action="store_true", help="rewrite the tables in docs/performance.md")
     return parser.parse_args()
 
@@ -93,12 +95,13 @@ def main() -> int:
     modules = filters()
     proxies.certificate(FOLDER)
     origin = proxies.upstream(FOLDER).start()
-    bench = Bench(FOLDER, heddle, None if options.without_envoy else envoy_binary(), origin.port, modules)
+    bench = Bench(FOLDER, heddle, None if options.without_envoy else envoy_binary(), origin.port, modules,
+                  not options.without_wasmtime)
     for group in options.groups:
         if group != RPC:
             GROUPS[group](bench)
     try:
-        results = measure(bench, max(options.rounds, LEAST_ROUNDS), options.seconds)
+        results = measure(bench, max(options.rounds, options.least_rounds), options.seconds)
         for process in bench.processes:
             process.stop()
         if "plain" in options.groups:

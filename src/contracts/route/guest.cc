@@ -181,20 +181,20 @@ void Guest::answer(sandbox::GuestPtr result) {
   const std::size_t limit =
       runtime_.spec().body_limit > 0 ? runtime_.spec().body_limit : kDefaultResultLimit;
   auto done = std::exchange(on_answer_, nullptr);
-  const auto text = find_result(instance_->memory(), result, limit);
-  if (!text && text.error().kind == ErrorKind::kLimit) {
+  const auto found = find_result(instance_->memory(), result, limit);
+  if (!found && found.error().kind == ErrorKind::kLimit) {
     failed_ = true;
     runtime_.count_limit("response_bytes");
-    runtime_.log(LogLevel::kError, text.error().message, host_.request_id);
+    runtime_.log(LogLevel::kError, found.error().message, host_.request_id);
     return done(std::unexpected(
-        Failure{.status = 507, .code = "response_too_large", .message = text.error().message}));
+        Failure{.status = 507, .code = "response_too_large", .message = found.error().message}));
   }
-  if (!text) return done(std::unexpected(broken(text.error().message)));
-  if (text->prefixed) {
+  if (!found) return done(std::unexpected(broken(found.error().message)));
+  if (found->prefixed) {
     result_address_ = result;
-    result_size_ = static_cast<sandbox::GuestSize>(text->json.size()) + kPrefix;
+    result_size_ = static_cast<sandbox::GuestSize>(found->text.size()) + kPrefix;
   }
-  auto response = read_response(text->json);
+  auto response = read_response(*found);
   if (!response) {
     return done(
         std::unexpected(broken("the handler's answer is not valid: " + response.error().message)));

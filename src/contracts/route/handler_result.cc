@@ -22,12 +22,14 @@ constexpr std::array<std::string_view, 8> kNotTheirs = {
     "connection", "content-length",    "keep-alive", "te",
     "trailer",    "transfer-encoding", "upgrade",    "proxy-connection"};
 
+// What a text begins with.
 struct Scan {
-  std::size_t length = 0;  // of the value at the front; 0: there is none
+  std::size_t length = 0;  // of the value and the white space behind it; 0: there is none
+  json::value value;
   bool unfinished = false;
 };
 
-// Length of the JSON value at the front of `text`; what follows it is not looked at.
+// What follows the value is not looked at.
 Scan scan_value(std::string_view text) {
   json::parse_options options;
   options.max_depth = kMaxDepth;
@@ -36,8 +38,8 @@ Scan scan_value(std::string_view text) {
   const std::size_t used = parser.write_some(text.data(), text.size(), failed);
   if (failed) return {};
   if (!parser.done()) parser.finish(failed);
-  if (failed) return {.unfinished = true};
-  return {.length = used};
+  if (failed) return {.value = {}, .unfinished = true};
+  return {.length = used, .value = parser.release()};
 }
 
 bool is_token(std::string_view name) {
@@ -136,11 +138,33 @@ Result<HandlerResponse> read_envelope(const json::object& envelope, const json::
   return out;
 }
 
+// JSON without a length before it.
+Result<GuestJson> find_bare(const sandbox::GuestMemory& memory, sandbox::GuestPtr address,
+                            std::size_t limit) {
+  const std::size_t rest = memory.size() - address;
+  const auto bounded = memory.view(address, static_cast<sandbox::GuestSize>(std::min(rest, limit)));
+  Scan scan = scan_value(*bounded);
+  if (scan.length > 0) {
+    // The parser takes the white space behind a value too.
+    const std::size_t last = bounded->substr(0, scan.length).find_last_not_of(" \t\r\n");
+    return GuestJson{bounded->substr(0, last + 1), std::move(scan.value), false};
+  }
+  if (scan.unfinished && rest > limit) {
+    return fail(ErrorKind::kLimit,
+                fmt::format("the handler's result is larger than {} bytes", limit));
+  }
+  return fail(
+      ErrorKind::kInvalidArgument,
+      fmt::format("at the address {} that the handler returned is neither a length and that "
+                  "much JSON, nor JSON{}",
+                  address, scan.unfinished ? " (it does not end)" : ""));
+}
+
 }  // namespace
 
-Result<GuestText> find_result(const sandbox::GuestMemory& memory, sandbox::GuestPtr address,
+Result<GuestJson> find_result(const sandbox::GuestMemory& memory, sandbox::GuestPtr address,
                               std::size_t limit) {
-  if (address == 0) return GuestText{.json = "null"};
+  if (address == 0) return GuestJson{.text = "null", .value = {}};
   if (address >= memory.size()) {
     return fail(ErrorKind::kInvalidArgument,
                 fmt::format("the handler returned the address {}, which lies outside of its memory "
@@ -157,42 +181,25 @@ Result<GuestText> find_result(const sandbox::GuestMemory& memory, sandbox::Guest
           ErrorKind::kLimit,
           fmt::format("the handler's result of {} bytes is larger than {}", *length, limit));
     }
-    if (text && scan_value(*text).length == text->size()) return GuestText{*text, true};
+    if (text) {
+      Scan scan = scan_value(*text);
+      if (scan.length == text->size()) return GuestJson{*text, std::move(scan.value), true};
+    }
   }
-  const std::size_t rest = memory.size() - address;
-  const auto bounded = memory.view(address, static_cast<sandbox::GuestSize>(std::min(rest, limit)));
-  const Scan scan = scan_value(*bounded);
-  if (scan.length > 0) {
-    // The parser takes the white space behind a value too.
-    const std::size_t last = bounded->substr(0, scan.length).find_last_not_of(" \t\r\n");
-    return GuestText{bounded->substr(0, last + 1), false};
-  }
-  if (scan.unfinished && rest > limit) {
-    return fail(ErrorKind::kLimit,
-                fmt::format("the handler's result is larger than {} bytes", limit));
-  }
-  return fail(
-      ErrorKind::kInvalidArgument,
-      fmt::format("at the address {} that the handler returned is neither a length and that "
-                  "much JSON, nor JSON{}",
-                  address, scan.unfinished ? " (it does not end)" : ""));
+  return find_bare(memory, address, limit);
 }
 
-Result<HandlerResponse> read_response(std::string_view text) {
-  json::parse_options options;
-  options.max_depth = kMaxDepth;
-  boost::system::error_code failed;
-  const json::value value = json::parse(text, failed, {}, options);
-  if (failed) return fail(ErrorKind::kInvalidArgument, "result is not JSON: " + failed.message());
-  if (const json::object* object = value.if_object()) {
+Result<HandlerResponse> read_response(const GuestJson& result) {
+  if (const json::object* object = result.value.if_object()) {
     const json::value* status = object->if_contains("status");
     if (status != nullptr && (status->is_int64() || status->is_uint64()) &&
         (object->contains("body") || object->contains("headers"))) {
       return read_envelope(*object, *status);
     }
   }
-  return HandlerResponse{
-      .status = 200, .headers = {{"content-type", "application/json"}}, .body = std::string(text)};
+  return HandlerResponse{.status = 200,
+                         .headers = {{"content-type", "application/json"}},
+                         .body = std::string(result.text)};
 }
 
 }  // namespace heddle::route

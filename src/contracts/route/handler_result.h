@@ -3,6 +3,7 @@
 // and the pointer are hostile.
 #pragma once
 
+#include <boost/json/value.hpp>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -20,19 +21,20 @@ struct HandlerResponse {
   std::string body;
 };
 
-struct GuestText {
-  std::string_view json;  // into guest memory; "null" for a null pointer
+struct GuestJson {
+  std::string_view text;  // in guest memory; "null" for a null pointer
+  boost::json::value value;
   bool prefixed = false;
 };
 
 // The one JSON value at `address`, at most `limit` bytes of it. Errors: kInvalidArgument (neither
 // convention gives JSON; out of bounds), kLimit (longer than `limit`).
-Result<GuestText> find_result(const sandbox::GuestMemory& memory, sandbox::GuestPtr address,
+Result<GuestJson> find_result(const sandbox::GuestMemory& memory, sandbox::GuestPtr address,
                               std::size_t limit);
 
 // An object with an integer `status` and a `body` or `headers` is a whole response; anything else
 // is the body of a 200. Errors (kInvalidArgument) name what an envelope has wrong: a status outside
 // of 200 to 599, a header's name or value, base64.
-Result<HandlerResponse> read_response(std::string_view json);
+Result<HandlerResponse> read_response(const GuestJson& result);
 
 }  // namespace heddle::route
