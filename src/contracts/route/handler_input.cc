@@ -57,7 +57,7 @@ Fields query_fields(std::string_view query) {
   return out;
 }
 
-void append_fields(std::string& out, const Fields& fields) {
+void append_fields(std::string& out, const auto& fields) {
   out += '{';
   for (const auto& [name, value] : fields) {
     if (out.back() != '{') out += ',';
@@ -66,6 +66,35 @@ void append_fields(std::string& out, const Fields& fields) {
     append_json_string(out, value);
   }
   out += '}';
+}
+
+// By name; those of one name are joined with commas.
+void append_headers(std::string& out, const HandlerRequest& request) {
+  std::vector<std::pair<std::string_view, std::string_view>> sorted(request.headers.begin(),
+                                                                    request.headers.end());
+  std::ranges::stable_sort(sorted, {}, [](const auto& header) { return header.first; });
+  out += '{';
+  std::string joined;
+  for (std::size_t i = 0; i < sorted.size(); ++i) {
+    const auto& [name, value] = sorted[i];
+    joined += value;
+    if (i + 1 < sorted.size() && sorted[i + 1].first == name) {
+      joined += ", ";
+      continue;
+    }
+    if (out.back() != '{') out += ',';
+    append_json_string(out, name);
+    out += ':';
+    append_json_string(out, joined);
+    joined.clear();
+  }
+  out += '}';
+}
+
+std::string_view content_type(const HandlerRequest& request) {
+  const auto found = std::ranges::find(request.headers, "content-type",
+                                       [](const auto& header) { return header.first; });
+  return found == request.headers.end() ? std::string_view() : std::string_view(found->second);
 }
 
 bool is_utf8(std::string_view text) {
@@ -149,14 +178,7 @@ bool is_json_type(std::string_view content_type) {
 }
 
 Result<std::string> handler_input(const HandlerRequest& request, bool merge_body) {
-  Fields headers;
-  for (const auto& [name, value] : request.headers) {
-    auto [it, fresh] = headers.try_emplace(name, value);
-    if (!fresh) (it->second += ", ") += value;
-  }
-  const auto type = headers.find("content-type");
-  const auto body =
-      body_of(request, type == headers.end() ? std::string_view() : type->second, merge_body);
+  const auto body = body_of(request, content_type(request), merge_body);
   if (!body) return std::unexpected(body.error());
   const std::size_t question = std::min(request.target.find('?'), request.target.size());
 
@@ -166,14 +188,14 @@ Result<std::string> handler_input(const HandlerRequest& request, bool merge_body
   out += R"(,"path":)";
   append_json_string(out, std::string_view(request.target).substr(0, question));
   out += R"(,"params":)";
-  append_fields(out, Fields(request.params.begin(), request.params.end()));
+  append_fields(out, request.params);
   out += R"(,"query":)";
   append_fields(
       out,
       query_fields(
           std::string_view(request.target).substr(std::min(question + 1, request.target.size()))));
   out += R"(,"headers":)";
-  append_fields(out, headers);
+  append_headers(out, request);
   append_user(out, request);
   out += R"(,"request_id":)";
   append_json_string(out, request.request_id);
