@@ -112,7 +112,7 @@ def main() -> int:
         for process in [*bench.processes, origin]:
             process.stop()
     if RPC in options.groups:
-        results.calls = rpc.measure(max(options.rounds, LEAST_ROUNDS))
+        results.calls = rpc.measure(max(options.rounds, options.least_rounds))
     return finish(options, results)
 
 

@@ -70,15 +70,18 @@ void append_fields(std::string& out, const auto& fields) {
 
 // By name; those of one name are joined with commas.
 void append_headers(std::string& out, const HandlerRequest& request) {
-  std::vector<std::pair<std::string_view, std::string_view>> sorted(request.headers.begin(),
-                                                                    request.headers.end());
-  std::ranges::stable_sort(sorted, {}, [](const auto& header) { return header.first; });
+  std::vector<const std::pair<std::string, std::string>*> sorted;
+  for (const auto& header : request.headers) sorted.push_back(&header);
+  // Those of one name stay in their order, which is that of their addresses.
+  std::ranges::sort(sorted, {}, [](const auto* header) {
+    return std::pair(std::string_view(header->first), header);
+  });
   out += '{';
   std::string joined;
   for (std::size_t i = 0; i < sorted.size(); ++i) {
-    const auto& [name, value] = sorted[i];
+    const auto& [name, value] = *sorted[i];
     joined += value;
-    if (i + 1 < sorted.size() && sorted[i + 1].first == name) {
+    if (i + 1 < sorted.size() && sorted[i + 1]->first == name) {
       joined += ", ";
       continue;
     }
