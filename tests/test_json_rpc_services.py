@@ -13,7 +13,7 @@ from support import rpc
 from support.configs import gateway, plugin
 from support.redis import Redis
 from support.server import Server
-from support.upstreams import Peer, Request, Upstream, answering, ok
+from support.upstreams import Peer, Request, Upstream, ok
 
 ALL = {"http": ["127.0.0.1:*"], "private_networks": ["127.0.0.0/8"], "sql": "write", "plugins": ["*"]}
 CHAIN = [f"link{number}" for number in range(10)]
@@ -25,9 +25,14 @@ def reply(request: Request) -> bytes:
     return ok(f"{request.method} {request.target} {request.header('x-own')} ".encode() + request.body)
 
 
+def serve_replies(peer: Peer) -> None:
+    while request := peer.read_request():
+        peer.send(reply(request))
+
+
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[str]:
-    with Upstream(answering(reply)) as made:
+    with Upstream(serve_replies) as made:
         yield f"http://127.0.0.1:{made.address[1]}"
 
 

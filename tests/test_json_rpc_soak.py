@@ -57,7 +57,7 @@ def run(server: Server, calls: int) -> None:
 
 
 def test_many_calls_leak_nothing(serve, driver: Path, heddle: Path, tmp_path: Path) -> None:
-    server = serve(gateway(routes=[], data_dir=str(tmp_path / "data"), logging={"level": "error", "access_log": False}, plugins=[
+    server = serve(gateway(routes=[], data_dir=str(tmp_path / "data"), logging={"access_log": False}, plugins=[
         plugin("driver", driver, kind="json_rpc", cpu_limit="20ms", max_calls=50, log_lines_per_second=10)]), expect_errors=True)
     run(server, 5_000)
     before = server.resident()
@@ -78,7 +78,7 @@ def test_a_thousand_wait_and_ten_thousand_queue(serve, driver: Path, tmp_path: P
                         host_calls=10)]))
     ask = rpc.script('out {"jsonrpc":"2.0","id":1,"method":"wait","params":null}', "hear", "tell")
     host, port = server.address
-    sockets = [connect(f"ws://{host}:{port}/rpc/driver/ws", max_size=None, compression=None) for _ in range(11)]
+    sockets = [connect(f"ws://{host}:{port}/rpc/driver/ws", max_size=None, compression=None, legacy=True) for _ in range(11)]
     for socket in sockets:
         for part in range(2):
             calls = [rpc.request("run", ask, number) for number in range(part * 500, part * 500 + 500)]

@@ -138,7 +138,7 @@ def test_what_ends_the_connection(server: Server, message: str | bytes, code: in
 
 
 def test_a_client_that_goes_gives_up_its_calls(server: Server) -> None:
-    socket = open_socket(server)
+    socket = open_socket(server, legacy=True)
     for number in range(10):
         socket.send(rpc.request("ask", {"method": "never", "params": None}, number))
     for _ in range(10):
