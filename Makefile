@@ -19,6 +19,15 @@ build: setup ## build build/release/heddle
 	@$(CMAKE) --preset release >/dev/null
 	@ninja -C build/release -j $(JOBS) heddle | tail -n 1
 
+library: build ## build build/release/libheddle.so
+	@ninja -C build/release -j $(JOBS) heddle_shared | tail -n 1
+.PHONY: library
+
+install: library ## install the program, the library and its headers below PREFIX (default /usr/local; DESTDIR too)
+	@$(CMAKE) --install build/release --prefix $${PREFIX:-/usr/local} --strip >/dev/null
+	@echo "== installed below $${DESTDIR:-}$${PREFIX:-/usr/local}"
+.PHONY: install
+
 examples: setup ## build the example plugins into build/examples
 	@echo "== building the example plugins"
 	@scripts/build-examples
@@ -33,7 +42,7 @@ unit: setup examples ## unit tests
 	@ninja -C build/release -j $(JOBS) | tail -n 1
 	@ctest --test-dir build/release --output-on-failure -j $(JOBS)
 
-e2e: build examples ## end-to-end tests with the real plugins, nginx and curl
+e2e: library examples ## end-to-end tests with the real plugins, nginx and curl
 	@echo "== end-to-end tests"
 	@$(PYTHON) -m pytest tests -q
 

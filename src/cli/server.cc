@@ -71,7 +71,7 @@ Result<void> Server::start() {
   if (!engine) return std::unexpected(std::move(engine.error()));
   engine_ = std::move(*engine);
   contracts_ = std::make_unique<Contracts>(*engine_, log_, metrics_, &gateway_->directory(),
-                                           nullptr, services_->view());
+                                           options_.foreign_functions, services_->view());
   gateway_->set_rpc_origin(contracts_->rpc_origin());
   registry_ = std::make_unique<plugins::Registry>(*engine_, contracts_->all(), log_, metrics_);
   plugin_states_ =

@@ -42,8 +42,13 @@ class Server {
 
   // Binds, loads the plugins, serves.
   Result<void> start();
-  // Until SIGTERM; drains.
+  // Until SIGTERM or stop(); drains.
   void run();
+  // From another thread, while run() runs or before.
+  void stop() { control_.stop(); }
+  void post(std::move_only_function<void()> task) { control_.post(std::move(task)); }
+  // As SIGHUP does; on the control thread.
+  admin::ConfigReload reload_config();
 
  private:
   Result<void> start_admin();
@@ -65,7 +70,6 @@ class Server {
   void execute_plugin(const std::string& name,
                       std::move_only_function<void(Result<std::int32_t>)> done);
   void warn_of_idle_filters(const std::vector<gateway::FilterBinding>& filters) const;
-  admin::ConfigReload reload_config();
   // Whether the configuration was taken; else its problems are added and nothing changed.
   bool go_over(std::shared_ptr<const config::Config> next, admin::ConfigReload& out);
   void note_what_needs_a_restart(const config::Config& next, std::vector<std::string>& notes) const;
@@ -80,7 +84,7 @@ class Server {
   metrics::Registry metrics_;
   metrics::Registry
       admin_metrics_;  // of the admin listener's connections, apart from the service's
-  ControlLoop control_;
+  ControlLoop control_{options_.signals};
   std::unique_ptr<sandbox::Engine> engine_;
   std::unique_ptr<net::BlockingPool> blocking_ = std::make_unique<net::BlockingPool>(2);
   std::vector<std::unique_ptr<net::Worker>> workers_;

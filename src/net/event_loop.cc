@@ -57,11 +57,23 @@ EventLoop::Borrowed::~Borrowed() {
 
 void EventLoop::run() {
   const Borrowed own(*this);
-  while (!stopped_.load(std::memory_order_acquire)) turn();
+  while (!stopped_.load(std::memory_order_acquire)) {
+    wait(run_timer());
+    dispatch();
+  }
 }
 
-void EventLoop::turn() {
-  wait(run_timer());
+// A timer may be what ends it.
+void EventLoop::run_until(const bool& over) {
+  while (!over) {
+    const int timeout_ms = run_timer();
+    if (over) return;
+    wait(timeout_ms);
+    dispatch();
+  }
+}
+
+void EventLoop::dispatch() {
   while (event_next_ < event_count_) {
     const epoll_event& event = events_[event_next_++];
     if (event.data.ptr != nullptr) static_cast<Watcher*>(event.data.ptr)->on_events(event.events);

@@ -67,8 +67,8 @@ class EventLoop {
    private:
     const EventLoop* before_;
   };
-  // Waits for events and runs what they and the tasks bring, once.
-  void turn();
+  // While it is borrowed: runs until something that runs makes `over` true.
+  void run_until(const bool& over);
   void stop();
   void post(std::move_only_function<void()> task);
 
@@ -87,6 +87,7 @@ class EventLoop {
 
   int run_timer();  // when it is due; returns the milliseconds to wait for events
   void wait(int timeout_ms);
+  void dispatch();
   void run_tasks();
   void run_ready_list();
   bool on_loop_thread() const;

@@ -16,6 +16,7 @@
 namespace heddle::net {
 namespace {
 thread_local Worker* t_current = nullptr;
+constexpr std::size_t kDeferredRun = 1'024;  // tasks that ran before their places are given back
 }  // namespace
 
 struct Worker::Impl final : TimerQueue::Host, EventLoop::Host {
@@ -107,7 +108,7 @@ void Worker::run_here(std::move_only_function<void()> begin, const bool& over) {
       const Scope scope(*this);
       begin();
     }
-    while (!over) impl_->loop.turn();
+    impl_->loop.run_until(over);
   }
   t_current = before;
 }
@@ -140,9 +141,15 @@ void Worker::finish_scope() {
   depth_ = 1;  // what runs here may open scopes of its own
   while (!deferred_.empty() || !flush_.empty()) {
     // Both lists may grow while they are walked; a list is emptied without giving up its memory.
-    for (std::size_t i = 0; i < deferred_.size(); ++i) {  // NOLINT(modernize-loop-convert)
-      auto task = std::move(deferred_[i]);
+    std::size_t next = 0;
+    while (next < deferred_.size()) {
+      auto task = std::move(deferred_[next++]);
       task();
+      // A chain of tasks, each of which defers the next, must not let the list grow for ever.
+      if (next == kDeferredRun) {
+        deferred_.erase(deferred_.begin(), deferred_.begin() + kDeferredRun);
+        next = 0;
+      }
     }
     deferred_.clear();
     for (std::size_t i = 0; i < flush_.size(); ++i) {  // NOLINT(modernize-loop-convert)

@@ -68,6 +68,26 @@ void Call::refuse(RpcError error) {
   });
 }
 
+void Call::open() {
+  kept_ = true;
+  start_soon();
+}
+
+void Call::again(std::string_view method, std::string_view params,
+                 extension::RpcTarget::Done done) {
+  done_ = std::move(done);
+  host_calls_ = 0;
+  begun_ = monotonic_now();
+  program_->renew_cpu_limit(version_->spec.cpu_limit);
+  arm_timeout();
+  protocol_.call(method, params);
+}
+
+void Call::start_soon() {
+  started_ = true;
+  worker_.defer([self = shared_from_this()] { self->start(); });
+}
+
 void Call::start_later() {
   started_ = true;
   worker_.post([self = shared_from_this()] { self->start(); });
@@ -88,13 +108,17 @@ void Call::start() {
   }
   program_ = std::move(*program);
   version_->stats.instances(1);
+  arm_timeout();
+  protocol_.call(call_.method, call_.params);
+  program_->run();
+}
+
+void Call::arm_timeout() {
   timer_.arm(worker_.timers(), version_->spec.timeout, [this] {
     version_->stats.limit_hit("timeout");
     finish(failure(limit_error(
         "timeout", fmt::format("not finished within {} ms", version_->spec.timeout.count()))));
   });
-  protocol_.call(call_.method, call_.params);
-  program_->run();
 }
 
 void Call::cancel() {
@@ -105,7 +129,7 @@ void Call::cancel() {
   lane().leave(*this);
 }
 
-// The guest may be on the stack below: what belongs to it goes in an event of its own.
+// The guest may be on the stack below: what belongs to it goes when this event has ended.
 void Call::finish(RpcOutcome outcome) {
   if (std::exchange(over_, true)) return;
   timer_.cancel();
@@ -115,12 +139,12 @@ void Call::finish(RpcOutcome outcome) {
     version_->log.write(LogLevel::kInfo, "a call of a plugin failed", call_.request_id,
                         outcome.error.message, outcome.error.data);
   }
-  worker_.post([self = shared_from_this(), outcome = std::move(outcome)]() mutable {
+  worker_.defer([self = shared_from_this(), outcome = std::move(outcome)]() mutable {
     if (self->program_) {
       self->program_.reset();
       self->version_->stats.instances(-1);
     }
-    self->lane().leave(*self);
+    if (!self->kept_) self->lane().leave(*self);
     if (self->done_) std::exchange(self->done_, nullptr)(std::move(outcome));
   });
 }
@@ -224,21 +248,37 @@ void Call::on_send(std::string line) {
 }
 
 bool Call::input_open() {
-  return !over_ && (!protocol_.answered() || protocol_.open_requests() > 0);
+  return !over_ && (kept_ || !protocol_.answered() || protocol_.open_requests() > 0);
 }
 
 // ---- the answer and the end
 
 void Call::on_result(const boost::json::value& result) {
   answer_ = success(boost::json::serialize(result));
-  timer_.arm(worker_.timers(), kLinger, [this] { finish(std::move(answer_)); });
-  if (program_) program_->check_input();
+  answered();
 }
 
 void Call::on_error(RpcError error) {
   answer_ = failure(std::move(error));
+  answered();
+}
+
+void Call::answered() {
+  if (kept_) return hand_over();
   timer_.arm(worker_.timers(), kLinger, [this] { finish(std::move(answer_)); });
   if (program_) program_->check_input();
+}
+
+void Call::hand_over() {
+  timer_.cancel();
+  const std::chrono::nanoseconds cpu = program_ ? program_->cpu() : cpu_before_;
+  version_->stats.call(std::chrono::nanoseconds(monotonic_now() - begun_), cpu - cpu_before_);
+  cpu_before_ = cpu;
+  if (!answer_.ok) version_->stats.error(cause_of(answer_.error), answer_.error.message);
+  worker_.defer([self = shared_from_this(), done = std::exchange(done_, nullptr),
+                 outcome = std::move(answer_)]() mutable {
+    if (done) done(std::move(outcome));
+  });
 }
 
 void Call::on_violation(Violation violation, std::string_view detail) {
@@ -253,7 +293,10 @@ void Call::on_violation(Violation violation, std::string_view detail) {
 
 void Call::on_end(const ProgramEnd& end) {
   log_lines_.end([this](std::string_view line) { log_line(line); });
-  version_->stats.call(std::chrono::nanoseconds(monotonic_now() - begun_), end.cost.cpu);
+  if (!kept_ || done_) {
+    version_->stats.call(std::chrono::nanoseconds(monotonic_now() - begun_),
+                         end.cost.cpu - cpu_before_);
+  }
   if (over_) return;
   protocol_.end();
   finish(outcome_of(end));

@@ -1,10 +1,13 @@
 // One call of a plugin: its guest, the line protocol, the guest's own requests, its limits and its
 // end. Lives on one worker; alive until its handle, its lane and its open events have let go.
 //
-//   submit (Lane) -> start_later -> start: instance, request line -> run
+//   submit (Lane) -> start_soon -> start: instance, request line -> run
 //     -> on_request … settle …  -> on_result / on_error -> on_end -> finish -> done, lane.leave
 //
-// Whatever ends the call first decides its answer; the rest is for the log.
+// Whatever ends the call first decides its answer; the rest is for the log. A call that is kept (a
+// session, session.h) has no lane, and its guest serves further requests:
+//
+//   open -> start -> … on_result -> hand_over: done;  again -> … -> hand_over;  cancel
 #pragma once
 
 #include <memory>
@@ -36,8 +39,12 @@ class Call final : public std::enable_shared_from_this<Call>,
   Call& operator=(const Call&) = delete;
 
   void submit();
-  void start_later();
-  void cancel();  // the caller is gone
+  void start_soon();   // when the event that runs has ended
+  void start_later();  // as an event of its own
+  void cancel();       // the caller is gone
+  // Of sessions: instead of submit(), and the next request, when the former is answered.
+  void open();
+  void again(std::string_view method, std::string_view params, extension::RpcTarget::Done done);
 
   Version& version() const { return *version_; }
   bool started() const { return started_; }
@@ -45,6 +52,9 @@ class Call final : public std::enable_shared_from_this<Call>,
 
  private:
   void start();
+  void arm_timeout();
+  void answered();
+  void hand_over();
   void finish(RpcOutcome outcome);
   void refuse(RpcError error);
   void serve(const HostMethods::Method& method, LineProtocol::Token token,
@@ -87,6 +97,8 @@ class Call final : public std::enable_shared_from_this<Call>,
   std::uint64_t notifications_ = 0;
   bool started_ = false;
   bool over_ = false;
+  bool kept_ = false;
+  std::chrono::nanoseconds cpu_before_{0};  // of former requests
 };
 
 }  // namespace heddle::json_rpc

@@ -55,18 +55,25 @@ class Program final : public GuestProgram, public sandbox::WasiHost {
 
   void check_input() override {
     if (!resume_ || !readable() || std::exchange(wake_posted_, true)) return;
-    worker_.post([this, alive = std::weak_ptr(alive_)] {
+    worker_.defer([this, alive = std::weak_ptr(alive_)] {
       if (alive.expired()) return;
       wake_posted_ = false;
       if (resume_ && readable()) std::exchange(resume_, nullptr)();
     });
   }
 
+  std::chrono::nanoseconds cpu() const override { return instance_->last_cost().cpu; }
+  void renew_cpu_limit(std::chrono::nanoseconds limit) override {
+    sandbox::Limits limits = instance_->limits();
+    limits.cpu = cpu() + limit;
+    instance_->set_limits(limits);
+  }
+
   // sandbox::WasiHost, on the guest's stack
   void write(int fd, std::string_view bytes) override {
     (fd == 1 ? output_ : errors_) += bytes;
     if (std::exchange(delivery_posted_, true)) return;
-    worker_.post([this, alive = std::weak_ptr(alive_)] {
+    worker_.defer([this, alive = std::weak_ptr(alive_)] {
       if (alive.expired()) return;
       delivery_posted_ = false;
       deliver();

@@ -62,10 +62,13 @@ class GuestProgram {
 
   // Runs it until it waits for input or ends.
   virtual void run() = 0;
-  // Adds to standard input; resumes a guest that waits for it, as an event of its own.
+  // Adds to standard input; resumes a guest that waits for it, when the event that runs has ended.
   virtual void write(std::string_view bytes) = 0;
   // input_open() may have changed.
   virtual void check_input() = 0;
+  // CPU time until it waited last, and a new limit counted from there.
+  virtual std::chrono::nanoseconds cpu() const = 0;
+  virtual void renew_cpu_limit(std::chrono::nanoseconds limit) = 0;
 };
 
 }  // namespace heddle::json_rpc

@@ -10,7 +10,7 @@ bool Lane::submit(std::shared_ptr<Call> call) {
   const auto& spec = call->version().spec;
   if (running_ < spec.max_calls) {
     ++running_;
-    call->start_later();
+    call->start_soon();
     return true;
   }
   if (queue_.size() >= spec.max_queued_calls) return false;

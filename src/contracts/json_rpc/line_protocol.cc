@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/json/monotonic_resource.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
@@ -15,7 +16,8 @@
 namespace heddle::json_rpc {
 namespace {
 
-constexpr std::size_t kShown = 200;  // bytes of a bad line that an error quotes
+constexpr std::size_t kSmallMessage = 4096;  // bytes of values that are made without an allocation
+constexpr std::size_t kShown = 200;          // bytes of a bad line that an error quotes
 
 bool is_utf8(std::string_view text) {
   while (!text.empty()) {
@@ -43,11 +45,11 @@ bool is_id(const boost::json::value& value) {
   return value.is_number() || value.is_string() || value.is_null();
 }
 
-// Whether an id is the one of the host's only request.
-bool is_ours(const boost::json::value* id) {
+// Whether an id is the one of the host's request.
+bool is_ours(const boost::json::value* id, std::int64_t ours) {
   if (id == nullptr || !id->is_number()) return false;
   boost::system::error_code error;
-  return id->to_number<std::int64_t>(error) == 0 && !error;
+  return id->to_number<std::int64_t>(error) == ours && !error;
 }
 
 Violation why_not_json(std::string_view line, const boost::system::error_code& error) {
@@ -66,7 +68,10 @@ std::string_view to_string(Violation violation) {
 
 // JSON has newlines only between its tokens, where a space does as well.
 void LineProtocol::call(std::string_view method, std::string_view params) {
-  std::string out = R"({"jsonrpc":"2.0","id":0,"method":)";
+  ++id_;
+  answered_ = false;
+  received_ = 0;
+  std::string out = fmt::format(R"({{"jsonrpc":"2.0","id":{},"method":)", id_);
   append_json_string(out, method);
   out += R"(,"params":)";
   out += params.empty() ? "null" : params;
@@ -118,7 +123,10 @@ void LineProtocol::line(std::string_view text) {
   if (is_blank(text)) return;
   boost::system::error_code error;
   const boost::json::parse_options options{.max_depth = limits_.depth};
-  const boost::json::value value = boost::json::parse(text, error, {}, options);
+  std::array<unsigned char, kSmallMessage>
+      buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  boost::json::monotonic_resource memory(buffer.data(), buffer.size());
+  const boost::json::value value = boost::json::parse(text, error, &memory, options);
   if (error) {
     violate(why_not_json(text, error), shown(text));
   } else if (value.is_array()) {
@@ -187,11 +195,12 @@ void LineProtocol::answer(const boost::json::object& object) {
   if (failed && result != nullptr && !result->is_null())
     return violate(Violation::kNotJsonRpc, "an answer with both result and error");
   const auto* id = object.if_contains("id");
-  if (!failed && !is_ours(id)) {
+  if (!failed && !is_ours(id, id_)) {
     return violate(
         Violation::kWrongId,
-        fmt::format("an answer with id {}; the request's is 0",
-                    id == nullptr ? "missing" : std::string(shown(boost::json::serialize(*id)))));
+        fmt::format("an answer with id {}; the request's is {}",
+                    id == nullptr ? "missing" : std::string(shown(boost::json::serialize(*id))),
+                    id_));
   }
   if (answered_) return violate(Violation::kSecondAnswer, "a second answer");
   answered_ = true;

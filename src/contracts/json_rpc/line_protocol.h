@@ -2,9 +2,10 @@
 // the guest wrote to standard output, and makes what it reads on standard input. Knows nothing of
 // Wasm or threads.
 //
-// The host sends one request, whose id is 0. The guest may send requests of its own, numbered its
-// own way and answered in any order, notifications, and batches of both. What is not JSON-RPC ends
-// the call, but only while its answer has not come: an answer that was written counts.
+// The host sends one request at a time, the first with id 0. The guest may send requests of its
+// own, numbered its own way and answered in any order, notifications, and batches of both. What is
+// not JSON-RPC ends the call, but only while its answer has not come: an answer that was written
+// counts.
 #pragma once
 
 #include <boost/json/fwd.hpp>
@@ -51,7 +52,7 @@ class LineProtocol {
     virtual void on_request(Token token, std::string_view method,
                             const boost::json::value& params) = 0;
     virtual void on_notification(std::string_view method, const boost::json::value& params) = 0;
-    // The answer; one of the two, once.
+    // The answer; one of the two, once a request.
     virtual void on_result(const boost::json::value& result) = 0;
     virtual void on_error(RpcError error) = 0;
     // Before the answer: the call is over, nothing more comes. After it: for the log.
@@ -62,7 +63,7 @@ class LineProtocol {
 
   LineProtocol(Handler& handler, const LineLimits& limits) : handler_(handler), limits_(limits) {}
 
-  // The request. `params` is JSON text.
+  // The request, and the next one when that is answered. `params` is JSON text.
   void call(std::string_view method, std::string_view params);
   // Bytes of the guest's standard output.
   void feed(std::string_view bytes);
@@ -101,7 +102,8 @@ class LineProtocol {
   Handler& handler_;
   LineLimits limits_;
   std::string partial_;
-  std::size_t received_ = 0;
+  std::size_t received_ = 0;  // since the request
+  std::int64_t id_ = -1;      // of the request
   Token next_token_ = 0;
   std::unordered_map<Token, Open> open_;
   std::unordered_set<std::string> open_ids_;

@@ -22,6 +22,7 @@ class Plugin final : public extension::LoadedPlugin {
   std::shared_ptr<extension::HttpFilterFactory> http_filter() override { return nullptr; }
   std::shared_ptr<extension::RpcTarget> rpc_target() override { return target_; }
   extension::PluginStats stats() const override { return version_->stats.snapshot(); }
+  const std::shared_ptr<Version>& version() const { return version_; }
 
  private:
   std::shared_ptr<Version> version_;
