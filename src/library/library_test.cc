@@ -133,6 +133,27 @@ TEST_F(LibraryTest, AHostMethodMayCallPlugins) {
   EXPECT_TRUE(log_.contains("\"result\":7"));
 }
 
+TEST_F(LibraryTest, ParamsThatAMethodKeepsStayWhole) {
+  const std::string params = R"({"deep":[{"text":"long enough to lie in memory of its own"}]})";
+  Json kept;
+  Json taken;
+  host_->add_method("keep", [&](const Json& given) {
+    kept = given;
+    taken = Json(given["deep"]);
+    return given["deep"][0];
+  });
+  const Plugin plugin =
+      load(Guest()
+               .print(R"({"jsonrpc":"2.0","id":0,"method":"keep","params":)" + params + "}\n")
+               .read()
+               .read()
+               .answer("1"));
+  ASSERT_TRUE(plugin.call("run").has_value());
+  EXPECT_EQ(kept.dump(), params);
+  EXPECT_EQ(taken[0]["text"].text(), "long enough to lie in memory of its own");
+  EXPECT_TRUE(log_.contains(R"("result":{"text":"long)")) << log_;
+}
+
 TEST_F(LibraryTest, Notifications) {
   const Plugin plugin = load(
       Guest().print("{\"jsonrpc\":\"2.0\",\"method\":\"progress\",\"params\":[50]}\n").answer("1"));
