@@ -83,12 +83,13 @@ Result<std::shared_ptr<ServerCore>> ServerCore::start(const std::string& config_
 
 // The control thread, from beginning to end.
 void ServerCore::run(const std::string& config_file, Started started) {
-  cli::ServeOptions serve_options{.config = config_file,
-                                  .log_level = options_.log_level,
-                                  .listen = options_.listen,
-                                  .admin = options_.admin,
-                                  .signals = false,
-                                  .foreign_functions = &foreign_functions_};
+  cli::ServeOptions serve_options;
+  serve_options.config = config_file;
+  serve_options.log_level = options_.log_level;
+  serve_options.listen = options_.listen;
+  serve_options.admin = options_.admin;
+  serve_options.signals = false;
+  serve_options.foreign_functions = &foreign_functions_;
   const config::ReadResult read = config::read(config_file, {});
   if (!read.ok()) return started.set_value(refused(lines(read.problems)));
   auto config = cli::with_overrides(*read.config, serve_options);

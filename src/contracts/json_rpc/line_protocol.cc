@@ -68,7 +68,7 @@ std::string_view to_string(Violation violation) {
 
 // JSON has newlines only between its tokens, where a space does as well.
 void LineProtocol::call(std::string_view method, std::string_view params) {
-  ++id_;
+  id_ = next_id_++;
   answered_ = false;
   received_ = 0;
   std::string out = fmt::format(R"({{"jsonrpc":"2.0","id":{},"method":)", id_);

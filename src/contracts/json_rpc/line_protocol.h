@@ -103,7 +103,8 @@ class LineProtocol {
   LineLimits limits_;
   std::string partial_;
   std::size_t received_ = 0;  // since the request
-  std::int64_t id_ = -1;      // of the request
+  std::int64_t id_ = 0;       // of the request
+  std::int64_t next_id_ = 0;
   Token next_token_ = 0;
   std::unordered_map<Token, Open> open_;
   std::unordered_set<std::string> open_ids_;
