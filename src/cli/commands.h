@@ -2,8 +2,10 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "config/config.h"
@@ -65,6 +67,30 @@ struct EmbedOptions {
   std::string output;  // empty: the module itself
 };
 int embed(const EmbedOptions& options);
+
+// Of `heddle message`; each verb uses its part.
+struct MessageOptions {
+  std::string server = "http://127.0.0.1:8080";
+  std::string token;  // or user and password
+  std::string user;
+  std::string password;
+  std::string identity_key;  // of register; base64; empty: random
+  std::string to;            // the recipient's key, base64
+  std::string text;          // "-": standard input
+  std::string payload_file;
+  std::vector<std::string> files;
+  std::string client_message_id;
+  bool sealed = false;
+  std::string channel;
+  std::string wait;
+  std::uint64_t after = 0;
+  std::uint32_t limit = 100;
+  bool acknowledge = false;
+};
+int message_register(const MessageOptions& options);
+int message_send(const MessageOptions& options);
+int message_fetch(const MessageOptions& options);
+int message_tail(const MessageOptions& options);
 
 // Writes the JSON Schema of the configuration to standard output.
 int print_schema();

@@ -9,6 +9,7 @@
 
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/message_arguments.h"
 #include "contracts/native_hook/child_main.h"
 #include "contracts/native_hook/child_memory.h"
 
@@ -85,6 +86,7 @@ int run(std::vector<std::string> arguments) {
   ValidateOptions validate;
   InspectOptions inspect;
   EmbedOptions embed;
+  heddle::cli::MessageOptions message;
   add_serve(app, serve);
   add_validate(app, validate);
   add_inspect(app, inspect);
@@ -92,6 +94,7 @@ int run(std::vector<std::string> arguments) {
   std::uint32_t timeout_ms = 0;
   add_call(app, call, timeout_ms);
   add_embed(app, embed);
+  heddle::cli::add_message(app, message);
   app.add_subcommand("schema", "print the JSON Schema of the configuration, for editors");
   app.add_subcommand("version", "print the version");
 
@@ -109,6 +112,7 @@ int run(std::vector<std::string> arguments) {
     return heddle::cli::call(call);
   }
   if (app.got_subcommand("embed")) return heddle::cli::embed(embed);
+  if (const auto code = heddle::cli::run_message(app, message)) return *code;
   if (app.got_subcommand("schema")) return heddle::cli::print_schema();
   fmt::print("heddle {}\n", HEDDLE_VERSION);
   return heddle::cli::kExitOk;
