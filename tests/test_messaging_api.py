@@ -195,6 +195,19 @@ def test_paths_and_methods(server: Server) -> None:
     assert error(wrong) == (405, "method_not_allowed") and wrong.header("Allow") == "POST, GET"
 
 
+def test_the_openapi_document_describes_what_is_there(server: Server) -> None:
+    answer = call(server, "GET", "/v1/openapi.json")
+    assert answer.status == 200 and answer.header("Content-Type") == "application/json"
+    document = answer.json()
+    assert document["openapi"] == "3.1.0"
+    described = {(method.upper(), path) for path, operations in document["paths"].items() for method in operations}
+    for method, path in described:
+        assert call(server, method, path).status in (400, 401, 426), (method, path)
+    assert len(described) == 10
+    refs = [part.split('"')[0] for part in answer.text.split('"$ref":"#/components/schemas/')[1:]]
+    assert set(refs) == set(document["components"]["schemas"])
+
+
 def test_everything_is_there_after_a_restart(serve, tmp_path: Path) -> None:
     server = serve(configuration(tmp_path / "data"))
     anna, bert = register(server, "anna"), register(server, "bert")

@@ -4,6 +4,7 @@
 
 #include "messaging/api_requests.h"
 #include "messaging/json.h"
+#include "messaging/openapi.h"
 #include "services/crypto.h"
 
 namespace heddle::messaging {
@@ -40,6 +41,7 @@ const std::vector<Api::Row>& Api::rows() {
       {"GET", "/v1/messages", &Api::fetch},
       {"GET", "/v1/messages/peek", &Api::peek},
       {"POST", "/v1/messages/ack", &Api::acknowledge},
+      {"GET", "/v1/openapi.json", &Api::show_document},
   };
   return kRows;
 }
@@ -203,6 +205,10 @@ Api::Answered Api::peek(net::Worker& worker, Request request) {
   co_return answer(
       200,
       {{"count", found->count}, {"first_seq", found->first_seq}, {"last_seq", found->last_seq}});
+}
+
+Api::Answered Api::show_document(net::Worker& /*worker*/, Request /*request*/) {
+  co_return ApiAnswer{.body = openapi_document()};
 }
 
 Api::Answered Api::acknowledge(net::Worker& worker, Request request) {

@@ -66,6 +66,7 @@ class Api {
   Answered fetch(net::Worker& worker, Request request);
   Answered peek(net::Worker& worker, Request request);
   Answered acknowledge(net::Worker& worker, Request request);
+  Answered show_document(net::Worker& worker, Request request);
 
   MessageService& service_;
 };

@@ -62,7 +62,7 @@ Result<void> ChildKeeper::start_child(bool restarting) {
   if (restarting && *slots != slots_) {
     return fail(ErrorKind::kInvalidArgument, "it fills other slots than when it was first started");
   }
-  slots_ = *slots;
+  if (!restarting) slots_ = *slots;
   child_ = std::move(*child);
   state_ = State::kReady;
   running_ = true;
@@ -177,7 +177,7 @@ bool ChildKeeper::wait(ChildProcess& child, Nanoseconds until) {
   poll(files.data(), files.size(), poll_time(until));
   child.answers().stay_awake();
   if (files[0].revents != 0) take_bell();
-  if ((files[2].revents & POLLIN) != 0) take_output(child);
+  if (files[2].revents != 0 && !take_output(child)) child.close_output();
   return files[1].revents != 0;
 }
 

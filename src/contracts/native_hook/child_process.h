@@ -35,7 +35,8 @@ class ChildProcess {
   RingWriter& calls() { return calls_; }
   RingReader& answers() { return answers_; }
   int exit_file() const { return exit_file_.get(); }      // readable when it has ended
-  int output_file() const { return output_file_.get(); }  // what it prints
+  int output_file() const { return output_file_.get(); }  // what it prints; -1: nothing any more
+  void close_output() { output_file_.reset(); }
   void kill();
   // After its end: "was killed by signal 11 (Segmentation fault)", "ended with status 3".
   std::string how_it_ended();
