@@ -67,7 +67,7 @@ TEST_F(ProcessTest, MemoryEndsAtItsLimit) {
 }
 
 TEST_F(ProcessTest, PausesBetweenRestartsAndRecovers) {
-  start();
+  start_patiently();
   for (int i = 0; i < 3; ++i) {
     EXPECT_TRUE(ask(66).allowed);
     EXPECT_TRUE(answers_again());
