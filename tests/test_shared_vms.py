@@ -141,5 +141,7 @@ def test_the_configuration_knows_every_capability() -> None:
     offered |= set(re.findall(r'"(proxy_on_\w+)"', callbacks))
     wasi = (ROOT / "src" / "sandbox" / "wasi.cc").read_text()
     offered |= set(re.findall(r'\bmodule,\s*"(\w+)"\)', wasi))
-    listed = set(re.findall(r'"(\w+)",', (ROOT / "src" / "config" / "capabilities.cc").read_text()))
+    methods = (ROOT / "src" / "contracts" / "json_rpc" / "server_methods.cc").read_text()
+    offered |= set(re.findall(r'\badd\("([\w.]+)"', methods))
+    listed = set(re.findall(r'"([\w.]+)"[,}]', (ROOT / "src" / "config" / "capabilities.cc").read_text()))
     assert listed == offered
