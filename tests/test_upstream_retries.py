@@ -174,7 +174,7 @@ def test_requests_beyond_the_limit_wait_and_beyond_the_line_get_503(serve) -> No
             for thread in threads:
                 thread.start()
             until(lambda: shown(server)["pending_requests"] == 3, "three to wait")
-            assert len(origin.requests) == 2
+            until(lambda: len(origin.requests) == 2, "the upstream to read the others")
             response = server.fetch("/")
             assert response.status == 503
             assert response.json()["error"]["code"] == "upstream_overloaded"
