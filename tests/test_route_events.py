@@ -62,6 +62,7 @@ def test_a_new_version_hears_each_event_once(start) -> None:
     for number in range(10):
         call(server, "speaker", "emit", number)
         if number == 4:
+            until(lambda: len(heard(server)) == 5, "the events before the reload")
             assert server.admin("/plugins/listener/reload", "POST").status == 200
     until(lambda: len(heard(server)) >= 10, "all events")
     assert [event["payload"] for event in heard(server)] == list(range(10))

@@ -21,6 +21,9 @@ EventInbox::~EventInbox() {
   self_.reset();
   subscription_.reset();
   if (running_ != 0) guests_.cancel(running_);
+  if (waiting_.empty()) return;
+  runtime_.log(LogLevel::kWarn,
+               std::to_string(waiting_.size()) + " events still waited when the version ended", {});
 }
 
 void EventInbox::take(const services::PluginEvent& event) {
