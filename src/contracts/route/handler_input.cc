@@ -131,6 +131,7 @@ Result<Body> body_of(const HandlerRequest& request, std::string_view content_typ
   boost::system::error_code failed;
   boost::json::parse_options options;
   options.max_depth = kMaxDepth;
+  options.numbers = boost::json::number_precision::precise;
   const boost::json::value value = boost::json::parse(request.body, failed, {}, options);
   if (failed) {
     return fail(ErrorKind::kInvalidArgument,

@@ -33,6 +33,7 @@ struct Scan {
 Scan scan_value(std::string_view text) {
   json::parse_options options;
   options.max_depth = kMaxDepth;
+  options.numbers = json::number_precision::precise;  // what is written again is what was read
   json::stream_parser parser({}, options);
   boost::system::error_code failed;
   const std::size_t used = parser.write_some(text.data(), text.size(), failed);

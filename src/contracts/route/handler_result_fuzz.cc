@@ -66,6 +66,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   boost::system::error_code failed;
   boost::json::parse_options options;
   options.max_depth = 64;
+  options.numbers = boost::json::number_precision::precise;
   const auto again = boost::json::parse(found->text, failed, {}, options);
   require(!failed && again == found->value);
   check_response(*found);
