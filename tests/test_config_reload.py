@@ -277,7 +277,7 @@ def test_metrics_of_what_is_gone_go_too(serve, config: Config) -> None:
     config.put(gone)
     reload(server)
     assert server.fetch("/going").status == 502
-    assert 'heddle_requests_total{route="going",status="5xx"} 1\n' in server.metrics()
+    until(lambda: 'heddle_requests_total{route="going",status="5xx"} 1\n' in server.metrics(), "the request to be counted")
 
 
 # ---- listeners
