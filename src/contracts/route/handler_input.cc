@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/utf8.h"
+#include "contracts/route/json_members.h"
 #include "services/crypto.h"
 
 namespace heddle::route {
@@ -131,7 +132,6 @@ Result<Body> body_of(const HandlerRequest& request, std::string_view content_typ
   boost::system::error_code failed;
   boost::json::parse_options options;
   options.max_depth = kMaxDepth;
-  options.numbers = boost::json::number_precision::precise;
   const boost::json::value value = boost::json::parse(request.body, failed, {}, options);
   if (failed) {
     return fail(ErrorKind::kInvalidArgument,
@@ -139,12 +139,16 @@ Result<Body> body_of(const HandlerRequest& request, std::string_view content_typ
   }
   out.text = request.body;
   if (!merge || !value.is_object()) return out;
-  for (const auto& [key, member] : value.get_object()) {
-    if (std::ranges::find(kContextKeys, std::string_view(key)) != kContextKeys.end()) continue;
+  std::map<std::string, std::string_view> members;  // of a key that comes again the last
+  for (auto& [key, member] : json_members(request.body)) {
+    members.insert_or_assign(std::move(key), member);
+  }
+  for (const auto& [key, member] : members) {
+    if (std::ranges::find(kContextKeys, key) != kContextKeys.end()) continue;
     out.more += ',';
     append_json_string(out.more, key);
     out.more += ':';
-    out.more += boost::json::serialize(member);
+    out.more += member;
   }
   return out;
 }

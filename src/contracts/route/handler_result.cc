@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "contracts/route/handler_input.h"
+#include "contracts/route/json_members.h"
 #include "services/crypto.h"
 
 namespace heddle::route {
@@ -33,7 +34,6 @@ struct Scan {
 Scan scan_value(std::string_view text) {
   json::parse_options options;
   options.max_depth = kMaxDepth;
-  options.numbers = json::number_precision::precise;  // what is written again is what was read
   json::stream_parser parser({}, options);
   boost::system::error_code failed;
   const std::size_t used = parser.write_some(text.data(), text.size(), failed);
@@ -95,7 +95,16 @@ const std::string* content_type(const HandlerResponse& response) {
   return found == response.headers.end() ? nullptr : &found->second;
 }
 
-Result<void> add_body(HandlerResponse& out, const json::object& envelope) {
+// As the handler wrote it; of several the last, as everywhere.
+std::string_view body_text(std::string_view envelope) {
+  std::string_view out;
+  for (const auto& [key, value] : json_members(envelope)) {
+    if (key == "body") out = value;
+  }
+  return out;
+}
+
+Result<void> add_body(HandlerResponse& out, const json::object& envelope, std::string_view text) {
   const json::value* body = envelope.if_contains("body");
   if (body == nullptr) return {};
   const json::value* encoding = envelope.if_contains("body_encoding");
@@ -114,12 +123,13 @@ Result<void> add_body(HandlerResponse& out, const json::object& envelope) {
     out.body = std::string(body->get_string());
     return {};
   }
-  out.body = json::serialize(*body);
+  out.body = body_text(text);
   if (type == nullptr) out.headers.emplace_back("content-type", "application/json");
   return {};
 }
 
-Result<HandlerResponse> read_envelope(const json::object& envelope, const json::value& status) {
+Result<HandlerResponse> read_envelope(const json::object& envelope, const json::value& status,
+                                      std::string_view text) {
   HandlerResponse out;
   const std::optional<std::int64_t> number =
       status.is_int64() ? std::optional(status.get_int64()) : std::nullopt;
@@ -135,7 +145,7 @@ Result<HandlerResponse> read_envelope(const json::object& envelope, const json::
       if (auto added = add_header(out, name, value); !added) return std::unexpected(added.error());
     }
   }
-  if (auto added = add_body(out, envelope); !added) return std::unexpected(added.error());
+  if (auto added = add_body(out, envelope, text); !added) return std::unexpected(added.error());
   return out;
 }
 
@@ -195,7 +205,7 @@ Result<HandlerResponse> read_response(const GuestJson& result) {
     const json::value* status = object->if_contains("status");
     if (status != nullptr && (status->is_int64() || status->is_uint64()) &&
         (object->contains("body") || object->contains("headers"))) {
-      return read_envelope(*object, *status);
+      return read_envelope(*object, *status, result.text);
     }
   }
   return HandlerResponse{.status = 200,
