@@ -20,7 +20,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("hooks")
     for name, source in (("rate_limiter", "c/qpc_rate_limiter/rate_limiter.c"), ("logger", "c/qpc_logger/logger.c")):
         run("clang-19", "-shared", "-fPIC", "-O2", INCLUDE, "-o", out / f"{name}.so", EXAMPLES / source)
-        run("clang-19", "--target=wasm32-wasi", "-mexec-model=reactor", "-O2", INCLUDE, "-Wl,--export-table",
+        run("clang-19", "--target=wasm32-wasi", "-mexec-model=reactor", "-O2", INCLUDE, "-Wl,--export-table,--export-if-defined=malloc,--export-if-defined=free",
             "-o", out / f"{name}.wasm", EXAMPLES / source)
     run("clang-19", "--target=wasm32", "-O2", "-nostdlib", "-Wl,--no-entry", "-o", out / "word_filter.wasm",
         EXAMPLES / "c/word_filter/word_filter.c")
@@ -67,9 +67,9 @@ def test_shared_objects_in_a_folder_need_permission(serve, built: Path, tmp_path
     server = serve(gateway(plugin_directories=[{"path": str(folder), "native": True}]))
     (folder / "words.wasm").write_bytes((built / "word_filter.wasm").read_bytes())
     (folder / "limiter.so").write_bytes((built / "rate_limiter.so").read_bytes())
-    until(lambda: [p["name"] for p in server.admin("/plugins").json()] == ["limiter", "words"])
+    until(lambda: [p["name"] for p in server.admin("/plugins").json()] == ["limiter", "words"], "both are loaded")
     (folder / "words.wasm").unlink()
-    until(lambda: [p["name"] for p in server.admin("/plugins").json()] == ["limiter"])
+    until(lambda: [p["name"] for p in server.admin("/plugins").json()] == ["limiter"], "it is unloaded")
 
 
 def test_shared_objects_in_a_folder_are_left_alone(serve, built: Path, tmp_path: Path) -> None:

@@ -229,6 +229,10 @@ Result<void> Loader::make(const config::Plugin& entry, Package& package, LoadedV
   } else {
     const Nanoseconds begin = monotonic_now();
     auto module = compile(entry, package.module);
+    if (!module && entry.path.ends_with(".so")) {
+      return fail(ErrorKind::kInvalidArgument,
+                  "is no shared object (ELF); build the plugin with -shared -fPIC");
+    }
     if (!module) return std::unexpected(std::move(module.error()));
     out.compile_time = monotonic_now() - begin;
     out.module = *module;

@@ -9,7 +9,7 @@ from support.paths import ROOT, TESTS
 
 WASM = ("clang-19", "--target=wasm32", "-std=c11", "-O1", "-nostdlib", "-Wl,--no-entry")
 NATIVE = ("clang-19", "-shared", "-fPIC", "-O1", f"-I{ROOT / 'include'}")
-WASI = ("clang-19", "--target=wasm32-wasi", "-mexec-model=reactor", "-O1", f"-I{ROOT / 'include'}", "-Wl,--export-table")
+WASI = ("clang-19", "--target=wasm32-wasi", "-mexec-model=reactor", "-O1", f"-I{ROOT / 'include'}", "-Wl,--export-table,--export-if-defined=malloc,--export-if-defined=free")
 
 
 def build(compiler: tuple[str, ...], source: Path, output: Path, *options: str) -> Path:

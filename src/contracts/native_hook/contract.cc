@@ -49,6 +49,11 @@ std::shared_ptr<services::PluginRecord> Contract::make_record(
 
 Result<std::shared_ptr<extension::LoadedPlugin>> Contract::load(
     const extension::PluginSpec& spec, std::shared_ptr<const sandbox::Module> module) {
+  if (!recognises(*module)) {
+    return fail(ErrorKind::kInvalidArgument,
+                "exports no qpc_plugin_init; a native_hook plugin has `int32_t "
+                "qpc_plugin_init(HookVTable *)` (include/heddle/abi/qpc_plugin.h)");
+  }
   const std::array tables = {sandbox::wasi_functions()};
   auto linked = sandbox::LinkedModule::create(services_.engine, std::move(module), tables);
   if (!linked) return std::unexpected(std::move(linked.error()));

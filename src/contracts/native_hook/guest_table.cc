@@ -104,10 +104,13 @@ Result<void> GuestTable::read_table(GuestPtr address) {
   started_ = true;
   const std::string_view guard = bytes->substr(kTableBytes);
   if (const std::size_t last = guard.find_last_not_of(kUntouched); last != std::string_view::npos) {
-    return fail(ErrorKind::kInvalidArgument,
-                fmt::format("wrote {} bytes behind the HookVTable of {} bytes: it is built against "
-                            "a longer table; build it with this server's qpc_plugin.h",
-                            last + 1, kTableBytes));
+    return fail(
+        ErrorKind::kInvalidArgument,
+        fmt::format(
+            "wrote {} bytes behind the HookVTable of {} bytes: it is built against "
+            "a longer table (build it with this server's qpc_plugin.h), or its malloc took the "
+            "same memory (link it with -Wl,--export=malloc,--export=free)",
+            last + 1, kTableBytes));
   }
   return {};
 }
