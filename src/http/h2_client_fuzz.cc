@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -103,20 +104,31 @@ struct Client {
   std::unique_ptr<http::ClientPool> pool;
 };
 
+// libFuzzer's alarm interrupts calls that wait.
+bool wait_for(const net::Fd& fd, short events) {
+  pollfd ready{.fd = fd.get(), .events = events, .revents = 0};
+  int got = -1;
+  while ((got = ::poll(&ready, 1, kPatience)) < 0 && errno == EINTR) {
+  }
+  return got == 1;
+}
+
 void read_to_end(const net::Fd& fd) {
   for (;;) {
-    pollfd ready{.fd = fd.get(), .events = POLLIN, .revents = 0};
-    require(::poll(&ready, 1, kPatience) == 1, "the connection ends");
+    require(wait_for(fd, POLLIN), "the connection ends");
     char buffer[65536];
-    if (::recv(fd.get(), buffer, sizeof buffer, 0) <= 0) return;
+    const ssize_t got = ::recv(fd.get(), buffer, sizeof buffer, 0);
+    if (got == 0 || (got < 0 && errno != EINTR)) return;
   }
 }
 
 void serve(const net::Fd& fd, std::string_view bytes, std::size_t piece) {
   while (!bytes.empty()) {
     const std::string_view now = bytes.substr(0, piece);
-    if (::send(fd.get(), now.data(), now.size(), MSG_NOSIGNAL) <= 0) break;
-    bytes.remove_prefix(now.size());
+    const ssize_t sent = ::send(fd.get(), now.data(), now.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent <= 0) break;
+    bytes.remove_prefix(static_cast<std::size_t>(sent));
   }
   ::shutdown(fd.get(), SHUT_WR);
   read_to_end(fd);

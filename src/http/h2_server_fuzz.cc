@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -117,16 +118,27 @@ struct Server {
   std::unique_ptr<http::Listener> listener;
 };
 
+// libFuzzer's alarm interrupts calls that wait.
+bool wait_for(const net::Fd& fd, short events) {
+  pollfd ready{.fd = fd.get(), .events = events, .revents = 0};
+  int got = -1;
+  while ((got = ::poll(&ready, 1, kPatience)) < 0 && errno == EINTR) {
+  }
+  return got == 1;
+}
+
 net::Fd connect_to(std::uint16_t port) {
   net::Fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const auto address = net::SocketAddress::numeric("127.0.0.1", port);
-  require(::connect(fd.get(), address->data(), address->size()) == 0, "connect");
+  const int done = ::connect(fd.get(), address->data(), address->size());
+  require(done == 0 || (errno == EINTR && wait_for(fd, POLLOUT)), "connect");
   return fd;
 }
 
 bool send_all(const net::Fd& fd, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t sent = ::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
     if (sent <= 0) return false;
     bytes.remove_prefix(static_cast<std::size_t>(sent));
   }
@@ -135,10 +147,10 @@ bool send_all(const net::Fd& fd, std::string_view bytes) {
 
 void read_to_end(const net::Fd& fd) {
   for (;;) {
-    pollfd ready{.fd = fd.get(), .events = POLLIN, .revents = 0};
-    require(::poll(&ready, 1, kPatience) == 1, "the connection ends");
+    require(wait_for(fd, POLLIN), "the connection ends");
     char buffer[65536];
-    if (::recv(fd.get(), buffer, sizeof buffer, 0) <= 0) return;
+    const ssize_t got = ::recv(fd.get(), buffer, sizeof buffer, 0);
+    if (got == 0 || (got < 0 && errno != EINTR)) return;
   }
 }
 
