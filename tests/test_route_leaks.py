@@ -96,4 +96,5 @@ def test_fresh_instances_leak_nothing(serve, tmp_path: Path, heddle: Path) -> No
         print(f"{REQUESTS} requests; resident MiB: {', '.join(f'{each / 2**20:.1f}' for each in resident)}; files: {files}")
         assert max(files) <= files[0] + 4
         if not paths.is_sanitized(heddle):
-            assert resident[-1] <= resident[0] * 1.05 + (1 << 20), resident
+            early = resident[1]  # before it, allocators of the workers' threads still take what they will keep
+            assert resident[-1] <= early * 1.05 + (1 << 20), resident
