@@ -158,7 +158,8 @@ bool Authenticator::verify_user(const std::string& user, std::string_view passwo
   // An unknown user costs what a known one costs: some user's hash is tried, always the same one
   // for the same name.
   const std::size_t index = digest(user)[0] % users_.size();
-  services::verify_password(std::next(users_.begin(), static_cast<std::ptrdiff_t>(index))->second, password);
+  services::verify_password(std::next(users_.begin(), static_cast<std::ptrdiff_t>(index))->second,
+                            password);
   return false;
 }
 

@@ -174,8 +174,8 @@ TEST(Password, Hashes) {
   EXPECT_FALSE(services::verify_password("$argon2id$junk", "a"));
   EXPECT_FALSE(services::verify_password("a", "a"));
   // From OpenBSD's test vectors, as Go's bcrypt writes them in Loom files.
-  EXPECT_TRUE(
-      services::verify_password("$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "U*U"));
+  EXPECT_TRUE(services::verify_password(
+      "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW", "U*U"));
 }
 
 }  // namespace

@@ -302,8 +302,8 @@ struct Plugin {
   std::size_t max_calls = 100;            // at a time and worker
   std::size_t max_queued_calls = 10'000;  // per worker
   Milliseconds cpu_limit{0};              // of plugins whose calls may wait; 0: that of its kind
-  std::uint32_t max_requests = 0;                    // of a reused instance; 0: any number
-  std::uint32_t max_instances = 0;                   // per worker; 0: what the engine has
+  std::uint32_t max_requests = 0;         // of a reused instance; 0: any number
+  std::uint32_t max_instances = 0;        // per worker; 0: what the engine has
   Milliseconds instance_idle_timeout = std::chrono::seconds(60);
   bool merge_body = true;
   std::size_t outbound_calls = 32;  // at a time and exchange

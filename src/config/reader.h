@@ -23,8 +23,9 @@ std::string to_string(
     const Problem& problem);  // "loom.yaml:12:5: error: plugins[2].timeout: … (…)"
 
 struct ReadOptions {
-  bool lenient = false;        // unknown keys are warnings
-  std::string ourchat_config = {};  // OurChat's own file, for messaging.hooks (ourchat.h); empty: none
+  bool lenient = false;  // unknown keys are warnings
+  std::string ourchat_config =
+      {};  // OurChat's own file, for messaging.hooks (ourchat.h); empty: none
 };
 
 struct ReadResult {

@@ -81,8 +81,8 @@ class NetworkFilterFactory {
   virtual ~NetworkFilterFactory() = default;
   virtual const std::string& name() const = 0;   // of the plugin; lives as long as the factory
   virtual std::size_t buffer_limit() const = 0;  // bytes held in a direction before back-pressure
-  // Null: the connection passes this filter by (a plugin that fails open). A plugin that fails closed
-  // returns a filter that closes the connection.
+  // Null: the connection passes this filter by (a plugin that fails open). A plugin that fails
+  // closed returns a filter that closes the connection.
   virtual std::unique_ptr<NetworkFilter> create_network(NetworkFilterHost& host) = 0;
 };
 

@@ -147,11 +147,11 @@ class Exchange final : public http::Receiver, public FilterChain::Owner {
   std::shared_ptr<BoundSnapshot> bound_;
   const RouteEntry* route_ = nullptr;
   const RouteEntry* chain_route_ = nullptr;  // whose filters run: where the request came in
-  std::string allow_;  // of a 405
+  std::string allow_;                        // of a 405
   extension::HttpOrigin* origin_ = nullptr;
   std::shared_ptr<extension::HttpOrigin> kept_origin_;  // when it is not of `bound_`
-  http::Sender* client_ = nullptr;    // null: gone
-  http::Sender* upstream_ = nullptr;  // null: none, or done
+  http::Sender* client_ = nullptr;                      // null: gone
+  http::Sender* upstream_ = nullptr;                    // null: none, or done
   Outgoing outgoing_[2];
   // As the client sent them, for the access log; views into the request head.
   std::string_view method_;

@@ -140,8 +140,7 @@ void Exchange::Response::on_complete() {
   const UpstreamMetrics& metrics = *e.route_->origin_metrics;
   metrics.active->add(-1);
   const int status = e.info_.response_code;
-  metrics.responses
-      .at(status >= 100 && status < 600 ? static_cast<std::size_t>(status / 100) : 0)
+  metrics.responses.at(status >= 100 && status < 600 ? static_cast<std::size_t>(status / 100) : 0)
       ->add();
   e.upstream_ = nullptr;
 }

@@ -82,8 +82,7 @@ class Snapshot {
   // `tls`: of that configuration; null: nothing of it speaks TLS.
   Snapshot(std::shared_ptr<const config::Config> config, const std::vector<FilterBinding>& filters,
            NativeFilters& natives, metrics::Registry& metrics,
-           std::shared_ptr<const TlsContexts> tls = nullptr,
-           const PluginBindings& plugins = {});
+           std::shared_ptr<const TlsContexts> tls = nullptr, const PluginBindings& plugins = {});
   ~Snapshot();
   Snapshot(const Snapshot&) = delete;
   Snapshot& operator=(const Snapshot&) = delete;

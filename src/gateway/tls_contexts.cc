@@ -148,7 +148,8 @@ Result<TlsStore::Client> TlsStore::client(const config::Upstream& upstream) {
   options.verify = tls.verify;
   if (!tls.cert_file.empty()) options.certificate = key_files(tls.cert_file, tls.key_file);
   options.min_version = version(tls.min_version);
-  // Whoever connects has a timer of its own that the handshake is part of; that one names the setting.
+  // Whoever connects has a timer of its own that the handshake is part of; that one names the
+  // setting.
   options.handshake_timeout = 2 * upstream.limits.connect_timeout;
   auto context = net::TlsClientContext::create(options);
   if (!context) return std::unexpected(std::move(context.error()));

@@ -39,9 +39,7 @@ struct AutoEndpoint : ClientEndpoint {
   std::size_t streams = 0;
 };
 
-class AutoClientStream final : public ClientStream,
-                               public Receiver,
-                               public net::Worker::Flushable {
+class AutoClientStream final : public ClientStream, public Receiver, public net::Worker::Flushable {
  public:
   explicit AutoClientStream(AutoClientPool& pool) : pool_(pool) {}
 

@@ -23,8 +23,8 @@ ClientContext::ClientContext(net::Worker& worker_in, net::BlockingPool& blocking
       send_timeout_hits(
           registry.counter(kLimitHits, kLimitHitsHelp, {{"limit", "upstream_send_timeout"}})) {
   for (const std::string_view name : kHttp2LimitNames) {
-    http2_limit_hits.push_back(registry.counter(kLimitHits, kLimitHitsHelp,
-                                                {{"limit", "upstream_" + std::string(name)}}));
+    http2_limit_hits.push_back(
+        registry.counter(kLimitHits, kLimitHitsHelp, {{"limit", "upstream_" + std::string(name)}}));
   }
 }
 

@@ -17,8 +17,7 @@ void add_base64(HeaderMap& headers, std::string_view name, const unsigned char* 
                 std::size_t size) {
   std::array<unsigned char, 64> text{};
   const int length = EVP_EncodeBlock(text.data(), bytes, static_cast<int>(size));
-  headers.add(name,
-              {reinterpret_cast<const char*>(text.data()), static_cast<std::size_t>(length)});
+  headers.add(name, {reinterpret_cast<const char*>(text.data()), static_cast<std::size_t>(length)});
 }
 
 }  // namespace

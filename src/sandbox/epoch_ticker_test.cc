@@ -62,7 +62,8 @@ TEST(EpochTicker, AGuestThatNeverEndsKeepsTheTicks) {
   std::thread([] {
     metrics::set_thread_shard(1);
     std::atomic<int> ticks = 0;
-    EpochTicker ticker(100us, [](void* count) { ++*static_cast<std::atomic<int>*>(count); }, &ticks);
+    EpochTicker ticker(
+        100us, [](void* count) { ++*static_cast<std::atomic<int>*>(count); }, &ticks);
     ticker.slot().enter(ticker);
     ticker.slot().leave();
     ticker.slot().enter(ticker);

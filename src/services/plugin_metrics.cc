@@ -117,8 +117,8 @@ void read_words(std::string_view text, Exposed& out) {
   }
 }
 
-// Metrics of the ABI have no labels, so plugins write them into names, in one of three ways; each of
-// these is requests{code="200",method="GET"}:
+// Metrics of the ABI have no labels, so plugins write them into names, in one of three ways; each
+// of these is requests{code="200",method="GET"}:
 //   requests;code=200;method=GET
 //   requests_code=200_method=GET                (SDK examples, with tag extraction in Envoy)
 //   code=.=200;.;method=.=GET;.;_requests       (Istio)

@@ -8,7 +8,9 @@ typedef struct {
   const char* end;
 } Text;
 
-static inline u32 length(Text text) { return (u32)(text.end - text.at); }
+static inline u32 length(Text text) {
+  return (u32)(text.end - text.at);
+}
 
 static inline Text word(Text* line) {
   while (line->at < line->end && *line->at == ' ') line->at++;

@@ -1,5 +1,5 @@
-// A native_hook in C++ whose state cleans up after itself: rejects large payloads, and writes at the
-// end how many it let pass. No exception leaves the C interface.
+// A native_hook in C++ whose state cleans up after itself: rejects large payloads, and writes at
+// the end how many it let pass. No exception leaves the C interface.
 #include <heddle/abi/qpc_plugin.h>
 
 #include <atomic>
@@ -31,7 +31,9 @@ class SizeLimit {
   std::atomic<unsigned long> passed_{0};
 };
 
-SizeLimit& self(void* user_data) { return *static_cast<SizeLimit*>(user_data); }
+SizeLimit& self(void* user_data) {
+  return *static_cast<SizeLimit*>(user_data);
+}
 
 }  // namespace
 

@@ -21,7 +21,7 @@ namespace heddle::native_hook {
 struct PendingCall {
   std::uint64_t id = 0;
   Slot slot = Slot::kMessageEnqueue;
-  std::string record = {};  // NOLINT(readability-redundant-member-init)
+  std::string record = {};   // NOLINT(readability-redundant-member-init)
   Nanoseconds limit = 0;     // for the call itself, once it is its turn
   Nanoseconds deadline = 0;  // for who waits
   net::Worker* worker = nullptr;

@@ -21,7 +21,9 @@ std::optional<View> view_of(const http::Buffer* body) {
 }
 
 // What is on its way through the stream: empty in any other phase, as in Envoy.
-View passing(const http::Buffer* body) { return View{.body = body, .bytes = {}}; }
+View passing(const http::Buffer* body) {
+  return View{.body = body, .bytes = {}};
+}
 
 std::optional<View> readable(Vm& vm, BufferType type) {
   switch (type) {
