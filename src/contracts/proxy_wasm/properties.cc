@@ -342,7 +342,12 @@ constexpr std::array kPluginAttributes = {
 constexpr std::array kStreamAttributes = {
     Attribute{"cluster_name", &read_upstream_name},
     Attribute{"route_name", [](Value& out) { out.text_if_any(out.info().route); }},
-    Attribute{"connection_id", [](Value& out) { out.unsigned_number(out.info().connection->id); }},
+    Attribute{"connection_id",
+              [](Value& out) {
+                if (out.info().connection != nullptr) {
+                  out.unsigned_number(out.info().connection->id);
+                }
+              }},
 };
 
 const Attribute* find(std::span<const Attribute> attributes, std::string_view name) {
