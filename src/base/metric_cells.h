@@ -63,4 +63,9 @@ class Cells {
 };
 
 }  // namespace internal
+
+inline std::size_t thread_shard() {
+  return internal::t_shard;
+}
+
 }  // namespace heddle::metrics

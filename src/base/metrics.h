@@ -21,10 +21,6 @@
 
 namespace heddle::metrics {
 
-inline std::size_t thread_shard() {
-  return internal::t_shard;
-}
-
 using Labels = std::vector<std::pair<std::string, std::string>>;
 
 // A number that only grows. Any thread.

@@ -58,7 +58,7 @@ class EpochTicker {
   EpochTicker& operator=(const EpochTicker&) = delete;
 
   // The slot of the calling thread's shard.
-  Slot& slot() { return slots_[metrics::internal::t_shard]; }
+  Slot& slot() { return slots_[metrics::thread_shard()]; }
   std::chrono::nanoseconds tick() const { return tick_; }
   bool asleep() const { return asleep_.load(); }
 

@@ -12,7 +12,6 @@ namespace {
 constexpr std::array<std::string_view, 4> kAllocators = {"alloc", "allocate", "malloc",
                                                          "ourchat_alloc"};
 constexpr std::array<std::string_view, 2> kDeallocators = {"dealloc", "deallocate"};
-constexpr std::size_t kPage = std::size_t{64} * 1024;
 constexpr GuestPtr kNotNull = 64;  // where a region begins that lies at the start of the memory
 
 std::unexpected<Trap> no_room(const char* function, std::string message) {
@@ -40,15 +39,14 @@ void GuestPlacement::bind(Instance& instance) {
 
 GuestResult<GuestPtr> GuestPlacement::reserve_region(Instance& instance, std::size_t size) {
   if (size <= region_size_) return region_;
-  const std::size_t start = instance.memory().size();
-  const std::size_t pages = (size + kNotNull + kPage - 1) / kPage;
-  if (!instance.grow_memory(static_cast<std::uint32_t>(pages))) {
+  const auto start = instance.grow_memory(size + kNotNull);
+  if (!start) {
     return no_room("memory", fmt::format("no room for {} bytes: the memory of {} KiB cannot grow; "
                                          "export an allocator (alloc) or raise memory_limit",
-                                         size, start / 1024));
+                                         size, instance.memory_bytes() / 1024));
   }
-  region_ = start == 0 ? kNotNull : static_cast<GuestPtr>(start);
-  region_size_ = pages * kPage - kNotNull;
+  region_ = *start == 0 ? kNotNull : *start;
+  region_size_ = instance.memory_bytes() - *start - kNotNull;
   return region_;
 }
 

@@ -222,11 +222,8 @@ class Instance {
                                                   bool has_result) = 0;
 
   virtual GuestMemory memory() = 0;
-  // Adds pages of 64 KiB at the end of the memory, within the limits. Not while the guest runs.
-  virtual bool grow_memory(std::uint32_t pages) = 0;
-
   // Grows the memory by at least `bytes`, within the limits; the address of what is new. Nothing:
-  // the limit, the module's own maximum, or there is no memory.
+  // the limit, the module's own maximum, there is no memory, or the instance has trapped.
   virtual std::optional<GuestPtr> grow_memory(std::size_t bytes) = 0;
 
   // From within a host function: ends the guest with a trap when the host function returns.

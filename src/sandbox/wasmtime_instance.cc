@@ -195,7 +195,7 @@ bool WasmtimeInstance::allow_growth(std::uint32_t kind, std::uint64_t desired) {
 
 std::optional<GuestPtr> WasmtimeInstance::grow_memory(std::size_t bytes) {
   constexpr std::size_t kPage = 65536;
-  if (!has_memory_) return std::nullopt;
+  if (!has_memory_ || dead_) return std::nullopt;
   std::uint64_t pages_before = 0;
   const ErrorHandle error(
       wasmtime_memory_grow(context_, &memory_, (bytes + kPage - 1) / kPage, &pages_before));
@@ -298,15 +298,6 @@ std::unique_ptr<Trap> WasmtimeInstance::invoke(const std::array<std::byte, 16>& 
   const TrapHandle owned_trap(trap);
   const ErrorHandle owned_error(error);
   return finish(name, trap, error);
-}
-
-bool WasmtimeInstance::grow_memory(std::uint32_t pages) {
-  if (!has_memory_ || dead_ || depth_ > 0) return false;
-  std::uint64_t before = 0;
-  const ErrorHandle error(wasmtime_memory_grow(context_, &memory_, pages, &before));
-  refresh_memory();
-  denied_ = Growth::kNone;
-  return error == nullptr;
 }
 
 std::optional<wasmtime_func_t> WasmtimeInstance::at_table(std::uint32_t index, std::string& why) {

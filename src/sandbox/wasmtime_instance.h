@@ -28,7 +28,6 @@ class WasmtimeInstance final : public Instance {
   }
   std::optional<GuestPtr> grow_memory(std::size_t bytes) override;
   void raise(TrapReason reason, std::string message, std::int32_t exit_code) override;
-  bool grow_memory(std::uint32_t pages) override;
   GuestResult<std::int32_t> call_indirect(const char* name, std::uint32_t index,
                                           std::span<const std::int32_t> arguments,
                                           bool has_result) override;
