@@ -58,7 +58,8 @@ constexpr std::array<std::string_view, 11> kMethods = {
 std::optional<Complaint> check_capability(std::string& value) {
   if (std::ranges::find(kCapabilities, value) != kCapabilities.end()) return std::nullopt;
   if (std::ranges::find(kMethods, value) != kMethods.end()) return std::nullopt;
-  const std::string_view near = nearest(value, kCapabilities);
+  std::string_view near = nearest(value, kCapabilities);
+  if (near.empty()) near = nearest(value, kMethods);
   return Complaint{
       .message = concat(quote(value), " is no host call, WASI function or callback of Proxy-Wasm, ",
                         "nor a host method of JSON-RPC plugins"),

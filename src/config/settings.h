@@ -155,4 +155,14 @@ constexpr Access list() {
 
 }  // namespace access
 
+// For ranges in the tables.
+namespace unit {
+inline constexpr std::int64_t kKiB = 1 << 10;
+inline constexpr std::int64_t kMiB = 1 << 20;
+inline constexpr std::int64_t kGiB = 1 << 30;
+inline constexpr std::int64_t kDay = 86'400'000;  // milliseconds
+inline constexpr std::int64_t kYear = 366 * kDay;
+inline constexpr std::int64_t kMillion = 1'000'000;
+}  // namespace unit
+
 }  // namespace heddle::config

@@ -12,10 +12,8 @@ namespace heddle::config::messaging {
 using enum Type;
 using access::object;
 using access::value;
+using namespace unit;
 
-inline constexpr std::int64_t kGiB = 1 << 30;
-inline constexpr std::int64_t kDay = 86'400'000;
-inline constexpr std::int64_t kYear = 366 * kDay;
 
 inline constexpr Setting kStorage[] = {
     {.key = "url", .member = value<&Storage::url>(), .check = check_storage_url,

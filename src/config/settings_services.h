@@ -13,9 +13,8 @@ namespace heddle::config::services {
 using enum Type;
 using access::object;
 using access::value;
+using namespace unit;
 
-inline constexpr std::int64_t kGiB = 1 << 30;
-inline constexpr std::int64_t kDay = 86'400'000;
 
 inline constexpr Setting kSql[] = {
     {.key = "url", .member = value<&Sql::url>(), .shown_default = "a SQLite file for each plugin",
