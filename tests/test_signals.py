@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 import socket
 import threading
+from pathlib import Path
 
-from support import wire
+from support import http2, tls, wire
 from support.configs import gateway, route, upstream
 from support.load import LoadOnAStoppingServer
+from support.server import Server
 from support.upstreams import Peer, Upstream, answering, ok
 from support.waiting import until
 
@@ -64,6 +66,50 @@ def test_sigterm_closes_idle_connections_at_once(serve) -> None:
         server.signal(signal.SIGTERM)
         assert connection.is_closed()
         assert server.wait_exit(timeout=10) == 0
+
+
+def stop_listening(server: Server) -> None:
+    server.signal(signal.SIGTERM)
+    until(lambda: refuses(server.address), "the listener to be closed")
+
+
+def test_the_first_request_of_a_new_connection_is_answered_after_sigterm(serve) -> None:
+    server = serve(gateway())
+    with server.connect() as connection:
+        stop_listening(server)
+        assert connection.request("GET", "/").status == 200
+        assert connection.is_closed()
+    assert server.wait_exit() == 0
+
+
+def test_the_same_behind_a_handshake(serve, tmp_path: Path) -> None:
+    authority = tls.Authority(tmp_path)
+    site = authority.issue("site", "DNS:localhost")
+    server = serve(gateway(listeners=[{"name": "public", "address": "127.0.0.1:0", "protocol": "https", "tls": site.setting()}]))
+    with socket.create_connection(server.address, wire.TIMEOUT) as plain:
+        stop_listening(server)
+        with authority.client().wrap_socket(plain, server_hostname="localhost") as secured:
+            secured.sendall(wire.head("GET", "/"))
+            assert secured.recv(65536).startswith(b"HTTP/1.1 200")
+    assert server.wait_exit() == 0
+
+
+def test_a_stream_that_http2_opens_before_the_second_goaway_is_answered(serve) -> None:
+    server = serve(gateway())
+    with http2.Raw(server.address) as client:
+        assert client.answers()
+        server.signal(signal.SIGTERM)
+        seen: list[int] = []
+        while (got := client.read_frame()) is not None:
+            seen.append(got[0])
+            if got[0] == http2.GOAWAY and seen.count(http2.GOAWAY) == 1:
+                assert int.from_bytes(got[3][:4], "big") == 2**31 - 1
+                client.send(client.headers(1))
+            elif got[0] == http2.PING and not got[1]:
+                client.send(http2.frame(http2.PING, http2.ACK, payload=got[3]))
+        assert seen.count(http2.HEADERS) == 1
+        assert seen.count(http2.GOAWAY) == 2
+    assert server.wait_exit() == 0
 
 
 def test_the_drain_timeout_ends_what_does_not_end(serve) -> None:

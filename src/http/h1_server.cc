@@ -15,6 +15,8 @@ using namespace std::chrono_literals;
 // connection closes.
 constexpr std::size_t kMaxDrain = std::size_t{64} * 1024;
 constexpr std::chrono::seconds kLingerTime{2};
+// Of a kept-alive connection that drains: for what the kernel holds unread.
+constexpr std::chrono::milliseconds kLastLook{20};
 
 }  // namespace
 
@@ -42,6 +44,7 @@ H1ServerConnection::~H1ServerConnection() = default;
 
 void H1ServerConnection::start() {
   expect(Wait::kIdle, context_.limits.idle_timeout);
+  if (context_.draining) drain();
   queue_flush();
 }
 
@@ -545,9 +548,11 @@ void H1ServerConnection::reset(StreamError error) {
   close();
 }
 
+// A request may be on its way, or with the kernel already: it still gets its answer.
 void H1ServerConnection::drain() {
   close_after_ = true;
-  if (in_ == In::kHead && !in_exchange() && unread() == 0) close();
+  if (in_ != In::kHead || in_exchange() || unread() > 0) return;
+  expect(Wait::kIdle, received_ == 0 ? kFirstRequestTime : kLastLook);
 }
 
 void H1ServerConnection::abort() {

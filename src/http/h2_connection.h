@@ -59,6 +59,7 @@ class H2Connection : public H1Connection {
   virtual void on_not_sent(H2Stream& /*stream*/) {}                       // its request never left
   virtual void on_settings() {}
   virtual void on_goaway(const nghttp2_goaway& /*goaway*/) {}
+  virtual void on_sent_goaway() {}
   virtual void on_ping_ack() {}
   // A frame begins; not 0: what fail_session() returned.
   virtual int on_frame_head(const nghttp2_frame_hd& /*head*/) { return 0; }

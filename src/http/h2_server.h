@@ -68,6 +68,7 @@ class H2ServerConnection final : public H2Connection, public ServerConnection {
   void on_delivered_end(H2Stream& stream) override;
   void on_stream_gone(H2Stream& stream, std::uint32_t code) override;
   void on_stream_failed(H2Stream& stream) override;
+  void on_sent_goaway() override;
   void on_ping_ack() override;
   std::size_t next_input(const std::uint8_t* data, std::size_t size) override;
   void check_input() override;

@@ -118,16 +118,15 @@ void H2ServerConnection::on_write_failed(int error) {
 // In two steps (RFC 9113 section 6.8): requests that are on their way still get their answer.
 void H2ServerConnection::drain() {
   if (drain_ != Drain::kNone || ending_ || closed_) return;
-  if (streams_.empty()) {
-    drain_ = Drain::kFinal;
-    terminate(NGHTTP2_NO_ERROR);
-    return;
-  }
   drain_ = Drain::kAnnounced;
   nghttp2_submit_shutdown_notice(session_);
-  nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
   expect(Wait::kConnect, kDrainNotice);
   queue_flush();
+}
+
+// nghttp2 would send a PING before the notice; then its answer would not say that the notice came.
+void H2ServerConnection::on_sent_goaway() {
+  if (drain_ == Drain::kAnnounced) nghttp2_submit_ping(session_, NGHTTP2_FLAG_NONE, nullptr);
 }
 
 void H2ServerConnection::on_ping_ack() {

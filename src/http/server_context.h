@@ -1,6 +1,7 @@
 // What the connections of one listener share, whatever they speak. Private to this folder.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -27,6 +28,9 @@ class ServerConnection {
  protected:
   ServerConnection() = default;
 };
+
+// How long a draining connection that had no request yet may still send one.
+inline constexpr std::chrono::seconds kFirstRequestTime{1};
 
 class H2ServerStream;
 

@@ -35,6 +35,10 @@ void TlsHandshake::start() {
   stream_.start_tls_server(context_.tls);
 }
 
+void TlsHandshake::drain() {
+  last_moment_.arm(context_.worker.timers(), kFirstRequestTime, [this] { close(); });
+}
+
 void TlsHandshake::on_tls(std::string_view error) {
   if (!error.empty()) return fail(error);
   info_.tls_info = stream_.tls();
@@ -51,6 +55,7 @@ void TlsHandshake::hand_over() {
   auto connection = std::make_unique<Connection>(context_, std::move(info_));
   Connection& next = *connection;
   closed_ = true;
+  last_moment_.cancel();
   context_.replace(*this, std::move(connection));
   next.start(stream_);
 }
@@ -73,6 +78,7 @@ void TlsHandshake::tell_plain_client() {
 
 void TlsHandshake::close() {
   if (std::exchange(closed_, true)) return;
+  last_moment_.cancel();
   stream_.close();
   context_.connections_active->add(-1);
   context_.remove(*this);

@@ -8,6 +8,7 @@
 
 #include "http/server_context.h"
 #include "net/tcp_stream.h"
+#include "net/timer.h"
 
 namespace heddle::http {
 
@@ -18,7 +19,7 @@ class TlsHandshake final : public ServerConnection, net::TcpStream::Observer {
   ~TlsHandshake() override = default;
 
   void start();  // after it was added to the context
-  void drain() override { close(); }
+  void drain() override;
   void abort() override { close(); }
 
  private:
@@ -36,6 +37,7 @@ class TlsHandshake final : public ServerConnection, net::TcpStream::Observer {
   ServerContext& context_;
   ConnectionInfo info_;
   net::TcpStream stream_;
+  net::Timer last_moment_;  // of a handshake when the listener drains
   bool closed_ = false;
 };
 
