@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import threading
@@ -113,6 +114,22 @@ class _Connection:
             except OSError:
                 self.gone = True
 
+    def _receive(self) -> bytes:
+        """Under TLS never while another thread sends: Python 3.11 does not lock its TLS sockets."""
+        if not isinstance(self.socket, ssl.SSLSocket):
+            return self.socket.recv(65536)
+        while True:
+            if not self.socket.pending():
+                select.select([self.socket], [], [])
+            with self.changed:
+                self.socket.setblocking(False)
+                try:
+                    return self.socket.recv(65536)
+                except ssl.SSLWantReadError:
+                    pass
+                finally:
+                    self.socket.setblocking(True)
+
     def run(self) -> None:
         with self.changed:
             self.h2.local_settings = h2.settings.Settings(client=False, initial_values={
@@ -120,7 +137,7 @@ class _Connection:
             self.h2.initiate_connection()
             self.flush()
         try:
-            while data := self.socket.recv(65536):
+            while data := self._receive():
                 with self.changed:
                     for event in self.h2.receive_data(data):
                         self._take(event)

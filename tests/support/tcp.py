@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import select
 import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 from support import wire
+
+WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 Script = Callable[[socket.socket], None]
 
@@ -122,6 +127,24 @@ class Client:
     def exchange(self, data: bytes) -> bytes:
         """Sends, ends, and reads everything."""
         return self.send(data).end().read_all()
+
+    def echoed(self, data: bytes) -> bytes:
+        """Sends, and reads as much meanwhile. In one thread: two must not use a TLS socket of Python 3.11 at once."""
+        out, sent, deadline = bytearray(), 0, time.monotonic() + wire.TIMEOUT
+        self.socket.setblocking(False)
+        while len(out) < len(data):
+            select.select([self.socket], [self.socket] if sent < len(data) else [], [], wire.TIMEOUT)
+            assert time.monotonic() < deadline, f"{sent} bytes sent, {len(out)} read"
+            with contextlib.suppress(*WOULD_BLOCK):
+                if sent < len(data):
+                    sent += self.socket.send(data[sent:sent + 65536])
+            with contextlib.suppress(*WOULD_BLOCK):
+                piece = self.socket.recv(1 << 18)
+                if not piece:
+                    raise wire.Broken(f"ended after {len(out)} of {len(data)} bytes")
+                out += piece
+        self.socket.settimeout(wire.TIMEOUT)
+        return bytes(out)
 
     def reset(self) -> None:
         reset(self.socket)
