@@ -205,11 +205,12 @@ def test_a_reset_ends_the_tunnel_on_the_other_side(server: Server) -> None:
 
 
 def test_a_side_that_does_not_read_holds_the_other_back(server: Server) -> None:
-    """The upstream echoes; when nobody takes the echo, the sender must soon be unable to send."""
+    """The upstream echoes; when nobody takes the echo, the sender must soon be unable to send: before the kernel's
+    buffers of all sockets (up to 36 MiB a connection: tcp_rmem, tcp_wmem) could have taken everything."""
     resident = server.resident()
     with http2.Client(server.address, read_bodies=False) as client:
         stream, socket = connect_two(client)
-        data = Frame(Opcode.BINARY, b"z" * 16_384).serialize(mask=True) * 768
+        data = Frame(Opcode.BINARY, b"z" * 16_384).serialize(mask=True) * 6144
         sent, before = 0, -1
         client.socket.settimeout(0.7)
         while sent != before:
