@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from support import wire
 from support.configs import Config, plugin
 from support.hooks import NATIVE, WASI, build, native_hook
 from support.messages import Person, b64, configuration, register
@@ -285,7 +286,7 @@ def load(server: Server, sender: Person, recipient: Person, index: int, known: d
             answer = sender.send(recipient, text, channel)
         except ConnectionRefusedError:
             return
-        except OSError as problem:
+        except (OSError, wire.Broken) as problem:
             cut.append(f"{text}: {problem!r}")
             return
         if answer.status == 503:
