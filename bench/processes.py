@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import socket
@@ -15,9 +16,18 @@ LOAD_CORE = "1"
 PROBE = ["curl", "--silent", "--fail", "--insecure", "--max-time", "5", "--output", "/dev/null"]
 
 
+_ports = itertools.count(20_000)
+
+
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
+    """Below the ports that the kernel gives to connecting sockets: nobody takes it before the process listens."""
+    for port in _ports:
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        return port
+    raise AssertionError("ports never end")
 
 
 def program(name: str, package: str) -> str:
