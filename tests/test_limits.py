@@ -8,6 +8,7 @@ from support import wire
 from support.configs import gateway, route, upstream
 from support.server import Server
 from support.upstreams import Peer, Upstream
+from support.waiting import until
 
 LIMITS = {"max_head_bytes": 4096, "max_headers": 20, "max_target_bytes": 512, "max_body_bytes": 10_000,
           "idle_timeout": "300ms", "head_timeout": "300ms", "body_timeout": "300ms", "send_timeout": "500ms"}
@@ -104,6 +105,7 @@ def test_a_client_that_takes_nothing_is_dropped(serve) -> None:
             connection.informational()
             server.wait_access(path="/")
             grown = server.resident() - before
+        until(lambda: bool(ended), "the upstream to notice")
     assert ended == ["stopped"]
     assert grown < 32 << 20
 

@@ -109,6 +109,7 @@ class Proxy:
 
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
+        self.flushes = 0  # how often FLUSH was asked for
 
     def address(self, case: Case) -> wire.Address:
         raise NotImplementedError
@@ -118,6 +119,7 @@ class Proxy:
         raise NotImplementedError
 
     def ask(self, case: Case, ask: Ask) -> object:
+        self.flushes += case is FLUSH
         with wire.Connection(self.address(case), case.patience) as connection:
             connection.send(ask.raw(case.name))
             try:
@@ -133,9 +135,8 @@ class Proxy:
         """Waits until the plugin has said all that it says of the case's requests."""
         until(lambda: sum(line.startswith("probe delete ") for line in self.lines(case)) >= case.deletes,
               f"{self.name} to be done with {case.name}; so far: {self.lines(case)}", timeout=10)
-        flushed = len(self.lines(FLUSH))
         self.ask(FLUSH, FLUSH.asks[0])
-        until(lambda: len(self.lines(FLUSH)) > flushed, f"{self.name} to write its log")
+        until(lambda: len(self.lines(FLUSH)) == self.flushes, f"{self.name} to write its log")
 
     def observe(self, case: Case) -> Seen:
         answers = [self.ask(case, ask) for ask in case.asks]
