@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from support import wire
+from support import rpc, wire
 from support.echo import seen
 from support.paths import BUILT_EXAMPLES, EXAMPLES
 from support.prometheus import parse
@@ -285,3 +285,9 @@ def test_c_shout(example) -> None:
     assert server.fetch("/shout/" + "a" * 300).json()["shouted"].startswith("A" * 200)
     described = server.fetch("/openapi.json").json()["paths"]["/shout/{word}"]["get"]
     assert described["responses"]["200"]["content"]["application/json"]["schema"]["properties"] == {"shouted": {"type": "string"}}
+
+
+def test_json_rpc_assemblyscript(example) -> None:
+    server = example("json_rpc/assemblyscript")
+    assert rpc.result(server, "rpc_as", "stamp", "Good morning")["text"] == "Good morning"
+    server.wait_log("called: stamp", plugin="rpc_as")

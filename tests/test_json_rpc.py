@@ -18,7 +18,7 @@ SECONDS_OF_CALLS = 60  # no test waits longer for an answer
 
 @pytest.fixture(scope="module")
 def server(serve_module, examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Server:
-    names = ("rpc_pdk", "rpc_rust", "rpc_c", "rpc_go")
+    names = ("rpc_pdk", "rpc_rust", "rpc_c", "rpc_go", "rpc_as")
     plugins = [plugin(name, examples / f"{name}.wasm", timeout="60s", cpu_limit="30s") for name in names]
     plugins[0]["permissions"] = {"plugins": ["rpc_pdk", "rpc_c"]}
     return serve_module(gateway(plugins=plugins, routes=[], data_dir=str(tmp_path_factory.mktemp("data"))))
@@ -101,6 +101,16 @@ def test_c(server: Server) -> None:
 def test_go(server: Server) -> None:
     assert [rpc.result(server, "rpc_go", "count") for _ in range(3)] == [1, 2, 3]
     assert rpc.error(server, "rpc_go", "nothing")[0] == -32601
+
+
+def test_assemblyscript(server: Server) -> None:
+    assert rpc.result(server, "rpc_as", "hello") == {"message": "Hello from AssemblyScript!"}
+    assert rpc.result(server, "rpc_as", "summary", [1, 2.5, -0.5]) == {"count": 3, "mean": 1, "highest": 2.5}
+    text = "a\nb \"c\" \U0001f600 " + 20_000 * "x"  # longer than what it reads at a time
+    stamped = rpc.result(server, "rpc_as", "stamp", text)
+    assert stamped["text"] == text and stamped["at"].startswith("20")
+    assert rpc.error(server, "rpc_as", "summary", ["x"])[0] == -32602
+    assert rpc.error(server, "rpc_as", "nothing")[0] == -32601
 
 
 def test_plugins_call_each_other(server: Server) -> None:
