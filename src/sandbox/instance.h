@@ -40,6 +40,8 @@ enum class TrapReason : std::uint8_t {
   kOther,
 };
 std::string_view to_string(TrapReason reason);
+// The limit that the guest met, as its setting and its metric name it; nothing: it met none.
+std::optional<std::string_view> limit_of(TrapReason reason);
 
 // Why a guest call ended early. `message` is one line; `backtrace` has a frame a line, demangled,
 // at most 20.

@@ -98,6 +98,23 @@ std::string_view to_string(TrapReason reason) {
   return kReasonNames[static_cast<std::size_t>(reason)];
 }
 
+std::optional<std::string_view> limit_of(TrapReason reason) {
+  switch (reason) {
+    case TrapReason::kTimeout:
+      return "timeout";
+    case TrapReason::kMemoryLimit:
+      return "memory_limit";
+    case TrapReason::kTableLimit:
+      return "table_elements";
+    case TrapReason::kHostCallLimit:
+      return "host_calls";
+    case TrapReason::kCpuLimit:
+      return "cpu_limit";
+    default:
+      return std::nullopt;
+  }
+}
+
 std::string to_string(const Trap& trap) {
   std::string out = fmt::format("{}: {}", trap.function, trap.message);
   const std::string reason = fmt::format("({})", to_string(trap.reason));

@@ -109,13 +109,8 @@ Result<std::shared_ptr<extension::LoadedPlugin>> Contract::load(
   auto linked = sandbox::LinkedModule::create(services_.engine, module, tables());
   if (!linked) return std::unexpected(std::move(linked.error()));
   version->linked = std::move(*linked);
-  version->record = std::make_shared<services::PluginRecord>(
-      services_.log, services_.metrics,
-      services::PluginRecord::Options{.plugin = spec.name,
-                                      .version = spec.version,
-                                      .log_lines_per_second = spec.log_lines_per_second,
-                                      .log_line_bytes = spec.log_line_bytes},
-      kCallbackNames);
+  version->record = std::make_shared<extension::PluginRecord>(services_.log, services_.metrics,
+                                                              spec, kCallbackNames);
   auto guest = Guest::start(version);
   if (!guest) return std::unexpected(std::move(guest.error()));
   return std::make_shared<Plugin>(std::move(version), std::move(*guest));

@@ -53,6 +53,7 @@ Result<std::unique_ptr<Guest>> Guest::start(std::shared_ptr<const Version> versi
   if (!made) return std::unexpected(std::move(made.error()));
   out->instance_ = std::move(*made);
   out->record().instances(1);
+  out->measure_memory();
   if (auto begun = out->begin(); !begun) return std::unexpected(std::move(begun.error()));
   out->instance_->set_limits(limits_of(out->version_->spec));
   return out;
@@ -77,8 +78,8 @@ Result<void> Guest::begin() {
                               *code));
     }
     if (*code != 0) {
-      record().write(LogLevel::kWarn, "on_plugin_enable did not return 0", "code",
-                     fmt::to_string(*code));
+      record().write(LogLevel::kWarn, "on_plugin_enable did not return 0",
+                     LogField("code", fmt::to_string(*code)));
     }
     if (callback == Callback::kLoad) loaded_ = true;
   }
@@ -111,14 +112,18 @@ Guest::~Guest() {
   record().instances(-1);
 }
 
+void Guest::measure_memory() {
+  const auto now = static_cast<std::int64_t>(instance_->memory_bytes());
+  record().memory(now - std::exchange(memory_bytes_, now));
+}
+
 template <typename Call>
 auto Guest::measured(Callback callback, Call call) {
   auto result = call();
   const sandbox::CallCost& cost = instance_->last_cost();
   record().call(static_cast<std::size_t>(callback), cost.wall.count());
   record().cpu(static_cast<std::uint64_t>(cost.cpu.count()));
-  const auto now = static_cast<std::int64_t>(instance_->memory_bytes());
-  record().memory(now - std::exchange(memory_bytes_, now));
+  measure_memory();
   return result;
 }
 

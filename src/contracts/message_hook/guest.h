@@ -27,11 +27,10 @@ class Guest final : public sandbox::WasiHost {
   // What on_message_send returned.
   sandbox::GuestResult<std::int32_t> message_send(std::string_view json);
   sandbox::GuestResult<void> message_sent(std::uint64_t id);
-  std::size_t memory_bytes() const { return instance_->memory_bytes(); }
   // After a trap nothing may be called any more.
   bool dead() const { return instance_->dead(); }
 
-  services::PluginRecord& record() const { return *version_->record; }
+  extension::PluginRecord& record() const { return *version_->record; }
   void write(int fd, std::string_view bytes) override;
 
  private:
@@ -42,6 +41,7 @@ class Guest final : public sandbox::WasiHost {
   void bind();
   sandbox::GuestResult<std::int32_t> life_cycle(Callback callback);
   sandbox::GuestResult<std::int32_t> call_with(Callback callback, std::string_view bytes);
+  void measure_memory();
   template <typename Call>
   auto measured(Callback callback, Call call);
 

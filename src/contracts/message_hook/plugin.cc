@@ -17,21 +17,6 @@ namespace {
 
 constexpr Nanoseconds kRetry = 1'000'000'000;
 
-std::string_view limit_of(sandbox::TrapReason reason) {
-  switch (reason) {
-    case sandbox::TrapReason::kTimeout:
-      return "timeout";
-    case sandbox::TrapReason::kMemoryLimit:
-      return "memory_limit";
-    case sandbox::TrapReason::kTableLimit:
-      return "table_elements";
-    case sandbox::TrapReason::kHostCallLimit:
-      return "host_calls";
-    default:
-      return {};
-  }
-}
-
 }  // namespace
 
 Plugin::Plugin(std::shared_ptr<const Version> version, std::unique_ptr<Guest> first)
@@ -90,12 +75,13 @@ bool Plugin::wants(HookMoment moment) const {
 }
 
 void Plugin::failed(Seat& seat, const sandbox::Trap& trap) {
-  services::PluginRecord& record = *version_->record;
+  extension::PluginRecord& record = *version_->record;
   record.error(sandbox::to_string(trap.reason), trap_text(trap));
-  if (const auto limit = limit_of(trap.reason); !limit.empty()) record.limit_hit(limit);
-  record.write(LogLevel::kError, "plugin failed in " + trap_text(trap), "consequence",
-               fails_open_ ? "the message goes on (on_failure: open)"
-                           : "the message is blocked (on_failure: closed)");
+  if (const auto limit = sandbox::limit_of(trap.reason)) record.limit_hit(*limit);
+  record.write(
+      LogLevel::kError, "plugin failed in " + trap_text(trap),
+      LogField("consequence", fails_open_ ? "the message goes on (on_failure: open)"
+                                          : "the message is blocked (on_failure: closed)"));
   if (seat.guest != nullptr && seat.guest->dead()) seat.guest.reset();
 }
 
@@ -108,8 +94,8 @@ Verdict Plugin::verdict_of(std::int32_t code) {
   if (code == 1) return {.allowed = false, .reason = "blocked by plugin", .plugin = name()};
   if (code != 0) {
     version_->record->write(LogLevel::kWarn,
-                            "on_message_send returned neither 0 nor 1; the message goes on", "code",
-                            fmt::to_string(code));
+                            "on_message_send returned neither 0 nor 1; the message goes on",
+                            LogField("code", fmt::to_string(code)));
   }
   return {};
 }
@@ -141,25 +127,6 @@ void Plugin::tell(net::Worker& worker, const extension::HookEvent& event) {
   Guest* guest = guest_of(seat);
   if (guest == nullptr) return;
   if (const auto done = guest->message_sent(sent->message_id); !done) failed(seat, done.error());
-}
-
-extension::PluginStats Plugin::stats() const {
-  const auto totals = version_->record->totals();
-  extension::PluginStats out;
-  out.calls = totals.calls;
-  out.errors = totals.errors;
-  out.cpu_seconds = totals.cpu_seconds;
-  out.average_call_us = totals.average_call_us;
-  out.limit_hits = totals.limit_hits;
-  out.last_error = totals.last_error;
-  const std::lock_guard lock(mutex_);
-  for (const auto& [index, seat] : seats_) {
-    const std::lock_guard seat_lock(seat->mutex);
-    if (seat->guest == nullptr) continue;
-    ++out.instances;
-    out.memory_bytes += seat->guest->memory_bytes();
-  }
-  return out;
 }
 
 }  // namespace heddle::message_hook

@@ -29,7 +29,7 @@ class Plugin final : public extension::LoadedPlugin,
   void stop(net::Worker& worker) override;
   std::shared_ptr<extension::HttpFilterFactory> http_filter() override { return nullptr; }
   std::shared_ptr<extension::MessageHook> message_hook() override { return shared_from_this(); }
-  extension::PluginStats stats() const override;
+  extension::PluginStats stats() const override { return version_->record->stats(); }
 
   const std::string& name() const override { return version_->spec.name; }
   const std::string& file_name() const override { return file_name_; }
@@ -58,7 +58,7 @@ class Plugin final : public extension::LoadedPlugin,
   std::string file_name_;
   bool per_worker_;
   bool fails_open_;
-  mutable std::mutex mutex_;  // of the map
+  std::mutex mutex_;  // of the map
   std::map<std::size_t, std::unique_ptr<Seat>> seats_;
 };
 

@@ -9,8 +9,8 @@
 #include <string_view>
 
 #include "extension/plugin_contract.h"
+#include "extension/plugin_record.h"
 #include "sandbox/instance.h"
-#include "services/plugin_record.h"
 
 namespace heddle::message_hook {
 
@@ -45,7 +45,7 @@ struct Version {
   extension::PluginSpec spec;
   std::shared_ptr<const sandbox::LinkedModule> linked;
   std::array<Shape, kCallbacks> shapes{};
-  std::shared_ptr<services::PluginRecord> record;
+  std::shared_ptr<extension::PluginRecord> record;
 
   Shape shape(Callback callback) const { return shapes.at(static_cast<std::size_t>(callback)); }
 };

@@ -17,7 +17,7 @@ constexpr Nanoseconds kEndLimit = 5'000'000'000;  // of on_shutdown and of destr
 
 }  // namespace
 
-ChildKeeper::ChildKeeper(Options options, std::shared_ptr<services::PluginRecord> record)
+ChildKeeper::ChildKeeper(Options options, std::shared_ptr<extension::PluginRecord> record)
     : options_(std::move(options)),
       record_(std::move(record)),
       restarts_(record_->registry().counter(
@@ -27,7 +27,7 @@ ChildKeeper::ChildKeeper(Options options, std::shared_ptr<services::PluginRecord
 
 Result<std::unique_ptr<ChildKeeper>> ChildKeeper::create(
     Options options, std::span<const std::byte> file,
-    std::shared_ptr<services::PluginRecord> record) {
+    std::shared_ptr<extension::PluginRecord> record) {
   std::unique_ptr<ChildKeeper> out(new ChildKeeper(std::move(options), std::move(record)));
   auto copy = make_memory_file(out->options_.plugin, file);
   if (!copy) return std::unexpected(std::move(copy.error()));

@@ -3,7 +3,6 @@
 // pauses when it keeps failing.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <future>
@@ -22,7 +21,7 @@
 #include "contracts/native_hook/slots.h"
 #include "contracts/native_hook/wire.h"
 #include "extension/message_hook.h"
-#include "services/plugin_record.h"
+#include "extension/plugin_record.h"
 
 namespace heddle::native_hook {
 
@@ -39,7 +38,7 @@ class ChildKeeper {
   // Returns when the child has loaded the plugin, or why it did not.
   static Result<std::unique_ptr<ChildKeeper>> create(
       Options options, std::span<const std::byte> file,
-      std::shared_ptr<services::PluginRecord> record);
+      std::shared_ptr<extension::PluginRecord> record);
   // on_shutdown unless it was called, destroy, and the end of the child.
   ~ChildKeeper();
   ChildKeeper(const ChildKeeper&) = delete;
@@ -52,13 +51,12 @@ class ChildKeeper {
   void tell(const extension::HookEvent& event);
   void shut_down();  // blocks
   extension::Verdict when_failed() const;
-  bool running() const { return running_; }
   std::size_t memory_bytes() const;
 
  private:
   enum class State : std::uint8_t { kStarting, kReady, kDown };
 
-  ChildKeeper(Options options, std::shared_ptr<services::PluginRecord> record);
+  ChildKeeper(Options options, std::shared_ptr<extension::PluginRecord> record);
 
   // On the keeper's thread:
   void run(std::promise<Result<void>> first);
@@ -85,12 +83,11 @@ class ChildKeeper {
   void ring();
 
   const Options options_;
-  std::shared_ptr<services::PluginRecord> record_;
+  std::shared_ptr<extension::PluginRecord> record_;
   std::shared_ptr<metrics::Counter> restarts_;
   FileDescriptor plugin_file_;
   FileDescriptor bell_;
   SlotSet slots_{};
-  std::atomic<bool> running_ = false;
 
   mutable std::mutex mutex_;
   State state_ = State::kStarting;

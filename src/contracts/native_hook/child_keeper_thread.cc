@@ -65,7 +65,6 @@ Result<void> ChildKeeper::start_child(bool restarting) {
   if (!restarting) slots_ = *slots;
   child_ = std::move(*child);
   state_ = State::kReady;
-  running_ = true;
   record_->instances(1);
   send();
   return {};
@@ -200,7 +199,6 @@ bool ChildKeeper::take_output(ChildProcess& child) {
 void ChildKeeper::bury() {
   const std::string how = child_->how_it_ended();
   const std::lock_guard lock(mutex_);
-  running_ = false;
   record_->instances(-1);
   state_ = State::kStarting;
   auto interrupted = queue_.interrupted();
@@ -211,9 +209,10 @@ void ChildKeeper::bury() {
         too_slow_ ? fmt::format("{} took longer than its time; its child process was ended", during)
                   : fmt::format("its child process {} during {}", how, during);
     if (too_slow_) record_->limit_hit("timeout");
-    record_->write(LogLevel::kError, "plugin failed: " + what, "consequence",
-                   options_.fails_open ? "the message goes on (on_failure: open)"
-                                       : "the message is rejected (on_failure: closed)");
+    record_->write(LogLevel::kError, "plugin failed: " + what,
+                   LogField("consequence", options_.fails_open
+                                               ? "the message goes on (on_failure: open)"
+                                               : "the message is rejected (on_failure: closed)"));
     record_->error(too_slow_ ? "timeout" : "crash", std::move(what));
   }
   if (interrupted) deliver(*interrupted, when_failed());

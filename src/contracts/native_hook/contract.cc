@@ -36,15 +36,10 @@ bool Contract::takes_file(std::span<const std::byte> file) const {
   return has_elf_magic(file);
 }
 
-std::shared_ptr<services::PluginRecord> Contract::make_record(
+std::shared_ptr<extension::PluginRecord> Contract::make_record(
     const extension::PluginSpec& spec) const {
-  return std::make_shared<services::PluginRecord>(
-      services_.log, services_.metrics,
-      services::PluginRecord::Options{.plugin = spec.name,
-                                      .version = spec.version,
-                                      .log_lines_per_second = spec.log_lines_per_second,
-                                      .log_line_bytes = spec.log_line_bytes},
-      kSlotNames);
+  return std::make_shared<extension::PluginRecord>(services_.log, services_.metrics, spec,
+                                                   kSlotNames);
 }
 
 Result<std::shared_ptr<extension::LoadedPlugin>> Contract::load(

@@ -28,7 +28,7 @@ class Contract final : public extension::PluginContract {
       const extension::PluginSpec& spec, std::span<const std::byte> file) override;
 
  private:
-  std::shared_ptr<services::PluginRecord> make_record(const extension::PluginSpec& spec) const;
+  std::shared_ptr<extension::PluginRecord> make_record(const extension::PluginSpec& spec) const;
 
   Dependencies services_;
   sandbox::CycleClock clock_;

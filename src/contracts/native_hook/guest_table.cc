@@ -57,6 +57,7 @@ Result<std::unique_ptr<GuestTable>> GuestTable::start(std::shared_ptr<const Vers
   if (!made) return std::unexpected(std::move(made.error()));
   out->instance_ = std::move(*made);
   out->version_->record->instances(1);
+  out->measure_memory();
   if (auto done = out->initialize(); !done) return std::unexpected(std::move(done.error()));
   out->instance_->set_limits(limits);
   return out;
@@ -143,9 +144,13 @@ GuestResult<std::int32_t> GuestTable::call(Slot slot, std::span<const std::int32
   const sandbox::CallCost& cost = instance_->last_cost();
   version_->record->call(index, cost.wall.count());
   version_->record->cpu(static_cast<std::uint64_t>(cost.cpu.count()));
+  measure_memory();
+  return result;
+}
+
+void GuestTable::measure_memory() {
   const auto now = static_cast<std::int64_t>(instance_->memory_bytes());
   version_->record->memory(now - std::exchange(memory_bytes_, now));
-  return result;
 }
 
 GuestResult<std::optional<std::string>> GuestTable::enqueue(const extension::MessageEvent& event) {

@@ -14,9 +14,9 @@
 #include "contracts/native_hook/slots.h"
 #include "extension/message_hook.h"
 #include "extension/plugin_contract.h"
+#include "extension/plugin_record.h"
 #include "sandbox/guest_placement.h"
 #include "sandbox/instance.h"
-#include "services/plugin_record.h"
 
 namespace heddle::native_hook {
 
@@ -25,7 +25,7 @@ class GuestTable final : public sandbox::WasiHost {
   struct Version {
     extension::PluginSpec spec;
     std::shared_ptr<const sandbox::LinkedModule> linked;
-    std::shared_ptr<services::PluginRecord> record;
+    std::shared_ptr<extension::PluginRecord> record;
   };
 
   // Instantiates, then _initialize and qpc_plugin_init. The error says which of them failed and
@@ -38,7 +38,6 @@ class GuestTable final : public sandbox::WasiHost {
 
   const SlotSet& slots() const { return slots_; }
   bool dead() const { return instance_->dead(); }
-  std::size_t memory_bytes() const { return instance_->memory_bytes(); }
 
   // Nothing: the message may go on. Otherwise why not.
   sandbox::GuestResult<std::optional<std::string>> enqueue(const extension::MessageEvent& event);
@@ -58,6 +57,7 @@ class GuestTable final : public sandbox::WasiHost {
   sandbox::GuestResult<std::int32_t> call(Slot slot, std::span<const std::int32_t> arguments,
                                           bool has_result);
   sandbox::GuestResult<std::string> reason();
+  void measure_memory();
 
   std::shared_ptr<const Version> version_;
   std::unique_ptr<sandbox::Instance> instance_;

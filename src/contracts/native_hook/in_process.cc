@@ -20,18 +20,6 @@ constexpr std::chrono::seconds kStall{1};
 
 }  // namespace
 
-extension::PluginStats stats_of(const services::PluginRecord& record) {
-  const auto totals = record.totals();
-  extension::PluginStats out;
-  out.calls = totals.calls;
-  out.errors = totals.errors;
-  out.cpu_seconds = totals.cpu_seconds;
-  out.average_call_us = totals.average_call_us;
-  out.limit_hits = totals.limit_hits;
-  out.last_error = totals.last_error;
-  return out;
-}
-
 std::string file_name_of(std::string_view path) {
   const std::size_t slash = path.rfind('/');
   return std::string(slash == std::string_view::npos ? path : path.substr(slash + 1));
@@ -61,7 +49,7 @@ class InProcessPlugin::Call {
 
 InProcessPlugin::InProcessPlugin(const extension::PluginSpec& spec,
                                  std::unique_ptr<SharedObject> object,
-                                 std::shared_ptr<services::PluginRecord> record,
+                                 std::shared_ptr<extension::PluginRecord> record,
                                  const sandbox::CycleClock& clock, Watchdog& watchdog)
     : name_(spec.name),
       file_name_(file_name_of(spec.path)),
@@ -84,12 +72,6 @@ InProcessPlugin::~InProcessPlugin() {
 
 Result<void> InProcessPlugin::start(net::Worker& /*worker*/) {
   return {};
-}
-
-extension::PluginStats InProcessPlugin::stats() const {
-  auto out = stats_of(*record_);
-  out.instances = 1;
-  return out;
 }
 
 std::optional<Verdict> InProcessPlugin::ask(HookMoment /*moment*/, net::Worker& worker,

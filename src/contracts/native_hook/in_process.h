@@ -14,8 +14,8 @@
 #include "contracts/native_hook/watchdog.h"
 #include "extension/message_hook.h"
 #include "extension/plugin_contract.h"
+#include "extension/plugin_record.h"
 #include "sandbox/cycle_clock.h"
-#include "services/plugin_record.h"
 
 namespace heddle::native_hook {
 
@@ -25,7 +25,7 @@ class InProcessPlugin final : public extension::LoadedPlugin,
  public:
   // Clock and watchdog outlive it.
   InProcessPlugin(const extension::PluginSpec& spec, std::unique_ptr<SharedObject> object,
-                  std::shared_ptr<services::PluginRecord> record, const sandbox::CycleClock& clock,
+                  std::shared_ptr<extension::PluginRecord> record, const sandbox::CycleClock& clock,
                   Watchdog& watchdog);
   ~InProcessPlugin() override;
 
@@ -34,7 +34,7 @@ class InProcessPlugin final : public extension::LoadedPlugin,
   void stop(net::Worker& /*worker*/) override {}
   std::shared_ptr<extension::HttpFilterFactory> http_filter() override { return nullptr; }
   std::shared_ptr<extension::MessageHook> message_hook() override { return shared_from_this(); }
-  extension::PluginStats stats() const override;
+  extension::PluginStats stats() const override { return record_->stats(); }
 
   const std::string& name() const override { return name_; }
   const std::string& file_name() const override { return file_name_; }
@@ -55,14 +55,11 @@ class InProcessPlugin final : public extension::LoadedPlugin,
   bool fails_open_;
   std::unique_ptr<SharedObject> object_;
   NativeCalls calls_;
-  std::shared_ptr<services::PluginRecord> record_;
+  std::shared_ptr<extension::PluginRecord> record_;
   const sandbox::CycleClock& clock_;
   std::shared_ptr<WatchedCalls> watched_;
   std::mutex shut_down_mutex_;
 };
-
-// What the admin API shows, from the record of a plugin.
-extension::PluginStats stats_of(const services::PluginRecord& record);
 
 // The last part of a path: hooks are called in its order.
 std::string file_name_of(std::string_view path);

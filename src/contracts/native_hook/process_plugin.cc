@@ -8,7 +8,7 @@ namespace heddle::native_hook {
 
 Result<std::shared_ptr<ProcessPlugin>> ProcessPlugin::create(
     const extension::PluginSpec& spec, std::span<const std::byte> file,
-    std::shared_ptr<services::PluginRecord> record, std::string program) {
+    std::shared_ptr<extension::PluginRecord> record, std::string program) {
   auto keeper = ChildKeeper::create(
       {.program = std::move(program),
        .plugin = spec.name,
@@ -22,7 +22,7 @@ Result<std::shared_ptr<ProcessPlugin>> ProcessPlugin::create(
 }
 
 ProcessPlugin::ProcessPlugin(const extension::PluginSpec& spec,
-                             std::shared_ptr<services::PluginRecord> record,
+                             std::shared_ptr<extension::PluginRecord> record,
                              std::unique_ptr<ChildKeeper> keeper)
     : name_(spec.name),
       file_name_(file_name_of(spec.path)),
@@ -42,8 +42,7 @@ void ProcessPlugin::tell(net::Worker& /*worker*/, const extension::HookEvent& ev
 }
 
 extension::PluginStats ProcessPlugin::stats() const {
-  auto out = stats_of(*record_);
-  out.instances = keeper_->running() ? 1 : 0;
+  auto out = record_->stats();
   out.memory_bytes = keeper_->memory_bytes();
   return out;
 }

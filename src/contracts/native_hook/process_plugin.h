@@ -20,8 +20,8 @@ class ProcessPlugin final : public extension::LoadedPlugin,
   // `program` calls run_child() when it is started with kChildVerb.
   static Result<std::shared_ptr<ProcessPlugin>> create(
       const extension::PluginSpec& spec, std::span<const std::byte> file,
-      std::shared_ptr<services::PluginRecord> record, std::string program);
-  ProcessPlugin(const extension::PluginSpec& spec, std::shared_ptr<services::PluginRecord> record,
+      std::shared_ptr<extension::PluginRecord> record, std::string program);
+  ProcessPlugin(const extension::PluginSpec& spec, std::shared_ptr<extension::PluginRecord> record,
                 std::unique_ptr<ChildKeeper> keeper);
 
   std::string_view kind() const override { return "native_hook"; }
@@ -45,7 +45,7 @@ class ProcessPlugin final : public extension::LoadedPlugin,
  private:
   std::string name_;
   std::string file_name_;
-  std::shared_ptr<services::PluginRecord> record_;
+  std::shared_ptr<extension::PluginRecord> record_;
   std::unique_ptr<ChildKeeper> keeper_;
 };
 

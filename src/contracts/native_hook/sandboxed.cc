@@ -40,13 +40,13 @@ GuestTable* SandboxedPlugin::guest() {
 }
 
 void SandboxedPlugin::failed(const sandbox::Trap& trap) {
-  services::PluginRecord& record = *version_->record;
+  extension::PluginRecord& record = *version_->record;
   record.error(sandbox::to_string(trap.reason), trap_text(trap));
-  if (trap.reason == sandbox::TrapReason::kTimeout) record.limit_hit("timeout");
-  if (trap.reason == sandbox::TrapReason::kMemoryLimit) record.limit_hit("memory_limit");
-  record.write(LogLevel::kError, "plugin failed in " + trap_text(trap), "consequence",
-               fails_open_ ? "the message goes on (on_failure: open)"
-                           : "the message is rejected (on_failure: closed)");
+  if (const auto limit = sandbox::limit_of(trap.reason)) record.limit_hit(*limit);
+  record.write(
+      LogLevel::kError, "plugin failed in " + trap_text(trap),
+      LogField("consequence", fails_open_ ? "the message goes on (on_failure: open)"
+                                          : "the message is rejected (on_failure: closed)"));
   if (guest_ != nullptr && guest_->dead()) guest_.reset();
 }
 
@@ -81,15 +81,6 @@ void SandboxedPlugin::tell(net::Worker& /*worker*/, const extension::HookEvent& 
 void SandboxedPlugin::shut_down() {
   const std::lock_guard lock(mutex_);
   if (guest_ != nullptr) guest_->shut_down();
-}
-
-extension::PluginStats SandboxedPlugin::stats() const {
-  auto out = stats_of(*version_->record);
-  const std::lock_guard lock(mutex_);
-  if (guest_ == nullptr) return out;
-  out.instances = 1;
-  out.memory_bytes = guest_->memory_bytes();
-  return out;
 }
 
 }  // namespace heddle::native_hook

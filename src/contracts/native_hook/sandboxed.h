@@ -26,7 +26,7 @@ class SandboxedPlugin final : public extension::LoadedPlugin,
   void stop(net::Worker& /*worker*/) override {}
   std::shared_ptr<extension::HttpFilterFactory> http_filter() override { return nullptr; }
   std::shared_ptr<extension::MessageHook> message_hook() override { return shared_from_this(); }
-  extension::PluginStats stats() const override;
+  extension::PluginStats stats() const override { return version_->record->stats(); }
 
   const std::string& name() const override { return version_->spec.name; }
   const std::string& file_name() const override { return file_name_; }
@@ -47,7 +47,7 @@ class SandboxedPlugin final : public extension::LoadedPlugin,
   std::string file_name_;
   bool fails_open_;
   SlotSet slots_;
-  mutable std::mutex mutex_;
+  std::mutex mutex_;
   std::unique_ptr<GuestTable> guest_;
   std::int64_t retry_at_ = 0;  // monotonic; after a start that failed
 };

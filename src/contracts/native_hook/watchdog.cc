@@ -7,7 +7,7 @@
 
 namespace heddle::native_hook {
 
-WatchedCalls::WatchedCalls(std::shared_ptr<services::PluginRecord> record, std::string plugin,
+WatchedCalls::WatchedCalls(std::shared_ptr<extension::PluginRecord> record, std::string plugin,
                            const sandbox::CycleClock& clock, std::chrono::nanoseconds limit)
     : record_(std::move(record)),
       clock_(clock),
@@ -29,7 +29,7 @@ void WatchedCalls::check() {
     record_->write(LogLevel::kWarn,
                    "native code of a plugin blocks its thread and cannot be stopped; mend the "
                    "plugin, or compile it to wasm32",
-                   "running_ms", fmt::to_string(running / 1'000'000));
+                   LogField("running_ms", fmt::to_string(running / 1'000'000)));
   }
 }
 

@@ -13,8 +13,8 @@
 #include <thread>
 #include <vector>
 
+#include "extension/plugin_record.h"
 #include "sandbox/cycle_clock.h"
-#include "services/plugin_record.h"
 
 namespace heddle::native_hook {
 
@@ -24,7 +24,7 @@ class WatchedCalls {
   // Of workers, by index; threads that share a place hide each other's stalls, no more.
   static constexpr std::size_t kPlaces = 64;
 
-  WatchedCalls(std::shared_ptr<services::PluginRecord> record, std::string plugin,
+  WatchedCalls(std::shared_ptr<extension::PluginRecord> record, std::string plugin,
                const sandbox::CycleClock& clock, std::chrono::nanoseconds limit);
 
   void begin(std::size_t place, std::uint64_t now) {
@@ -42,7 +42,7 @@ class WatchedCalls {
     std::uint64_t told = 0;               // the call that was told
   };
 
-  std::shared_ptr<services::PluginRecord> record_;
+  std::shared_ptr<extension::PluginRecord> record_;
   const sandbox::CycleClock& clock_;
   std::chrono::nanoseconds limit_;
   std::shared_ptr<metrics::Counter> stalls_;

@@ -12,7 +12,7 @@ constexpr std::array<std::string_view, kLimitCount> kLimitNames = {
     "log_line_bytes", "outbound_calls", "shared_data",    "shared_queue", "header_bytes",
     "body_bytes",     "properties",     "metrics",        "instances"};
 
-std::optional<Limit> limit_of(sandbox::TrapReason reason) {
+std::optional<Limit> counted_limit(sandbox::TrapReason reason) {
   switch (reason) {
     case sandbox::TrapReason::kTimeout:
       return Limit::kTimeout;
@@ -81,7 +81,7 @@ void PluginStats::limit_hit(Limit limit) {
 
 void PluginStats::trap(const sandbox::Trap& trap, std::string message) {
   error(sandbox::to_string(trap.reason), std::move(message));
-  if (const auto limit = limit_of(trap.reason)) limit_hit(*limit);
+  if (const auto limit = counted_limit(trap.reason)) limit_hit(*limit);
 }
 
 extension::PluginStats PluginStats::totals() const {

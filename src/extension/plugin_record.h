@@ -1,0 +1,109 @@
+// The built-in metrics (heddle_plugin_*) and the log lines of one plugin version, for contracts:
+// its calls by callback, errors, limits that it met, and what it writes. Handles are fetched once;
+// any thread.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/log.h"
+#include "base/metrics.h"
+#include "extension/plugin_contract.h"
+
+namespace heddle::extension {
+
+class PluginRecord {
+ public:
+  // Of a call that is none of the named callbacks: it has a duration, but no counter.
+  static constexpr std::size_t kUnnamed = static_cast<std::size_t>(-1);
+
+  // Metrics that not every kind of plugin has; those that it lacks may not be counted.
+  struct Kind {
+    bool sees_exchanges = false;
+    bool measures_memory = true;
+  };
+
+  PluginRecord(Log& log, metrics::Registry& registry, const PluginSpec& spec,
+               std::span<const std::string_view> callbacks, Kind kind);
+  PluginRecord(Log& log, metrics::Registry& registry, const PluginSpec& spec,
+               std::span<const std::string_view> callbacks)
+      : PluginRecord(log, registry, spec, callbacks, Kind{}) {}
+  ~PluginRecord();
+  PluginRecord(const PluginRecord&) = delete;
+  PluginRecord& operator=(const PluginRecord&) = delete;
+
+  // One call of the callback with this index.
+  void call(std::size_t callback, std::int64_t wall_nanoseconds) {
+    if (callback < calls_.size()) calls_[callback]->add();
+    duration_->observe(static_cast<std::uint64_t>(wall_nanoseconds));
+  }
+  void cpu(std::uint64_t nanoseconds);
+  void exchange() { exchanges_->add(); }
+  void instances(std::int64_t delta);
+  void memory(std::int64_t delta);
+  void error(std::string_view reason, std::string message);
+  void limit_hit(std::string_view limit);
+
+  // A line of the plugin: at most log_lines_per_second are written, the rest is counted; longer
+  // ones are cut; bytes that are not UTF-8 become U+FFFD.
+  void guest_line(LogLevel level, std::string_view text, std::string_view request_id = {});
+  // Whether another line of the plugin is within log_lines_per_second. For lines that go elsewhere
+  // than to the log, too.
+  bool admit_line();
+  // A line of Heddle about the plugin and, unless it is empty, this request.
+  void line(LogLevel level, std::string_view message, std::string_view request_id);
+  // The same with other fields.
+  template <std::same_as<LogField>... Fields>
+  void write(LogLevel level, std::string_view message, const Fields&... fields) {
+    log_.write(level, message, {{"plugin", plugin_}, {"version", version_}, fields...});
+  }
+
+  // Of this version.
+  PluginStats stats() const;
+  metrics::Registry& registry() { return registry_; }
+
+ private:
+  // Nanoseconds below a microsecond, of one slot of threads.
+  struct alignas(64) Rest {
+    std::atomic<std::uint64_t> nanoseconds{0};
+  };
+  void report_drops();
+
+  Log& log_;
+  metrics::Registry& registry_;
+  std::string plugin_;
+  std::uint32_t version_;
+  std::size_t lines_per_second_;
+  std::size_t line_bytes_;
+  std::vector<std::shared_ptr<metrics::Counter>> calls_;
+  std::shared_ptr<metrics::Histogram> duration_;
+  std::shared_ptr<metrics::Counter> cpu_;
+  std::shared_ptr<metrics::Counter> exchanges_;  // null: it sees none
+  std::shared_ptr<metrics::Gauge> instances_;
+  std::shared_ptr<metrics::Gauge> memory_;  // null: not measured
+  std::uint64_t calls_before_ = 0;          // of former versions, which count in the same metrics
+  std::uint64_t wall_before_ = 0;
+  std::uint64_t cpu_before_ = 0;
+  std::uint64_t exchanges_before_ = 0;
+  std::array<Rest, metrics::kShards> cpu_rests_;
+  std::atomic<std::int64_t> own_instances_{0};
+  std::atomic<std::int64_t> own_memory_{0};
+  std::atomic<std::uint64_t> errors_{0};
+  std::atomic<std::uint64_t> limit_hits_{0};
+  std::atomic<std::int64_t> second_{0};
+  std::atomic<std::uint64_t> lines_{0};    // in this second
+  std::atomic<std::uint64_t> dropped_{0};  // not yet reported
+  mutable std::mutex mutex_;
+  std::string last_error_;
+};
+
+}  // namespace heddle::extension
