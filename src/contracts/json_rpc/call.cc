@@ -54,7 +54,7 @@ void Call::submit() {
         "params_limit", fmt::format("params of more than {} bytes", version_->spec.body_limit)));
   }
   if (!lane().submit(shared_from_this())) {
-    version_->stats.limit_hit("max_queued_calls");
+    version_->record.limit_hit("max_queued_calls");
     refuse(limit_error("max_queued_calls", fmt::format("{} calls run and {} wait already",
                                                        lane().running(), lane().waiting())));
   }
@@ -107,7 +107,7 @@ void Call::start() {
     return finish(failure(start_error(program.error())));
   }
   program_ = std::move(*program);
-  version_->stats.instances(1);
+  version_->record.instances(1);
   arm_timeout();
   protocol_.call(call_.method, call_.params);
   program_->run();
@@ -115,7 +115,7 @@ void Call::start() {
 
 void Call::arm_timeout() {
   timer_.arm(worker_.timers(), version_->spec.timeout, [this] {
-    version_->stats.limit_hit("timeout");
+    version_->record.limit_hit("timeout");
     finish(failure(limit_error(
         "timeout", fmt::format("not finished within {} ms", version_->spec.timeout.count()))));
   });
@@ -135,14 +135,15 @@ void Call::finish(RpcOutcome outcome) {
   timer_.cancel();
   pending_.clear();
   if (!outcome.ok && done_) {
-    version_->stats.error(cause_of(outcome.error), outcome.error.message);
-    version_->log.write(LogLevel::kInfo, "a call of a plugin failed", call_.request_id,
-                        outcome.error.message, outcome.error.data);
+    version_->record.error(cause_of(outcome.error), outcome.error.message);
+    version_->record.write(
+        LogLevel::kInfo, "a call of a plugin failed", LogField("request_id", call_.request_id),
+        LogField("cause", outcome.error.message), LogField("detail", outcome.error.data));
   }
   worker_.defer([self = shared_from_this(), outcome = std::move(outcome)]() mutable {
     if (self->program_) {
       self->program_.reset();
-      self->version_->stats.instances(-1);
+      self->version_->record.instances(-1);
     }
     if (!self->kept_) self->lane().leave(*self);
     if (self->done_) std::exchange(self->done_, nullptr)(std::move(outcome));
@@ -160,17 +161,15 @@ void Call::on_error_output(std::string_view bytes) {
 }
 
 void Call::log_line(std::string_view line) {
-  if (version_->log.guest_line(LogLevel::kInfo, line, call_.request_id)) {
-    if (call_.caller != nullptr && done_) call_.caller->on_log(line);
-  } else {
-    version_->stats.limit_hit("log_lines_per_second");
-  }
+  if (!version_->record.admit_line()) return;
+  version_->record.line(LogLevel::kInfo, line, call_.request_id);
+  if (call_.caller != nullptr && done_) call_.caller->on_log(line);
 }
 
 bool Call::count_host_call() {
-  version_->stats.host_call();
+  version_->host_requests->add();
   if (++host_calls_ <= version_->spec.host_calls) return true;
-  version_->stats.limit_hit("host_calls");
+  version_->record.limit_hit("host_calls");
   finish(failure(limit_error(
       "host_calls", fmt::format("more than {} requests to the host", version_->spec.host_calls))));
   return false;
@@ -205,11 +204,11 @@ bool Call::permitted(std::string_view method) const {
 void Call::serve(const HostMethods::Method& method, LineProtocol::Token token,
                  const boost::json::value& params) {
   if (pending_.size() >= version_->spec.outbound_calls) {
-    version_->stats.limit_hit("outbound_calls");
+    version_->record.limit_hit("outbound_calls");
     return protocol_.fail(token, limit_error("outbound_calls", "too many requests at a time"));
   }
   pending_.emplace(token, nullptr);
-  const HostRequest request{worker_, version_->spec, call_, version_->log, params};
+  const HostRequest request{worker_, version_->spec, call_, version_->record, params};
   services::Pending pending = method(request, reply_to(token));
   if (const auto found = pending_.find(token); found != pending_.end()) {
     found->second = std::move(pending);
@@ -271,21 +270,26 @@ void Call::answered() {
 
 void Call::hand_over() {
   timer_.cancel();
-  const std::chrono::nanoseconds cpu = program_ ? program_->cpu() : cpu_before_;
-  version_->stats.call(std::chrono::nanoseconds(monotonic_now() - begun_), cpu - cpu_before_);
-  cpu_before_ = cpu;
-  if (!answer_.ok) version_->stats.error(cause_of(answer_.error), answer_.error.message);
+  measure(program_ ? program_->cpu() : cpu_before_);
+  if (!answer_.ok) version_->record.error(cause_of(answer_.error), answer_.error.message);
   worker_.defer([self = shared_from_this(), done = std::exchange(done_, nullptr),
                  outcome = std::move(answer_)]() mutable {
     if (done) done(std::move(outcome));
   });
 }
 
+void Call::measure(std::chrono::nanoseconds cpu) {
+  version_->record.call(0, monotonic_now() - begun_);
+  version_->record.cpu(static_cast<std::uint64_t>((cpu - cpu_before_).count()));
+  cpu_before_ = cpu;
+}
+
 void Call::on_violation(Violation violation, std::string_view detail) {
   if (over_) return;
   if (protocol_.answered()) {
-    version_->log.write(LogLevel::kDebug, "what a plugin wrote after its answer is ignored",
-                        call_.request_id, to_string(violation), detail);
+    version_->record.write(LogLevel::kDebug, "what a plugin wrote after its answer is ignored",
+                           LogField("request_id", call_.request_id),
+                           LogField("cause", to_string(violation)), LogField("detail", detail));
     return;
   }
   finish(failure(violation_error(violation, detail)));
@@ -293,10 +297,7 @@ void Call::on_violation(Violation violation, std::string_view detail) {
 
 void Call::on_end(const ProgramEnd& end) {
   log_lines_.end([this](std::string_view line) { log_line(line); });
-  if (!kept_ || done_) {
-    version_->stats.call(std::chrono::nanoseconds(monotonic_now() - begun_),
-                         end.cost.cpu - cpu_before_);
-  }
+  if (!kept_ || done_) measure(end.cost.cpu);
   if (over_) return;
   protocol_.end();
   finish(outcome_of(end));
@@ -305,9 +306,12 @@ void Call::on_end(const ProgramEnd& end) {
 RpcOutcome Call::outcome_of(const ProgramEnd& end) const {
   if (end.start_error) return failure(start_error(*end.start_error));
   if (!end.clean()) {
-    version_->log.write(
-        LogLevel::kWarn, "a plugin trapped", call_.request_id, sandbox::to_string(end.trap->reason),
-        end.trap->message + (end.trap->backtrace.empty() ? "" : "\n") + end.trap->backtrace);
+    const sandbox::Trap& trap = *end.trap;
+    if (const auto limit = sandbox::limit_of(trap.reason)) version_->record.limit_hit(*limit);
+    version_->record.write(
+        LogLevel::kWarn, "a plugin trapped", LogField("request_id", call_.request_id),
+        LogField("cause", sandbox::to_string(trap.reason)),
+        LogField("detail", trap.message + (trap.backtrace.empty() ? "" : "\n") + trap.backtrace));
   }
   if (protocol_.answered()) return answer_;
   return failure(end.clean() ? no_answer_error(end.exit_code()) : trap_error(*end.trap));

@@ -15,8 +15,8 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "contracts/json_rpc/guest_log.h"
 #include "contracts/json_rpc/guest_program.h"
+#include "contracts/json_rpc/line_cutter.h"
 #include "contracts/json_rpc/line_protocol.h"
 #include "contracts/json_rpc/version.h"
 #include "extension/rpc_target.h"
@@ -62,6 +62,7 @@ class Call final : public std::enable_shared_from_this<Call>,
   HostMethods::Reply reply_to(LineProtocol::Token token);
   void settle(LineProtocol::Token token, RpcOutcome outcome);
   void log_line(std::string_view line);
+  void measure(std::chrono::nanoseconds cpu);
   bool count_host_call();
   bool permitted(std::string_view method) const;
   RpcOutcome outcome_of(const ProgramEnd& end) const;

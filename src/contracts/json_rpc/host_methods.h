@@ -10,9 +10,9 @@
 #include <string_view>
 #include <utility>
 
-#include "contracts/json_rpc/guest_log.h"
 #include "contracts/json_rpc/rpc_error.h"
 #include "extension/plugin_contract.h"
+#include "extension/plugin_record.h"
 #include "extension/rpc_target.h"
 #include "services/pending_call.h"
 
@@ -23,7 +23,7 @@ struct HostRequest {
   net::Worker& worker;
   const extension::PluginSpec& spec;
   const extension::RpcCall& call;  // that the guest is serving
-  GuestLog& log;
+  extension::PluginRecord& record;
   const boost::json::value& params;
 };
 

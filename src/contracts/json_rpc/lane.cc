@@ -33,7 +33,7 @@ void Lane::leave(const Call& call) {
 }
 
 void Lane::enqueue(std::shared_ptr<Call> call, Queue::const_iterator before) {
-  call->version().stats.queued(1);
+  call->version().queued->add(1);
   const Call* key = call.get();
   places_[key] = queue_.insert(before, std::move(call));
 }
@@ -43,7 +43,7 @@ std::shared_ptr<Call> Lane::take(const Call& call) {
   std::shared_ptr<Call> out = std::move(*place->second);
   queue_.erase(place->second);
   places_.erase(place);
-  out->version().stats.queued(-1);
+  out->version().queued->add(-1);
   return out;
 }
 

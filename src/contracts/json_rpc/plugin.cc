@@ -39,4 +39,10 @@ Plugin::Plugin(std::shared_ptr<Version> version)
 
 Plugin::~Plugin() = default;
 
+extension::PluginStats Plugin::stats() const {
+  extension::PluginStats out = version_->record.stats();
+  out.exchanges = out.calls;
+  return out;
+}
+
 }  // namespace heddle::json_rpc

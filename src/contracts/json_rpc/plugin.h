@@ -21,7 +21,7 @@ class Plugin final : public extension::LoadedPlugin {
   void stop(net::Worker& /*worker*/) override {}
   std::shared_ptr<extension::HttpFilterFactory> http_filter() override { return nullptr; }
   std::shared_ptr<extension::RpcTarget> rpc_target() override { return target_; }
-  extension::PluginStats stats() const override { return version_->stats.snapshot(); }
+  extension::PluginStats stats() const override;
   const std::shared_ptr<Version>& version() const { return version_; }
 
  private:

@@ -54,7 +54,7 @@ Pending log(const HostRequest& request, Reply reply) {
     if (!params.ok()) return reply(bad_params(params)), nullptr;
   }
   const auto known = parse_log_level(level);
-  request.log.guest_line(known.value_or(LogLevel::kInfo), message, request.call.request_id);
+  request.record.guest_line(known.value_or(LogLevel::kInfo), message, request.call.request_id);
   reply(success("null"));
   return nullptr;
 }
