@@ -18,26 +18,13 @@
 #include <tuple>
 #include <utility>
 
+#include "net/socket.h"
 #include "sandbox/module_sections.h"
 
 namespace heddle::plugins {
 namespace {
 
 constexpr std::size_t kMaxFile = std::size_t{1} << 30U;  // bytes; anything larger is not a plugin
-
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  ~FileDescriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 std::unexpected<Error> open_error(const std::string& path, int code) {
   switch (code) {
@@ -61,7 +48,7 @@ std::unexpected<Error> open_error(const std::string& path, int code) {
 
 Result<std::vector<std::byte>> Loader::read_path(const std::string& path) {
   // Not blocking: a FIFO in a plugin directory must not hang the control thread.
-  const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  const net::Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (file.get() < 0) return open_error(path, errno);
   struct stat status{};
   if (fstat(file.get(), &status) != 0) return open_error(path, errno);

@@ -5,6 +5,7 @@
 
 #include <utility>
 
+#include "contracts/native_hook/memory_file.h"
 #include "net/worker.h"
 
 namespace heddle::native_hook {
@@ -32,7 +33,7 @@ Result<std::unique_ptr<ChildKeeper>> ChildKeeper::create(
   auto copy = make_memory_file(out->options_.plugin, file);
   if (!copy) return std::unexpected(std::move(copy.error()));
   out->plugin_file_ = std::move(*copy);
-  out->bell_ = FileDescriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  out->bell_ = net::Fd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!out->bell_) return system_error("no file descriptor is left for its child process");
   std::promise<Result<void>> first;
   auto done = first.get_future();

@@ -17,11 +17,11 @@
 #include "base/result.h"
 #include "contracts/native_hook/call_queue.h"
 #include "contracts/native_hook/child_process.h"
-#include "contracts/native_hook/file_descriptor.h"
 #include "contracts/native_hook/slots.h"
 #include "contracts/native_hook/wire.h"
 #include "extension/message_hook.h"
 #include "extension/plugin_record.h"
+#include "net/socket.h"
 
 namespace heddle::native_hook {
 
@@ -85,8 +85,8 @@ class ChildKeeper {
   const Options options_;
   std::shared_ptr<extension::PluginRecord> record_;
   std::shared_ptr<metrics::Counter> restarts_;
-  FileDescriptor plugin_file_;
-  FileDescriptor bell_;
+  net::Fd plugin_file_;
+  net::Fd bell_;
   SlotSet slots_{};
 
   mutable std::mutex mutex_;

@@ -17,14 +17,16 @@
 #include <span>
 #include <utility>
 
+#include "contracts/native_hook/memory_file.h"
+
 namespace heddle::native_hook {
 namespace {
 
 // The same file under a number above those that the child's files get, which duplicating them in
 // turn would overwrite.
-Result<FileDescriptor> out_of_the_way(int fd) {
+Result<net::Fd> out_of_the_way(int fd) {
   constexpr int kAbove = 64;
-  FileDescriptor copy(fcntl(fd, F_DUPFD_CLOEXEC, kAbove));
+  net::Fd copy(fcntl(fd, F_DUPFD_CLOEXEC, kAbove));
   if (!copy) return system_error("no file descriptor is left for its child process");
   return copy;
 }
@@ -84,7 +86,7 @@ class SpawnPlan {
  private:
   posix_spawn_file_actions_t actions_{};
   posix_spawnattr_t attributes_{};
-  std::vector<FileDescriptor> copies_;
+  std::vector<net::Fd> copies_;
 };
 
 }  // namespace
@@ -93,8 +95,7 @@ void ChildProcess::Unmap::operator()(ChildMemory* memory) const {
   munmap(memory, sizeof *memory);
 }
 
-ChildProcess::ChildProcess(pid_t pid, Memory memory, FileDescriptor exit_file,
-                           FileDescriptor output_file)
+ChildProcess::ChildProcess(pid_t pid, Memory memory, net::Fd exit_file, net::Fd output_file)
     : pid_(pid),
       memory_(std::move(memory)),
       calls_(memory_->calls),
@@ -103,7 +104,7 @@ ChildProcess::ChildProcess(pid_t pid, Memory memory, FileDescriptor exit_file,
       output_file_(std::move(output_file)) {}
 
 Result<std::unique_ptr<ChildProcess>> ChildProcess::start(const Options& options) {
-  const FileDescriptor file(memfd_create("heddle-hook-calls", MFD_CLOEXEC));
+  const net::Fd file(memfd_create("heddle-hook-calls", MFD_CLOEXEC));
   if (!file || ftruncate(file.get(), sizeof(ChildMemory)) != 0) {
     return system_error("the memory shared with its child process cannot be made");
   }
@@ -115,8 +116,8 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::start(const Options& options
   Memory memory(new (address) ChildMemory);
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) return system_error("no pipe for its output");
-  FileDescriptor output(ends[0]);
-  const FileDescriptor input(ends[1]);
+  net::Fd output(ends[0]);
+  const net::Fd input(ends[1]);
   fcntl(output.get(), F_SETFL, O_NONBLOCK);
 
   SpawnPlan plan;
@@ -132,7 +133,7 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::start(const Options& options
   const auto pid = plan.spawn(options);
   if (!pid) return std::unexpected(pid.error());
   // This glibc's header of pidfd_open() cannot be used from C++.
-  FileDescriptor exit_file(static_cast<int>(syscall(SYS_pidfd_open, *pid, 0)));
+  net::Fd exit_file(static_cast<int>(syscall(SYS_pidfd_open, *pid, 0)));
   std::unique_ptr<ChildProcess> out(
       new ChildProcess(*pid, std::move(memory), std::move(exit_file), std::move(output)));
   if (!out->exit_file_) return system_error("its child process cannot be watched");

@@ -12,7 +12,7 @@
 
 #include "base/result.h"
 #include "contracts/native_hook/child_memory.h"
-#include "contracts/native_hook/file_descriptor.h"
+#include "net/socket.h"
 
 namespace heddle::native_hook {
 
@@ -21,8 +21,8 @@ class ChildProcess {
   struct Options {
     std::string program;  // that calls run_child()
     std::string name;     // of the plugin
-    const FileDescriptor& plugin_file;
-    const FileDescriptor& bell;            // rung when there are answers
+    const net::Fd& plugin_file;
+    const net::Fd& bell;                   // rung when there are answers
     std::vector<std::string> environment;  // all of it
     std::size_t memory_limit = 0;          // of its data, in bytes; 0: none
   };
@@ -36,7 +36,7 @@ class ChildProcess {
   RingReader& answers() { return answers_; }
   int exit_file() const { return exit_file_.get(); }      // readable when it has ended
   int output_file() const { return output_file_.get(); }  // what it prints; -1: nothing any more
-  void close_output() { output_file_.reset(); }
+  void close_output() { output_file_ = {}; }
   void kill();
   // After its end: "was killed by signal 11 (Segmentation fault)", "ended with status 3".
   std::string how_it_ended();
@@ -48,7 +48,7 @@ class ChildProcess {
   };
   using Memory = std::unique_ptr<ChildMemory, Unmap>;
 
-  ChildProcess(pid_t pid, Memory memory, FileDescriptor exit_file, FileDescriptor output_file);
+  ChildProcess(pid_t pid, Memory memory, net::Fd exit_file, net::Fd output_file);
   void reap();
 
   pid_t pid_;
@@ -57,8 +57,8 @@ class ChildProcess {
   Memory memory_;
   RingWriter calls_;
   RingReader answers_;
-  FileDescriptor exit_file_;
-  FileDescriptor output_file_;
+  net::Fd exit_file_;
+  net::Fd output_file_;
 };
 
 }  // namespace heddle::native_hook

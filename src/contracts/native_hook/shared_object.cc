@@ -8,7 +8,7 @@
 #include <string>
 
 #include "contracts/native_hook/elf_check.h"
-#include "contracts/native_hook/file_descriptor.h"
+#include "contracts/native_hook/memory_file.h"
 
 namespace heddle::native_hook {
 namespace {
