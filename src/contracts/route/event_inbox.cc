@@ -22,15 +22,16 @@ EventInbox::~EventInbox() {
   subscription_.reset();
   if (running_ != 0) guests_.cancel(running_);
   if (waiting_.empty()) return;
-  runtime_.log(LogLevel::kWarn,
-               std::to_string(waiting_.size()) + " events still waited when the version ended", {});
+  runtime_.record().line(
+      LogLevel::kWarn,
+      std::to_string(waiting_.size()) + " events still waited when the version ended", {});
 }
 
 void EventInbox::take(const services::PluginEvent& event) {
   for (const ManifestEvent& one : wanted_) {
     if (!services::event_matches(one.name, event.name)) continue;
     if (waiting_.size() >= kMaxWaiting) {
-      runtime_.count_limit("events");
+      runtime_.record().limit_hit("events");
       continue;
     }
     waiting_.push_back({one.handler, event_input(event)});

@@ -25,22 +25,23 @@ Result<std::unique_ptr<Guest>> Guest::create(
       sandbox::Instance::create_suspendable(linked, runtime.limits(), &out->host_, out.get(), loop);
   if (!instance) return std::unexpected(std::move(instance.error()));
   out->instance_ = std::move(*instance);
-  runtime.count_instances(1, 0);
+  runtime.record().instances(1);
   return out;
 }
 
 Guest::~Guest() {
   if (instance_ == nullptr) return;
   instance_.reset();  // its host functions use what is destroyed next
-  runtime_.count_instances(-1, -memory_);
+  runtime_.record().memory(-memory_);
+  runtime_.record().instances(-1);
 }
 
 void Guest::write(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
     const std::size_t end = std::min(bytes.find('\n'), bytes.size());
     if (end > 0) {
-      runtime_.guest_line(fd == 2 ? LogLevel::kError : LogLevel::kInfo, bytes.substr(0, end),
-                          host_.request_id);
+      runtime_.record().guest_line(fd == 2 ? LogLevel::kError : LogLevel::kInfo,
+                                   bytes.substr(0, end), host_.request_id);
     }
     bytes.remove_prefix(std::min(end + 1, bytes.size()));
   }
@@ -48,7 +49,7 @@ void Guest::write(int fd, std::string_view bytes) {
 
 void Guest::measure(std::string_view call) {
   const auto bytes = static_cast<std::int64_t>(instance_->memory_bytes());
-  runtime_.count_instances(0, bytes - std::exchange(memory_, bytes));
+  runtime_.record().memory(bytes - std::exchange(memory_, bytes));
   runtime_.count_call(call, instance_->last_cost());
 }
 
@@ -61,8 +62,8 @@ Failure Guest::trapped(const sandbox::Trap& trap) {
 
 Failure Guest::broken(std::string message) {
   failed_ = true;
-  runtime_.log(LogLevel::kError, message, host_.request_id);
-  runtime_.count_error("bad_response", message);
+  runtime_.record().line(LogLevel::kError, message, host_.request_id);
+  runtime_.record().error("bad_response", message);
   return {.status = 502, .code = "bad_response", .message = std::move(message)};
 }
 
@@ -76,7 +77,7 @@ void Guest::start(Started done) {
   instance_->start_async([this](Result<void> started) {
     if (started) started = placement_.find(*instance_);
     if (started) return initialize();
-    runtime_.count_error("start", started.error().message);
+    runtime_.record().error("start", started.error().message);
     start_failed(failure_of(started.error()));
   });
 }
@@ -113,8 +114,8 @@ void Guest::judge_init(std::int32_t result) {
     return std::exchange(on_start_, nullptr)({});
   }
   std::string message = fmt::format("init() of the plugin returned {}", result);
-  runtime_.log(LogLevel::kError, message, host_.request_id);
-  runtime_.count_error("init", message);
+  runtime_.record().line(LogLevel::kError, message, host_.request_id);
+  runtime_.record().error("init", message);
   start_failed({.status = 503, .code = "plugin_unavailable", .message = std::move(message)});
 }
 
@@ -140,8 +141,8 @@ void Guest::handle(const std::string& handler, std::string input, std::string re
 
 void Guest::refuse(Failure failure) {
   failed_ = true;
-  runtime_.log(LogLevel::kError, failure.message, host_.request_id);
-  runtime_.count_error(failure.code, failure.message);
+  runtime_.record().line(LogLevel::kError, failure.message, host_.request_id);
+  runtime_.record().error(failure.code, failure.message);
   std::exchange(on_answer_, nullptr)(std::unexpected(std::move(failure)));
 }
 
@@ -152,7 +153,7 @@ void Guest::refuse_room(sandbox::GuestPtr address) {
   if (address != 0) {
     return refuse({.status = 500, .code = "plugin_error", .message = std::move(message)});
   }
-  runtime_.count_limit("memory_limit");
+  runtime_.record().limit_hit("memory_limit");
   refuse({.status = 507, .code = "memory_limit", .message = std::move(message)});
 }
 
@@ -184,8 +185,8 @@ void Guest::answer(sandbox::GuestPtr result) {
   const auto found = find_result(instance_->memory(), result, limit);
   if (!found && found.error().kind == ErrorKind::kLimit) {
     failed_ = true;
-    runtime_.count_limit("response_bytes");
-    runtime_.log(LogLevel::kError, found.error().message, host_.request_id);
+    runtime_.record().limit_hit("response_bytes");
+    runtime_.record().line(LogLevel::kError, found.error().message, host_.request_id);
     return done(std::unexpected(
         Failure{.status = 507, .code = "response_too_large", .message = found.error().message}));
   }

@@ -45,7 +45,7 @@ class Handlers {
   void stop(net::Worker& worker);
   // kNotFound: there is no export execute().
   void execute(net::Worker& worker, std::move_only_function<void(Result<std::int32_t>)> done);
-  extension::PluginStats stats() const { return runtime_.stats(); }
+  extension::PluginStats stats() const { return runtime_.record().stats(); }
 
   static bool offers_import(std::string_view module, std::string_view name);
 

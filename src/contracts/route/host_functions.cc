@@ -25,7 +25,7 @@ void log_line(Instance& instance, LogLevel level, GuestPtr text, GuestSize size)
   const auto line = guest_text(instance, text, size);
   if (!line) return;
   const HostContext& host = instance.user<HostContext>();
-  host.runtime->guest_line(level, *line, host.request_id);
+  host.runtime->record().guest_line(level, *line, host.request_id);
 }
 
 void log_info(Instance& instance, GuestPtr text, GuestSize size) {
@@ -79,13 +79,14 @@ std::int32_t emit_event(Instance& instance, GuestPtr event, GuestSize event_size
   Runtime& runtime = *host.runtime;
   services::EventBus* const events = runtime.services().events;
   if (events == nullptr || !runtime.spec().permit_events) {
-    runtime.guest_line(LogLevel::kWarn, "emit_event is not permitted (permissions.events)",
-                       host.request_id);
+    runtime.record().guest_line(LogLevel::kWarn, "emit_event is not permitted (permissions.events)",
+                                host.request_id);
     return kFailed;
   }
   const auto emitted = events->emit(runtime.spec().name, *name, *text);
   if (emitted) return kDone;
-  runtime.guest_line(LogLevel::kWarn, "emit_event: " + emitted.error().message, host.request_id);
+  runtime.record().guest_line(LogLevel::kWarn, "emit_event: " + emitted.error().message,
+                              host.request_id);
   return kFailed;
 }
 

@@ -58,8 +58,8 @@ class ServiceWait final : public sandbox::Wait {
 };
 
 void warn(const HostContext& host, std::string_view call, const Error& error) {
-  host.runtime->guest_line(LogLevel::kWarn, fmt::format("{}: {}", call, error.message),
-                           host.request_id);
+  host.runtime->record().guest_line(LogLevel::kWarn, fmt::format("{}: {}", call, error.message),
+                                    host.request_id);
 }
 
 GuestPtr give(Instance& instance, std::string_view text, GuestSize offset) {
@@ -239,8 +239,8 @@ services::KeyValue* state_of(const HostContext& host) {
   if (host.runtime->spec().permit_state && host.runtime->services().state != nullptr) {
     return host.runtime->services().state;
   }
-  host.runtime->guest_line(LogLevel::kWarn, "state is not permitted (permissions.state)",
-                           host.request_id);
+  host.runtime->record().guest_line(LogLevel::kWarn, "state is not permitted (permissions.state)",
+                                    host.request_id);
   return nullptr;
 }
 

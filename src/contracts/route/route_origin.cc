@@ -84,7 +84,7 @@ void RouteStream::send_head(const http::HeaderMap& headers, bool end) {
   for (const auto& [name, value] : info_.route_parameters) {
     request_.params.emplace_back(std::string(name), value);
   }
-  runtime().count_exchange();
+  runtime().record().exchange();
   // An upgrade is declined: its body would begin only behind a 101.
   if (end || headers.contains("upgrade")) request_ended();
 }
@@ -95,7 +95,7 @@ void RouteStream::send_data(http::Buffer&& data, bool end) {
   if (limit > 0 && body_bytes_ > limit) {
     request_.body = {};
     if (!answered_) {
-      runtime().count_limit("body_limit");
+      runtime().record().limit_hit("body_limit");
       refuse({.status = 413,
               .code = "body_too_large",
               .message = fmt::format("the body is larger than {} bytes", limit)});
@@ -118,7 +118,7 @@ void RouteStream::authenticate() {
   services::UserAuth* const auth = runtime().services().auth;
   if (auth == nullptr) {
     std::string message = "the route asks for a user, and no authentication is configured (auth)";
-    runtime().log(LogLevel::kWarn, message, request_.request_id);
+    runtime().record().line(LogLevel::kWarn, message, request_.request_id);
     return refuse({.status = 503, .code = "auth_unavailable", .message = std::move(message)});
   }
   authentication_ = auth->authenticate(
@@ -138,9 +138,9 @@ void RouteStream::authenticate() {
 // Why is for the log alone: it would help whoever guesses.
 void RouteStream::refuse_user(const services::AuthOutcome& outcome) {
   const bool unavailable = outcome.status == 503;
-  runtime().log(unavailable ? LogLevel::kWarn : LogLevel::kInfo,
-                fmt::format("{} {}: {}", request_.method, route_.path, outcome.reason),
-                request_.request_id);
+  runtime().record().line(unavailable ? LogLevel::kWarn : LogLevel::kInfo,
+                          fmt::format("{} {}: {}", request_.method, route_.path, outcome.reason),
+                          request_.request_id);
   if (!outcome.www_authenticate.empty()) {
     refusal_headers_.emplace_back("www-authenticate", outcome.www_authenticate);
   }

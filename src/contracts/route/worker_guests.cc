@@ -67,11 +67,11 @@ WorkerGuests::Id WorkerGuests::run(Job job, Done done) {
   run->timer.arm(worker_.timers(), run->job.timeout, [this, id] {
     const auto found = runs_.find(id);
     if (found == runs_.end()) return;
-    runtime_.count_limit("timeout");
+    runtime_.record().limit_hit("timeout");
     std::string message = fmt::format("the plugin did not answer within {} ms (timeout)",
                                       found->second->job.timeout.count());
-    runtime_.log(LogLevel::kError, message, found->second->job.request_id);
-    runtime_.count_error("timeout", message);
+    runtime_.record().line(LogLevel::kError, message, found->second->job.request_id);
+    runtime_.record().error("timeout", message);
     Run& late = *found->second;
     late.guest.reset();
     finish(late, std::unexpected(
@@ -127,8 +127,8 @@ void WorkerGuests::begin(Id id) {
     if (!enough && slot_place_ == nullptr) wait_for_slot(seen);
     return;
   }
-  runtime_.count_limit("instances");
-  runtime_.log(LogLevel::kWarn, made.error().message, run.job.request_id);
+  runtime_.record().limit_hit("instances");
+  runtime_.record().line(LogLevel::kWarn, made.error().message, run.job.request_id);
   finish(run, std::unexpected(failure_of(made.error())));
 }
 
