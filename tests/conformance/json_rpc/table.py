@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from conformance.table import lines
+
 FOLDER = Path(__file__).parent
 ANY = "%any"
 
@@ -14,31 +16,17 @@ ANY = "%any"
 @dataclass
 class Row:
     table: str
-    section: str
-    what: str
+    name: str
     given: str
     expected: list[str]
-
-    @property
-    def name(self) -> str:
-        return f"{self.table}: {self.section}: {self.what}"
 
     def statements(self) -> list[str]:
         return [part.strip() for part in self.given.split(" ; ")]
 
 
 def read(file: Path) -> list[Row]:
-    rows: list[Row] = []
-    section = ""
-    for line in file.read_text().splitlines():
-        if line.startswith("## "):
-            section = line[3:].strip()
-        elif line.strip():
-            cells = [cell.strip() for cell in line.split(" | ")]
-            assert len(cells) == 3, f"{file.name}: {line}"
-            rows.append(Row(file.stem, section, cells[0], cells[1], [part.strip() for part in cells[2].split(" ; ")]))
-    assert len({row.name for row in rows}) == len(rows), f"{file.name}: rows of the same name"
-    return rows
+    return [Row(line.table, line.name, line.cells[1], [part.strip() for part in line.cells[2].split(" ; ")])
+            for line in lines(file, range(3, 4))]
 
 
 def rows() -> list[Row]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from conformance.table import lines, split
 
 FOLDER = Path(__file__).parent
 
@@ -13,19 +14,10 @@ FOLDER = Path(__file__).parent
 @dataclass
 class Row:
     table: str
-    section: str
-    what: str
+    name: str
     script: list[str]
     expected: list[str]
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        return f"{self.table}: {self.section}: {self.what}"
-
-
-def split(text: str) -> list[str]:
-    return [part.strip() for part in f" {text} ".split(" ; ") if part.strip()]
+    settings: dict[str, Any]
 
 
 def script(text: str) -> list[str]:
@@ -39,35 +31,9 @@ def script(text: str) -> list[str]:
     return lines
 
 
-def settings(text: str) -> dict[str, Any]:
-    """`key=JSON`, or `key=word`."""
-    out: dict[str, Any] = {}
-    for part in split(text):
-        key, _, value = part.partition("=")
-        try:
-            out[key] = json.loads(value)
-        except ValueError:
-            out[key] = value
-    return out
-
-
 def read(file: Path) -> list[Row]:
-    rows: list[Row] = []
-    section, common = "", {}
-    for line in file.read_text().splitlines():
-        if line.startswith("## "):
-            section, common = line[3:].strip(), {}
-        elif line.startswith("@ "):
-            common = settings(line[2:])
-        elif "|" in line:
-            cells = [cell.strip() for cell in line.split(" | ")]
-            assert len(cells) in (3, 4), f"{file.name}: {line}"
-            own = settings(cells[3]) if len(cells) == 4 else {}
-            rows.append(Row(file.stem, section, cells[0], script(cells[1]), split(cells[2]), {**common, **own}))
-    names = [row.name for row in rows]
-    twice = {name for name in names if names.count(name) > 1}
-    assert not twice, f"{file.name}: rows of the same name: {twice}"
-    return rows
+    return [Row(line.table, line.name, script(line.cells[1]), split(line.cells[2]), line.settings(3))
+            for line in lines(file, range(3, 5))]
 
 
 def tables() -> dict[str, list[Row]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from conformance.proxy_wasm.table import settings, split
+from conformance.table import lines, split
 
 FOLDER = Path(__file__).parent
 REQUEST = re.compile(r"([A-Z]+) (\S+)((?: [\w-]+=\S*)*)(?: (?:'(.*)'|(.)\*(\d+)))?")
@@ -27,17 +27,12 @@ class Request:
 @dataclass
 class Row:
     table: str
-    section: str
-    what: str
+    name: str
     requests: list[Request]
     results: list[str]  # of the statements
     clauses: list[tuple[str, str]]
     module: str
-    settings: dict[str, Any] = field(default_factory=dict)  # of the plugin
-
-    @property
-    def name(self) -> str:
-        return f"{self.table}: {self.section}: {self.what}"
+    settings: dict[str, Any]  # of the plugin
 
 
 def read_request(text: str) -> Request:
@@ -83,24 +78,13 @@ def requests(text: str) -> list[Request]:
 
 def read(file: Path) -> list[Row]:
     rows: list[Row] = []
-    section, common = "", {}
-    for line in file.read_text().splitlines():
-        if line.startswith("## "):
-            section, common = line[3:].strip(), {}
-        elif line.startswith("@ "):
-            common = settings(line[2:])
-        elif " | " in line and not line.startswith("#"):
-            cells = [cell.strip() for cell in line.split(" | ")]
-            assert len(cells) in (3, 4), f"{file.name}: {line}"
-            mine = {**common, **(settings(cells[3]) if len(cells) == 4 else {})}
-            module = str(mine.pop("module", ""))
-            expected = split(cells[2])
-            clauses = [tuple(text.split(" ", 1)) for text in expected if f"{text} ".startswith(CLAUSES)]
-            results = [text for text in expected if not f"{text} ".startswith(CLAUSES)]
-            rows.append(Row(file.stem, section, cells[0], requests(cells[1]), results, clauses, module, mine))
-    names = [row.name for row in rows]
-    twice = {name for name in names if names.count(name) > 1}
-    assert not twice, f"{file.name}: rows of the same name: {twice}"
+    for line in lines(file, range(3, 5)):
+        mine = line.settings(3)
+        module = str(mine.pop("module", ""))
+        expected = split(line.cells[2])
+        clauses = [tuple(text.split(" ", 1)) for text in expected if f"{text} ".startswith(CLAUSES)]
+        results = [text for text in expected if not f"{text} ".startswith(CLAUSES)]
+        rows.append(Row(line.table, line.name, requests(line.cells[1]), results, clauses, module, mine))
     return rows
 
 
