@@ -100,6 +100,14 @@ void Handlers::stop(net::Worker& worker) {
   workers_.at(worker.index()).reset();
 }
 
+void Handlers::end(const std::shared_ptr<Handlers>& handlers) {
+  for (const auto& guests : handlers->workers_) {
+    if (guests == nullptr) continue;
+    net::Worker& worker = guests->worker();
+    worker.post([handlers, &worker] { handlers->stop(worker); });
+  }
+}
+
 void Handlers::execute(net::Worker& worker,
                        std::move_only_function<void(Result<std::int32_t>)> done) {
   Job job;

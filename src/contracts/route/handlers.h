@@ -43,6 +43,8 @@ class Handlers {
   Result<void> start(net::Worker& worker);
   // Ends the worker's instances, cleanup() included.
   void stop(net::Worker& worker);
+  // The same on every worker that has any, later; when nobody else uses the version. Any thread.
+  static void end(const std::shared_ptr<Handlers>& handlers);
   // kNotFound: there is no export execute().
   void execute(net::Worker& worker, std::move_only_function<void(Result<std::int32_t>)> done);
   extension::PluginStats stats() const { return runtime_.record().stats(); }

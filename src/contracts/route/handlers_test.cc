@@ -6,6 +6,7 @@
 #include <future>
 
 #include "contracts/route/manifest.h"
+#include "contracts/route/plugin.h"
 #include "services/event_bus.h"
 #include "services/key_value.h"
 #include "services/test_support.h"
@@ -380,6 +381,24 @@ TEST_F(HandlersTest, FreshAndReusedInstances) {
   spec_.max_requests = 2;
   ASSERT_TRUE(load(kCounter).has_value());
   for (const std::string_view expected : {"1", "2", "1", "2"}) EXPECT_EQ(call().body, expected);
+}
+
+TEST_F(HandlersTest, InstancesEndOnTheirWorkerWhoeverLetsGoOfTheVersion) {
+  spec_.reuse_instances = true;
+  ASSERT_TRUE(load(kCounter).has_value());
+  EXPECT_EQ(call().body, "1");
+  const auto instances =
+      metrics_.gauge("heddle_plugin_instances", "Instances of a plugin.", {{"plugin", "notes"}});
+  auto plugin = std::make_unique<Plugin>(*parse_manifest(kManifest), spec_.timeout,
+                                         std::exchange(handlers_, nullptr));
+  worker_.on_worker([] {});  // the instance is put back
+  std::promise<void> go;
+  worker_.worker().post([&] { go.get_future().wait(); });
+  plugin.reset();
+  EXPECT_EQ(instances->value(), 1) << "while its worker is busy";
+  go.set_value();
+  worker_.on_worker([] {});
+  EXPECT_EQ(instances->value(), 0);
 }
 
 TEST_F(HandlersTest, WildPointersInHostCalls) {

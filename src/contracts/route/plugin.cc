@@ -31,6 +31,11 @@ Plugin::Plugin(const RouteManifest& manifest, std::chrono::milliseconds timeout,
                std::shared_ptr<Handlers> handlers)
     : table_(table_of(manifest, timeout)), handlers_(std::move(handlers)) {}
 
+// Whoever had the last reference: instances belong to their workers.
+Plugin::~Plugin() {
+  Handlers::end(handlers_);
+}
+
 PagesPlugin::PagesPlugin(const RouteManifest& manifest) : table_(table_of(manifest, {})) {}
 
 extension::HttpOrigin& PagesPlugin::origin(std::size_t /*route*/) {

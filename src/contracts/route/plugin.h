@@ -15,6 +15,9 @@ class Plugin final : public extension::LoadedPlugin, public extension::RoutePlug
   // `timeout`: of routes whose manifest gives none.
   Plugin(const RouteManifest& manifest, std::chrono::milliseconds timeout,
          std::shared_ptr<Handlers> handlers);
+  ~Plugin() override;
+  Plugin(const Plugin&) = delete;
+  Plugin& operator=(const Plugin&) = delete;
 
   std::string_view kind() const override { return "route"; }
   Result<void> start(net::Worker& worker) override { return handlers_->start(worker); }

@@ -46,6 +46,7 @@ class WorkerGuests {
   Id run(Job job, Done done);
   void cancel(Id id);
 
+  net::Worker& worker() const { return worker_; }
   std::size_t idle() const { return idle_.size(); }
   std::size_t running() const { return runs_.size(); }
 
