@@ -5,6 +5,7 @@
 #include "messaging/api_requests.h"
 #include "messaging/json.h"
 #include "messaging/openapi.h"
+#include "messaging/page.h"
 #include "services/crypto.h"
 
 namespace heddle::messaging {
@@ -42,6 +43,7 @@ const std::vector<Api::Row>& Api::rows() {
       {"GET", "/v1/messages/peek", &Api::peek},
       {"POST", "/v1/messages/ack", &Api::acknowledge},
       {"GET", "/v1/openapi.json", &Api::show_document},
+      {"GET", kPagePath, &Api::show_page},
   };
   return kRows;
 }
@@ -209,6 +211,14 @@ Api::Answered Api::peek(net::Worker& worker, Request request) {
 
 Api::Answered Api::show_document(net::Worker& /*worker*/, Request /*request*/) {
   co_return ApiAnswer{.body = openapi_document()};
+}
+
+Api::Answered Api::show_page(net::Worker& /*worker*/, Request /*request*/) {
+  ApiAnswer out{.body = std::string(kPage), .content_type = "text/html; charset=utf-8"};
+  out.headers.emplace_back("content-security-policy", page_policy());
+  out.headers.emplace_back("x-content-type-options", "nosniff");
+  out.headers.emplace_back("referrer-policy", "no-referrer");
+  co_return out;
 }
 
 Api::Answered Api::acknowledge(net::Worker& worker, Request request) {

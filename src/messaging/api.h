@@ -27,7 +27,8 @@ struct ApiRequest {
 
 struct ApiAnswer {
   int status = 200;
-  std::string body = {};  // JSON
+  std::string body = {};
+  std::string content_type = "application/json";
   std::vector<std::pair<std::string, std::string>> headers = {};
   std::vector<Sent> sent = {};  // to be announced after the answer went out
 };
@@ -67,6 +68,7 @@ class Api {
   Answered peek(net::Worker& worker, Request request);
   Answered acknowledge(net::Worker& worker, Request request);
   Answered show_document(net::Worker& worker, Request request);
+  Answered show_page(net::Worker& worker, Request request);
 
   MessageService& service_;
 };

@@ -1,7 +1,9 @@
 #include "messaging/origin.h"
 
 #include <memory>
+#include <ranges>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "http/websocket.h"
@@ -10,6 +12,22 @@
 
 namespace heddle::messaging {
 namespace {
+
+// A page cannot set headers of its WebSocket, so that it offers its token as a protocol:
+// `heddle.messages, bearer.TOKEN`. Others may agree on the protocol and bring the header.
+constexpr std::string_view kProtocol = "heddle.messages";
+constexpr std::string_view kTokenProtocol = "bearer.";
+
+std::string token_offered(const http::HeaderMap& headers) {
+  const std::string_view offers = headers.get_joined("sec-websocket-protocol").value_or("");
+  for (const auto part : std::views::split(offers, ',')) {
+    std::string_view offer(part);
+    while (offer.starts_with(' ')) offer.remove_prefix(1);
+    while (offer.ends_with(' ')) offer.remove_suffix(1);
+    if (offer.starts_with(kTokenProtocol)) return std::string(offer.substr(kTokenProtocol.size()));
+  }
+  return {};
+}
 
 // One request; deletes itself after its last event.
 class ApiStream final : public http::Sender, private PushSession::Out {
@@ -81,6 +99,12 @@ class ApiStream final : public http::Sender, private PushSession::Out {
     switching_ = http::make_head();
     switching_->headers.add(":status", "200");
     http::make_switching_protocols(*switching_, headers);
+    if (headers.has_token("sec-websocket-protocol", kProtocol)) {
+      switching_->headers.add("sec-websocket-protocol", kProtocol);
+      if (request_->authorization.empty()) {
+        request_->authorization = "Bearer " + token_offered(headers);
+      }
+    }
     session_ = std::make_shared<PushSession>(api_, request_, static_cast<PushSession::Out&>(*this));
     worker_.defer([this, link = link_] {
       if (link->stream != nullptr) spawn(PushSession::run(worker_, session_));
@@ -138,7 +162,7 @@ class ApiStream final : public http::Sender, private PushSession::Out {
     http::HeadPtr head = http::make_head();
     head->headers.add(":status", std::to_string(answer.status));
     const bool empty = answer.body.empty() || request_->method == "HEAD";
-    if (!answer.body.empty()) head->headers.add("content-type", "application/json");
+    if (!answer.body.empty()) head->headers.add("content-type", answer.content_type);
     if (answer.status != 204) {
       head->headers.add("content-length", std::to_string(answer.body.size()));
     }
