@@ -163,6 +163,7 @@ def test_the_log_level_follows(serve, config: Config) -> None:
     server = serve(config.put(gateway(logging={"level": "info"})))
     config.put(gateway(logging={"level": "debug"}))
     reload(server)
+    server.wait_log("configuration reloaded")
     mark = server.mark()
     config.put(gateway(logging={"level": "error"}))
     reload(server)

@@ -275,6 +275,7 @@ def test_go_postpone_requests(example) -> None:
     for client in clients:
         client.join()
     assert [answer.status for answer in answers] == [200, 200]
+    until(lambda: sum(line.startswith("resume") for line in server.messages()) == 2, "both to be told")
     order = [line for line in server.messages() if "contextID=" in line]
     assert [line.split()[0] for line in order if line.endswith("contextID=2")] == ["postpone", "resume"]
     assert [line.split()[0] for line in order if line.endswith("contextID=3")] == ["postpone", "resume"]

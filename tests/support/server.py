@@ -155,11 +155,11 @@ class Server:
     def access_lines(self) -> list[Line]:
         return [line for line in self.log.lines() if "status" in line and "method" in line]
 
-    def wait_access(self, timeout: float = 20.0, **fields: Any) -> Line:
-        """Waits for an access log line with these values."""
+    def wait_access(self, timeout: float = 20.0, after: int = 0, **fields: Any) -> Line:
+        """Waits for an access log line with these values, behind the mark `after`."""
         def wanted(line: Line) -> bool:
             return "status" in line and "method" in line and all(line.get(k) == v for k, v in fields.items())
-        return self.log.wait(wanted, timeout)
+        return self.log.wait(wanted, timeout, after)
 
     def resident(self) -> int:
         """Resident memory in bytes."""
