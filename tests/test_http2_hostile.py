@@ -3,6 +3,7 @@ is counted and named in the log; a client beside it notices nothing."""
 
 from __future__ import annotations
 
+import socket
 import struct
 from collections.abc import Callable, Iterator
 
@@ -380,3 +381,31 @@ def test_bytes_cut_anywhere(server: Server, others: http2.Client) -> None:
         with Raw(server.address, greet=False) as raw:
             raw.send(whole[:cut])
     others.ping()
+
+
+def ended_after(server: Server, data: bytes, greet: bool = True) -> str:
+    """A client that closes its side after these bytes; its address."""
+    with Raw(server.address, greet=greet) as raw:
+        raw.send(data)
+        raw.socket.shutdown(socket.SHUT_WR)
+        while raw.socket.recv(65536):
+            pass
+        return "{}:{}".format(*raw.socket.getsockname())
+
+
+@pytest.mark.parametrize("size", [5, 9, 20, -1], ids=["in the frame's head", "behind it", "in the payload", "before its last byte"])
+def test_a_head_that_is_cut_off_is_told_with_its_peer(server: Server, size: int) -> None:
+    with Raw(server.address) as raw:
+        whole = raw.headers(1)
+    peer = ended_after(server, whole[:size])
+    assert server.wait_log("bad request", remote=peer)["reason"] == "the client closed before the head was whole"
+
+
+def test_a_preface_that_is_cut_off_is_told_with_its_peer(server: Server) -> None:
+    server.wait_log("bad request", remote=ended_after(server, http2.PREFACE[:10], greet=False))
+
+
+def test_a_client_that_closes_between_requests_is_not_told(server: Server) -> None:
+    peers = [ended_after(server, b""), ended_after(server, frame(PING, payload=b"12345678"))]
+    server.wait_log("bad request", remote=ended_after(server, http2.PREFACE[:10], greet=False))
+    assert not [line for line in server.log.lines() if line.get("remote") in peers]

@@ -79,9 +79,24 @@ def test_an_incomplete_head_and_the_end_is_no_request(server: Server, origin: Up
     with server.connect() as connection:
         connection.send(b"GET /half HTTP/1.1\r\nHost: h\r\n")
         connection.half_close()
+        assert connection.response().status == 400
         connection.read_to_end()
+        server.wait_log("bad request", remote="{}:{}".format(*connection.socket.getsockname()))
     assert server.fetch("/").status == 200
     assert [request.target for request in origin.requests[count:]] == ["/"]
+
+
+def test_connections_that_close_between_requests_are_no_bad_requests(server: Server) -> None:
+    mark = server.mark()
+    with server.connect() as connection:
+        connection.half_close()
+        connection.read_to_end()
+    with server.connect() as connection:
+        connection.send(wire.head("GET", "/"))
+        assert connection.response().status == 200
+    assert server.fetch("/marker").status == 200
+    server.wait_access(path="/marker")
+    assert not [line for line in server.log.lines()[mark:] if line.get("message") == "bad request"]
 
 
 def test_an_incomplete_body_is_never_forwarded_as_whole(server: Server, origin: Upstream) -> None:

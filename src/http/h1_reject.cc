@@ -35,6 +35,7 @@ constexpr std::array<RejectInfo, kRejectCount> kTable = {{
     {400, "invalid_chunk_size", "an invalid chunk size line"},
     {400, "invalid_chunk_end", "a chunk does not end with CRLF"},
     {400, "malformed_http2", "a malformed HTTP/2 message"},
+    {400, "cut_off", "the client closed before the head was whole"},
     {431, "head_bytes", "the head is larger than max_head_bytes"},
     {431, "headers", "more headers than max_headers"},
     {414, "target_bytes", "the request target is longer than max_target_bytes"},

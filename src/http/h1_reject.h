@@ -38,6 +38,7 @@ enum class Reject : std::uint8_t {
   kInvalidChunkSize,
   kInvalidChunkEnd,
   kMalformedHttp2,
+  kCutOff,
   // Limits from here on.
   kHeadTooLarge,
   kTooManyHeaders,

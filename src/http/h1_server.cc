@@ -260,7 +260,16 @@ bool H1ServerConnection::drain_body() {
   return true;
 }
 
+// An empty line in front of a request belongs to none (RFC 9112 section 2.2).
+bool H1ServerConnection::within_head() {
+  return in_ == In::kHead && unread() > 0 && std::string_view(unread_data(), unread()) != "\r\n";
+}
+
 void H1ServerConnection::handle_input_end() {
+  if (within_head()) {
+    refuse(Reject::kCutOff);
+    return;
+  }
   if (input_error_ != 0) {
     fail(StreamError::kClosed, "the client reset the connection");
     return;

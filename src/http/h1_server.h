@@ -70,6 +70,7 @@ class H1ServerConnection final : public H1Connection, public ServerConnection, p
   void deliver_body_end();
   bool read_tunnel();
   bool drain_body();
+  bool within_head();
   void handle_input_end();
   void send_continue_if_wanted();
   bool in_exchange() const { return receiver_ != nullptr || out_state_ != Out::kNone; }

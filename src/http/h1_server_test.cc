@@ -218,6 +218,24 @@ TEST_F(H1Server, HalfCloseAfterTheRequestStillGetsTheAnswer) {
   EXPECT_NE(peer.until_closed().find("late"), std::string::npos);
 }
 
+TEST_F(H1Server, AHeadThatIsCutOffIsToldAndAnIdleConnectionIsNot) {
+  serve(answer_path);
+  for (const std::string_view whole : {"", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "\r\n"}) {
+    Peer idle = connect();
+    idle.send(whole);
+    idle.finish_sending();
+    EXPECT_EQ(idle.until_closed().find("HTTP/1.1 400"), std::string::npos) << whole;
+  }
+  EXPECT_EQ(count("heddle_http_bad_requests_total", "cut_off"), 0U);
+  for (const std::string_view part : {"G", "GET / HTTP/1.1\r\nHost: a\r\n", "PRI * HTTP/2.0\r\n"}) {
+    Peer cut = connect();
+    cut.send(part);
+    cut.finish_sending();
+    EXPECT_EQ(cut.until_closed().substr(0, 12), "HTTP/1.1 400") << part;
+  }
+  EXPECT_EQ(count("heddle_http_bad_requests_total", "cut_off"), 3U);
+}
+
 TEST_F(H1Server, ATruncatedRequestBodyIsAReset) {
   serve([](Exchange&, bool) {});
   Peer peer = connect();

@@ -44,6 +44,9 @@ class H2FrameScanner {
     }
     return at;
   }
+  // Whether a frame, or the preface, began and is not whole; a preface of which nothing came
+  // counts.
+  bool within_frame() const { return payload_left_ > 0 || head_size_ > 0; }
   // How many frames of unknown types began since the last call: nghttp2 passes over them.
   int take_unknown() { return std::exchange(unknown_, 0); }
 

@@ -74,6 +74,7 @@ void H2ServerConnection::process() {
     wait_for_more();
   }
   if (!input_ended_ || std::exchange(peer_closed_, true)) return;
+  if (is_cut_off()) tell(Reject::kCutOff);
   if (input_error_ != 0) {
     fail_all(StreamError::kClosed, "the client reset the connection");
     close();
@@ -85,6 +86,12 @@ void H2ServerConnection::process() {
            "the client closed within the request body");
   }
   if (!closed_ && streams_.empty()) close();
+}
+
+// A request whose head was whole tells of its end itself.
+bool H2ServerConnection::is_cut_off() const {
+  if (ending_ || received_ == 0) return false;
+  return reader_.reading() || (streams_.empty() && scanner_.within_frame());
 }
 
 bool H2ServerConnection::begin_head(const nghttp2_frame& frame) {
@@ -136,10 +143,15 @@ void H2ServerConnection::finish_head(H2Stream& stream, const nghttp2_frame& fram
   start_request(request, end);
 }
 
-void H2ServerConnection::on_hopeless_head(H2Stream& stream) {
-  context_.count(Reject::kHeadTooLarge);
-  const RejectInfo& what = info(Reject::kHeadTooLarge);
+// Of a request that gets no answer.
+void H2ServerConnection::tell(Reject reject) {
+  context_.count(reject);
+  const RejectInfo& what = info(reject);
   context_.handler.on_bad_request(info_, what.status, what.text);
+}
+
+void H2ServerConnection::on_hopeless_head(H2Stream& stream) {
+  tell(Reject::kHeadTooLarge);
   reset_stream(stream.id, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 

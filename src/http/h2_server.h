@@ -87,6 +87,8 @@ class H2ServerConnection final : public H2Connection, public ServerConnection {
 
   void begin();
   bool is_full() const;
+  bool is_cut_off() const;
+  void tell(Reject reject);
   void start_request(H2ServerStream& stream, bool end);
   void finish_trailers(H2ServerStream& stream, const nghttp2_frame& frame);
   void send_continue_if_wanted(H2ServerStream& stream);

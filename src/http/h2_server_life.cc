@@ -57,8 +57,7 @@ void H2ServerConnection::wait_for_more() {
 void H2ServerConnection::on_wait_expired(Wait wait) {
   switch (wait) {
     case Wait::kHead:
-      context_.count(Reject::kHeadTimeout);
-      context_.handler.on_bad_request(info_, 408, info(Reject::kHeadTimeout).text);
+      tell(Reject::kHeadTimeout);
       told_end_ = true;
       terminate(NGHTTP2_ENHANCE_YOUR_CALM);
       return;
