@@ -3,37 +3,24 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <future>
 #include <memory>
-#include <string>
 #include <string_view>
+#include <utility>
 
-#include "base/log.h"
-#include "base/metrics.h"
 #include "http/client.h"
+#include "http/fuzz_support.h"
 #include "net/address.h"
 #include "net/blocking_pool.h"
-#include "net/socket.h"
-#include "net/worker.h"
 
 namespace {
 
 using namespace heddle;
-
-constexpr int kPatience = 5000;  // ms; longer is a hang
-
-void require(bool good, const char* what) {
-  if (good) return;
-  std::fprintf(stderr, "violated: %s\n", what);
-  std::abort();
-}
+using http::fuzzing::Input;
+using http::fuzzing::kPatience;
+using http::fuzzing::require;
 
 // Counts what ends, and that nothing comes afterwards.
 class Answer final : public http::Receiver {
@@ -61,27 +48,43 @@ class Answer final : public http::Receiver {
   bool over_ = false;
 };
 
-struct Client {
+// A client of the listening socket that the fuzzer serves.
+class Client : http::fuzzing::WorkerThread {
+ public:
   Client() {
     const auto any = net::SocketAddress::numeric("127.0.0.1", 0);
-    require(::bind(listener.get(), any->data(), any->size()) == 0, "bind");
-    require(::listen(listener.get(), 64) == 0, "listen");
-    target = {.endpoint = net::local_address(listener.get()).to_string(),
-              .protocol = http::ClientProtocol::kHttp2};
-    worker.start();
-    on_worker([this] { pool = http::ClientPool::create(worker, blocking, registry); });
+    require(::bind(listener_.get(), any->data(), any->size()) == 0, "bind");
+    require(::listen(listener_.get(), 64) == 0, "listen");
+    target_ = {.endpoint = net::local_address(listener_.get()).to_string(),
+               .protocol = http::ClientProtocol::kHttp2};
+    on_worker([this] { pool_ = http::ClientPool::create(worker_, blocking_, registry_); });
   }
-  template <typename Task>
-  void on_worker(Task task) {
-    std::promise<void> done;
-    worker.post([&] {
-      task();
-      done.set_value();
+
+  // Two requests, one of them with a body.
+  void begin(Answer& first, Answer& second) {
+    on_worker([&] {
+      ask(first, "GET", {});
+      ask(second, "POST", "body");
     });
-    done.get_future().wait();
   }
+  bool is_over(const Answer& first, const Answer& second) {
+    bool over = false;
+    on_worker([&] { over = first.is_over() && second.is_over(); });
+    return over;
+  }
+  // Answers a connection that the client opened, if there is one.
+  void serve(const Input& input) {
+    pollfd ready{.fd = listener_.get(), .events = POLLIN, .revents = 0};
+    ::poll(&ready, 1, 1);
+    const net::Fd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    if (fd.get() < 0) return;
+    http::fuzzing::send_in_pieces(fd, input.bytes, input.piece);
+    http::fuzzing::finish(fd);
+  }
+
+ private:
   void ask(Answer& answer, const char* method, std::string_view body) {
-    http::ClientStream& stream = pool->open(target, limits, answer);
+    http::ClientStream& stream = pool_->open(target_, limits_, answer);
     const http::HeadPtr head = http::make_head();
     head->headers.add(":method", method);
     head->headers.add(":scheme", "http");
@@ -94,67 +97,26 @@ struct Client {
     stream.send_data(std::move(data), true);
   }
 
-  std::unique_ptr<Log> log = Log::null();
-  metrics::Registry registry;
-  net::BlockingPool blocking{1};
-  net::Worker worker{0, *log};
-  net::Fd listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
-  http::ClientTarget target;
-  http::ClientLimits limits;
-  std::unique_ptr<http::ClientPool> pool;
+  net::BlockingPool blocking_{1};
+  net::Fd listener_{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  http::ClientTarget target_;
+  http::ClientLimits limits_;
+  std::unique_ptr<http::ClientPool> pool_;
 };
-
-// libFuzzer's alarm interrupts calls that wait.
-bool wait_for(const net::Fd& fd, short events) {
-  pollfd ready{.fd = fd.get(), .events = events, .revents = 0};
-  int got = -1;
-  while ((got = ::poll(&ready, 1, kPatience)) < 0 && errno == EINTR) {
-  }
-  return got == 1;
-}
-
-void read_to_end(const net::Fd& fd) {
-  for (;;) {
-    require(wait_for(fd, POLLIN), "the connection ends");
-    char buffer[65536];
-    const ssize_t got = ::recv(fd.get(), buffer, sizeof buffer, 0);
-    if (got == 0 || (got < 0 && errno != EINTR)) return;
-  }
-}
-
-void serve(const net::Fd& fd, std::string_view bytes, std::size_t piece) {
-  while (!bytes.empty()) {
-    const std::string_view now = bytes.substr(0, piece);
-    const ssize_t sent = ::send(fd.get(), now.data(), now.size(), MSG_NOSIGNAL);
-    if (sent < 0 && errno == EINTR) continue;
-    if (sent <= 0) break;
-    bytes.remove_prefix(static_cast<std::size_t>(sent));
-  }
-  ::shutdown(fd.get(), SHUT_WR);
-  read_to_end(fd);
-}
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static Client& client = *new Client;  // NOLINT: lives as long as the process
+  static Client& client = http::fuzzing::endless<Client>();
   if (size == 0) return 0;
-  const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
-  const std::size_t piece = data[0] == 0 ? std::max<std::size_t>(bytes.size(), 1) : data[0];
+  const Input input(data, size);
   Answer first;
   Answer second;
-  client.on_worker([&] {
-    client.ask(first, "GET", {});
-    client.ask(second, "POST", "body");
-  });
+  client.begin(first, second);
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(kPatience);
-  for (bool over = false; !over;) {
+  while (!client.is_over(first, second)) {
     require(std::chrono::steady_clock::now() < deadline, "both requests end");
-    pollfd ready{.fd = client.listener.get(), .events = POLLIN, .revents = 0};
-    ::poll(&ready, 1, 1);
-    const net::Fd fd(::accept4(client.listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (fd.get() >= 0) serve(fd, bytes, piece);
-    client.on_worker([&] { over = first.is_over() && second.is_over(); });
+    client.serve(input);
   }
   return 0;
 }
