@@ -4,15 +4,16 @@
  * cares about (the table comes zeroed; an empty slot does nothing) and returns 0, or any other
  * number when it cannot start:
  *
- *     int32_t qpc_plugin_init(HookVTable *vtable);
+ *     int32_t qpc_plugin_init(HookVTable* vtable);
  *
  * The same source compiles to wasm32, where pointers have four bytes and slots hold table indices;
  * link it with -Wl,--export-table.
  *
  * Memory: events belong to the server and are valid during the callback only. Lengths never count
- * the NUL that ends a username or a failure reason. Threads: the server calls from several threads
- * at once. Only on_message_enqueue of a plugin that has an error_message comes one call at a time,
- * because the text belongs to user_data.
+ * the NUL that ends a username or a failure reason.
+ *
+ * Threads: the server calls from several threads at once. Only on_message_enqueue of a plugin that
+ * has an error_message comes one call at a time, because the text belongs to user_data.
  */
 #ifndef HEDDLE_ABI_QPC_PLUGIN_H_
 #define HEDDLE_ABI_QPC_PLUGIN_H_
