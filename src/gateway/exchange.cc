@@ -155,8 +155,7 @@ void Exchange::respond(int status, std::string_view code, std::string_view messa
   send_reply(std::move(reply));
 }
 
-// ---- what the client sends
-// -------------------------------------------------------------------------------------
+// ---- what the client sends ----
 
 void Exchange::on_informational(http::HeadPtr /*head*/) {}
 void Exchange::on_head(http::HeadPtr /*head*/, bool /*end*/) {}
@@ -216,8 +215,7 @@ void Exchange::on_complete() {
   release();
 }
 
-// ---- towards the origin
-// ----------------------------------------------------------------------------------------
+// ---- towards the origin ----
 
 void Exchange::forward_request(bool end) {
   http::Head& head = *chain_.head(Side::kRequest);
@@ -271,8 +269,7 @@ void Exchange::drop_origin(StreamError error) {
   std::exchange(upstream_, nullptr)->reset(error);
 }
 
-// ---- time and end
-// ----------------------------------------------------------------------------------------------
+// ---- time and end ----
 
 config::Milliseconds Exchange::timeout() const {
   return route_->route != nullptr ? route_->route->timeout : config::Route{}.timeout;

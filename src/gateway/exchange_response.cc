@@ -76,8 +76,7 @@ const FailureAnswer& answer_to(StreamError error) {
 
 }  // namespace
 
-// ---- from the origin
-// -------------------------------------------------------------------------------------------
+// ---- from the origin ----
 
 void Exchange::Response::on_informational(http::HeadPtr head) {
   Exchange& e = exchange_;
@@ -174,8 +173,7 @@ void Exchange::origin_failed(StreamError error, std::string_view detail) {
   release();
 }
 
-// ---- answers of Heddle and of filters
-// --------------------------------------------------------------------------
+// ---- answers of Heddle and of filters ----
 
 void Exchange::chain_local_reply(LocalReply reply, const std::string& plugin) {
   if (reply.status < 200 || reply.status > 599) {
@@ -210,8 +208,7 @@ void Exchange::chain_overflow(Side side, const std::string& plugin) {
   }
 }
 
-// ---- behind the filter chain
-// -----------------------------------------------------------------------------------
+// ---- behind the filter chain ----
 
 void Exchange::note_arrival(Side side, const http::HeaderMap& headers, bool end) {
   Outgoing& out = outgoing(side);
@@ -395,8 +392,7 @@ void Exchange::chain_trailers(Side side) {
   }
 }
 
-// ---- back-pressure
-// ---------------------------------------------------------------------------------------------
+// ---- back-pressure ----
 
 void Exchange::chain_pause(Side side) {
   http::Sender* source = side == Side::kRequest ? client_ : upstream_;
