@@ -42,7 +42,7 @@ struct EndpointView {
 
 struct UpstreamView {
   std::string name;
-  std::string builtin;  // "echo", or empty
+  std::string builtin;  // as in the configuration; or empty
   std::string load_balancer;
   std::vector<EndpointView> endpoints;
   std::string circuit_state = "closed";   // closed, open, half_open

@@ -63,7 +63,7 @@ Result<void> Server::start() {
   auto messages = MessageSet::create(*config_, message_hooks_, *workers_.front(), metrics_, log_);
   if (!messages) return std::unexpected(std::move(messages.error()));
   messages_ = std::move(*messages);
-  if (messages_) gateway_->set_messages(messages_->origin());
+  if (messages_) gateway_->set_builtin("messages", messages_->origin());
   auto services = ServiceSet::create(*config_, *blocking_, metrics_, log_);
   if (!services) return std::unexpected(std::move(services.error()));
   services_ = std::move(*services);
@@ -72,7 +72,7 @@ Result<void> Server::start() {
   engine_ = std::move(*engine);
   contracts_ = std::make_unique<Contracts>(*engine_, log_, metrics_, &gateway_->directory(),
                                            options_.foreign_functions, services_->view());
-  gateway_->set_rpc_origin(contracts_->rpc_origin());
+  gateway_->set_builtin("rpc", contracts_->rpc_origin());
   registry_ = std::make_unique<plugins::Registry>(*engine_, contracts_->all(), log_, metrics_);
   plugin_states_ =
       std::make_unique<plugins::StateFile>(config_->data_dir + "/plugin_states.json", log_);

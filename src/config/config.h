@@ -169,7 +169,7 @@ struct Retry {
 
 struct Upstream {
   std::string name;
-  std::string builtin;  // "echo", "messages", or empty
+  std::string builtin;  // "echo", "messages", "rpc", or empty
   std::vector<Endpoint> endpoints;
   std::string load_balancer = "round_robin";
   std::string protocol = "http1";

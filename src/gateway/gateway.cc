@@ -28,8 +28,8 @@ Gateway::Gateway(std::vector<std::unique_ptr<net::Worker>>& workers, net::Blocki
 
 Gateway::~Gateway() = default;
 
-void Gateway::set_messages(extension::HttpOrigin& origin) {
-  for (const auto& part : parts_) part->set_messages(&origin);
+void Gateway::set_builtin(const std::string& name, extension::HttpOrigin& origin) {
+  for (const auto& part : parts_) part->set_builtin(name, origin);
 }
 
 // The listener that can go on as `listener`: its socket and its connections are the same.

@@ -32,9 +32,9 @@ class Gateway {
   ~Gateway();
 
   extension::UpstreamDirectory& directory() { return directory_; }
-  // What `builtin: messages` is; before publish(), and before the workers start. It outlives the
-  // gateway's use of it: until shut_down().
-  void set_messages(extension::HttpOrigin& origin);
+  // What answers for upstreams with `builtin: NAME`; before publish(), and before the workers
+  // start. It outlives the gateway's use of it: until shut_down().
+  void set_builtin(const std::string& name, extension::HttpOrigin& origin);
   const UpstreamManager& upstreams() const { return *upstreams_; }
 
   // How to go over from the listeners that there are to those of a configuration. Reserves the
@@ -52,11 +52,6 @@ class Gateway {
   // Opens, changes and retires listeners on every worker, after publish(). Logs addresses. An error
   // is what no plan could foresee; the other listeners serve.
   Result<void> apply_listeners(ListenerPlan plan, std::chrono::milliseconds drain_timeout);
-
-  // What answers for upstreams with `builtin: rpc`. Before the first publish().
-  void set_rpc_origin(extension::HttpOrigin& origin) {
-    for (const auto& part : parts_) part->set_rpc_origin(origin);
-  }
 
   // Makes a plugin version's instance on every worker, so that no request waits for it.
   Result<void> start_plugin(extension::LoadedPlugin& plugin);

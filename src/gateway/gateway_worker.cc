@@ -3,10 +3,10 @@
 #include "gateway/exchange.h"
 #include "gateway/forwarding.h"
 #include "gateway/origin_echo.h"
-#include "gateway/origin_shared.h"
 #include "gateway/origin_upstream.h"
 
 namespace heddle::gateway {
+
 GatewayMetrics::GatewayMetrics(metrics::Registry& registry)
     : active(registry.gauge("heddle_exchanges_active", "Exchanges that have not ended", {})),
       bad_requests(
@@ -25,9 +25,15 @@ GatewayWorker::GatewayWorker(net::Worker& worker, net::BlockingPool& blocking, L
       metrics_(metrics),
       pool_(http::ClientPool::create(worker, blocking, metrics)),
       listeners_(*this, blocking, metrics),
-      access_log_(log) {}
+      access_log_(log) {
+  builtins_["echo"] = std::make_shared<EchoOrigin>();
+}
 
 GatewayWorker::~GatewayWorker() = default;
+
+void GatewayWorker::set_builtin(const std::string& name, extension::HttpOrigin& origin) {
+  builtins_[name] = {std::shared_ptr<void>(), &origin};  // not owned
+}
 
 void GatewayWorker::use(std::shared_ptr<const Snapshot> snapshot,
                         const std::vector<std::shared_ptr<UpstreamState>>& states) {
@@ -38,12 +44,8 @@ void GatewayWorker::use(std::shared_ptr<const Snapshot> snapshot,
   auto bound = std::make_shared<BoundSnapshot>();
   for (std::size_t i = 0; i < snapshot->upstreams().size(); ++i) {
     const config::Upstream& upstream = *snapshot->upstreams()[i].upstream;
-    if (upstream.builtin == "echo") {
-      bound->origins.push_back(std::make_shared<EchoOrigin>());
-    } else if (upstream.builtin == "messages") {
-      bound->origins.push_back(std::make_shared<SharedOrigin>(messages_));
-    } else if (upstream.builtin == "rpc") {
-      bound->origins.push_back(std::make_shared<SharedOrigin>(rpc_origin_));
+    if (!upstream.builtin.empty()) {
+      bound->origins.push_back(builtins_.at(upstream.builtin));
     } else {
       bound->origins.push_back(std::make_shared<UpstreamOrigin>(
           std::shared_ptr<const config::Upstream>(snapshot->shared_config(), &upstream),

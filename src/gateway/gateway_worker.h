@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -53,11 +54,8 @@ class GatewayWorker final : public http::ServerHandler {
   void use(std::shared_ptr<const Snapshot> snapshot,
            const std::vector<std::shared_ptr<UpstreamState>>& states);
 
-  // What `builtin: messages` is; before the first use(), null: there is no message service.
-  // Outlives this.
-  void set_messages(extension::HttpOrigin* origin) { messages_ = origin; }
-  // What answers for upstreams with `builtin: rpc`; outlives the worker's snapshots. Before use().
-  void set_rpc_origin(extension::HttpOrigin& origin) { rpc_origin_ = &origin; }
+  // What answers for upstreams with `builtin: NAME`; before the first use(). Outlives this.
+  void set_builtin(const std::string& name, extension::HttpOrigin& origin);
 
   WorkerListeners& listeners() { return listeners_; }
   void abort();
@@ -102,9 +100,8 @@ class GatewayWorker final : public http::ServerHandler {
   net::Worker& worker_;
   Log& log_;
   GatewayMetrics metrics_;
-  extension::HttpOrigin* messages_ = nullptr;
+  std::map<std::string, std::shared_ptr<extension::HttpOrigin>> builtins_;  // by name
   std::unique_ptr<http::ClientPool> pool_;
-  extension::HttpOrigin* rpc_origin_ = nullptr;
   std::shared_ptr<BoundSnapshot> current_;
   WorkerListeners listeners_;
   std::vector<std::unique_ptr<Exchange>> all_;
