@@ -6,35 +6,13 @@
 #include <vector>
 
 #include "services/crypto.h"
+#include "services/postgres_open.h"
 
 namespace heddle::services {
 namespace {
 
 constexpr std::string_view kPrefix = "heddle_plugin_";
 constexpr std::size_t kLongestIdentifier = 63;  // NAMEDATALEN - 1
-
-using Settings = std::vector<std::pair<std::string, std::string>>;
-
-void ignore_notice(void* /*context*/, const char* /*message*/) {}
-
-// `more` overrides what the URL says.
-Result<PostgresHandle> open(const std::string& url, const Settings& more) {
-  std::vector<const char*> keys = {"dbname"};
-  std::vector<const char*> values = {url.c_str()};  // expanded, as it is a connection string
-  for (const auto& [key, value] : more) {
-    keys.push_back(key.c_str());
-    values.push_back(value.c_str());
-  }
-  keys.push_back(nullptr);
-  values.push_back(nullptr);
-  PostgresHandle out(PQconnectdbParams(keys.data(), values.data(), 1));
-  if (PQstatus(out.get()) != CONNECTION_OK) {
-    return fail(ErrorKind::kUnavailable, fmt::format("the database cannot be reached ({})",
-                                                     postgres_words(PQerrorMessage(out.get()))));
-  }
-  PQsetNoticeProcessor(out.get(), ignore_notice, nullptr);
-  return out;
-}
 
 // A value for `options` of a connection, where white space and backslashes are special.
 std::string escaped_option(std::string_view value) {
@@ -122,18 +100,20 @@ std::string PostgresRoles::password_of(const std::string& role) const {
 
 Result<PostgresHandle> PostgresRoles::connect_as_role(const std::string& role,
                                                       int statement_timeout_ms) const {
-  return open(options_.url, {{"user", role},
-                             {"password", password_of(role)},
-                             {"connect_timeout", std::to_string(options_.connect_timeout_seconds)},
-                             {"application_name", "heddle"},
-                             {"options", session_options(role, statement_timeout_ms)}});
+  return open_postgres(options_.url,
+                       {{"user", role},
+                        {"password", password_of(role)},
+                        {"connect_timeout", std::to_string(options_.connect_timeout_seconds)},
+                        {"application_name", "heddle"},
+                        {"options", session_options(role, statement_timeout_ms)}});
 }
 
 Result<PostgresHandle> PostgresRoles::connect(const std::string& plugin, int statement_timeout_ms) {
   if (const auto own = options_.plugin_urls.find(plugin); own != options_.plugin_urls.end()) {
-    return open(own->second, {{"connect_timeout", std::to_string(options_.connect_timeout_seconds)},
-                              {"application_name", "heddle"},
-                              {"options", session_options({}, statement_timeout_ms)}});
+    return open_postgres(own->second,
+                         {{"connect_timeout", std::to_string(options_.connect_timeout_seconds)},
+                          {"application_name", "heddle"},
+                          {"options", session_options({}, statement_timeout_ms)}});
   }
   const std::string role = role_of(plugin);
   {
@@ -153,9 +133,9 @@ Result<PostgresHandle> PostgresRoles::connect(const std::string& plugin, int sta
 }
 
 Result<void> PostgresRoles::prepare(const std::string& role) const {
-  auto connection =
-      open(options_.url, {{"connect_timeout", std::to_string(options_.connect_timeout_seconds)},
-                          {"application_name", "heddle roles"}});
+  auto connection = open_postgres(
+      options_.url, {{"connect_timeout", std::to_string(options_.connect_timeout_seconds)},
+                     {"application_name", "heddle roles"}});
   if (!connection) return std::unexpected(std::move(connection.error()));
   PGconn* db = connection->get();
   bool exists = false;
