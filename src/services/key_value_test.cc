@@ -19,41 +19,11 @@
 #include "services/key_value_redis.h"
 #include "services/key_value_service.h"
 #include "services/key_value_sqlite.h"
+#include "services/redis_test_server.h"
 #include "services/test_support.h"
 
 namespace heddle::services {
 namespace {
-
-// A Redis of its own, with a password, without a disk.
-class RedisTestServer {
- public:
-  RedisTestServer() {
-    http::testing::PeerListener reserved;  // a free port
-    port_ = reserved.address().substr(reserved.address().rfind(':') + 1);
-  }
-  ~RedisTestServer() { stop(); }
-  RedisTestServer(const RedisTestServer&) = delete;
-  RedisTestServer& operator=(const RedisTestServer&) = delete;
-  bool start() {
-    return std::system(fmt::format("redis-server --port {1} --bind 127.0.0.1 --requirepass secret "
-                                   "--save '' --dir {0} --daemonize yes --pidfile {0}/pid "
-                                   "--logfile {0}/log",
-                                   folder_.path(), port_)
-                           .c_str()) == 0;
-  }
-  void stop() {
-    (void)std::system(
-        fmt::format("test -f {0}/pid && kill -9 $(cat {0}/pid) && rm {0}/pid", folder_.path())
-            .c_str());
-  }
-  std::string url(const std::string& password = "secret") const {
-    return fmt::format("redis://:{}@localhost:{}/1", password, port_);
-  }
-
- private:
-  TemporaryFolder folder_;
-  std::string port_;
-};
 
 // Whether the store is in Redis.
 class KeyValueTest : public testing::TestWithParam<bool> {

@@ -78,6 +78,13 @@ struct RedisConnection::Sent {
     sent->connection->answered();
     sent->answer(static_cast<const redisReply*>(reply));
   }
+  static void heard(redisAsyncContext* /*context*/, void* reply, void* data) {
+    std::unique_ptr<Sent> sent(static_cast<Sent*>(data));
+    sent->answer(static_cast<const redisReply*>(reply));
+    if (reply == nullptr) return;
+    sent->connection->pause_ = 0;
+    (void)sent.release();  // more will come
+  }
 };
 
 RedisConnection::RedisConnection(net::Worker& worker, net::BlockingPool& pool, RedisAddress address)
@@ -88,13 +95,25 @@ RedisConnection::~RedisConnection() {
 }
 
 void RedisConnection::command(const std::vector<std::string>& words, Answer answer) {
+  start({.words = words, .answer = std::move(answer)});
+}
+
+void RedisConnection::subscribe(const std::string& channel, Answer listener) {
+  start({.words = {"SUBSCRIBE", channel}, .answer = std::move(listener), .stays = true});
+}
+
+void RedisConnection::close() {
+  if (context_ != nullptr) redisAsyncFree(context_);
+}
+
+void RedisConnection::start(Command command) {
   if (context_ == nullptr && !resolving_) {
-    if (monotonic_now() < retry_at_) return answer(nullptr);
+    if (monotonic_now() < retry_at_) return command.answer(nullptr);
     connect();
   }
-  if (context_ != nullptr) return send(words, std::move(answer));
-  if (!resolving_) return answer(nullptr);
-  queued_.emplace_back(words, std::move(answer));
+  if (context_ != nullptr) return send(std::move(command));
+  if (!resolving_) return command.answer(nullptr);
+  queued_.push_back(std::move(command));
 }
 
 void RedisConnection::connect() {
@@ -109,11 +128,11 @@ void RedisConnection::connect() {
         } else {
           lost();
         }
-        for (auto& [words, answer] : std::exchange(queued_, {})) {
+        for (Command& command : std::exchange(queued_, {})) {
           if (context_ != nullptr) {
-            send(words, std::move(answer));
+            send(std::move(command));
           } else {
-            answer(nullptr);
+            command.answer(nullptr);
           }
         }
       });
@@ -142,32 +161,32 @@ void RedisConnection::open(const std::string& host) {
   redisAsyncSetConnectCallback(context, Hooks::connected);
   // A refusal shows in the answers of what follows.
   if (!address_.password.empty() && address_.user.empty()) {
-    send({"AUTH", address_.password}, [](const redisReply*) {});
+    send({.words = {"AUTH", address_.password}, .answer = [](const redisReply*) {}});
   } else if (!address_.password.empty()) {
-    send({"AUTH", address_.user, address_.password}, [](const redisReply*) {});
+    send({.words = {"AUTH", address_.user, address_.password}, .answer = [](const redisReply*) {}});
   }
   if (address_.database != 0) {
-    send({"SELECT", std::to_string(address_.database)}, [](const redisReply*) {});
+    send({.words = {"SELECT", std::to_string(address_.database)},
+          .answer = [](const redisReply*) {}});
   }
 }
 
-void RedisConnection::send(const std::vector<std::string>& words, Answer answer) {
+void RedisConnection::send(Command command) {
   std::vector<const char*> pointers;
   std::vector<std::size_t> sizes;
-  for (const std::string& word : words) {
+  for (const std::string& word : command.words) {
     pointers.push_back(word.data());
     sizes.push_back(word.size());
   }
-  auto sent = std::make_unique<Sent>(this, std::move(answer));
-  if (redisAsyncCommandArgv(context_, Sent::answered, sent.get(), static_cast<int>(words.size()),
-                            pointers.data(), sizes.data()) != REDIS_OK) {
+  auto sent = std::make_unique<Sent>(this, std::move(command.answer));
+  if (redisAsyncCommandArgv(context_, command.stays ? Sent::heard : Sent::answered, sent.get(),
+                            static_cast<int>(pointers.size()), pointers.data(),
+                            sizes.data()) != REDIS_OK) {
     return sent->answer(nullptr);
   }
-  (void)sent.release();  // comes back in answered()
-  if (unanswered_++ > 0) return;
-  timer_.arm(worker_.timers(), kTimeout, [this] {
-    if (context_ != nullptr) redisAsyncFree(context_);
-  });
+  (void)sent.release();  // comes back in answered() or heard()
+  if (command.stays || unanswered_++ > 0) return;
+  timer_.arm(worker_.timers(), kTimeout, [this] { close(); });
 }
 
 void RedisConnection::answered() {

@@ -53,13 +53,24 @@ class RedisConnection final : public net::Worker::Local, private net::EventLoop:
 
   // `answer` comes once, from the event loop or from within.
   void command(const std::vector<std::string>& words, Answer answer);
+  // Takes what is published in `channel`, as Redis sends it: first that it is subscribed, then each
+  // message. Null comes once and ends it. Nothing else may be asked on the same connection.
+  void subscribe(const std::string& channel, Answer listener);
+  // Breaks the connection; what waits for an answer gets none. Not from within an answer.
+  void close();
 
  private:
   struct Hooks;
   struct Sent;
   void connect();
   void open(const std::string& host);
-  void send(const std::vector<std::string>& words, Answer answer);
+  struct Command {
+    std::vector<std::string> words;
+    Answer answer;
+    bool stays = false;  // has more than one answer
+  };
+  void start(Command command);
+  void send(Command command);
   void lost();
   void answered();
   void watch(std::uint32_t events);
@@ -70,7 +81,7 @@ class RedisConnection final : public net::Worker::Local, private net::EventLoop:
   const RedisAddress address_;
   redisAsyncContext* context_ = nullptr;  // hiredis frees it when the connection ends
   Pending resolving_;
-  std::vector<std::pair<std::vector<std::string>, Answer>> queued_;  // until the name is resolved
+  std::vector<Command> queued_;  // until the name is resolved
   std::size_t unanswered_ = 0;
   net::Timer timer_;
   std::uint32_t watched_ = 0;
