@@ -75,13 +75,13 @@ def total(metrics: str, part: str) -> float:
 
 
 def test_an_incomplete_head_and_the_end_is_no_request(server: Server, origin: Upstream) -> None:
-    count = len(origin.requests)
+    count, mark = len(origin.requests), server.mark()
     with server.connect() as connection:
         connection.send(b"GET /half HTTP/1.1\r\nHost: h\r\n")
         connection.half_close()
         assert connection.response().status == 400
         connection.read_to_end()
-        server.wait_log("bad request", remote="{}:{}".format(*connection.socket.getsockname()))
+        server.wait_log("bad request", after=mark, remote="{}:{}".format(*connection.socket.getsockname()))
     assert server.fetch("/").status == 200
     assert [request.target for request in origin.requests[count:]] == ["/"]
 
