@@ -44,6 +44,21 @@ void H1Connection::on_write_ready() {
 
 void H1Connection::flush() {
   if (closed_) return;
+  if (joins_output()) {
+    worker_.queue_turn_flush(*this);
+  } else {
+    write_all();
+  }
+  go_on();
+}
+
+void H1Connection::flush_turn() {
+  if (closed_) return;
+  write_all();
+  go_on();
+}
+
+void H1Connection::write_all() {
   if (can_write_ && !write_waiting_) {
     fill_output();
     while (!out_.empty() && !write_waiting_) {
@@ -55,8 +70,11 @@ void H1Connection::flush() {
   if (can_write_ && out_.empty()) {
     output_.release();
     on_flushed();
-    if (closed_) return;
   }
+}
+
+void H1Connection::go_on() {
+  if (closed_) return;
   if (std::exchange(process_queued_, false)) {
     process();
     if (closed_) return;

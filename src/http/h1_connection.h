@@ -1,5 +1,6 @@
 // What server and client connections of HTTP/1 share: reading into blocks, decoding a body, one
-// writev per event, deadlines and watermarks. Private to this folder; worker thread only.
+// writev per event (HTTP/2: per turn of the loop), deadlines and watermarks. Private to this
+// folder; worker thread only.
 //
 // Bytes arrive in a block and stay there: heads are parsed in place and body slices point into it.
 // A connection reads again at the end of the scope, when what it read was usually passed on, so
@@ -30,6 +31,7 @@ class H1Connection : public net::TcpStream::Observer, public net::Worker::Flusha
   void on_read_end(int error) final;
   void on_write_ready() final;
   void flush() final;
+  void flush_turn() final;
 
  protected:
   enum class Wait : std::uint8_t { kNothing, kConnect, kIdle, kHead, kBody, kLinger };
@@ -43,7 +45,9 @@ class H1Connection : public net::TcpStream::Observer, public net::Worker::Flusha
   virtual bool expects_bulk() const = 0;  // a long body is arriving: larger blocks pay
   virtual void on_input_moved() = 0;      // the unread bytes have another address
   virtual void fill_output() {}           // appends what waits to be sent to out_
-  virtual void on_flushed() = 0;          // everything written is with the kernel
+  // Whether output of several events is for one write: then it is written at the end of the turn.
+  virtual bool joins_output() const { return false; }
+  virtual void on_flushed() = 0;  // everything written is with the kernel
   virtual void on_write_failed(int error) = 0;
   virtual Buffer* sent_sink() { return nullptr; }  // where what was sent is kept
   virtual void on_below_watermark() = 0;
@@ -99,7 +103,9 @@ class H1Connection : public net::TcpStream::Observer, public net::Worker::Flusha
   bool closed_ = false;
 
  private:
+  void write_all();
   void write_out();
+  void go_on();
   void start_read();
   void make_room();
   void take_block(std::size_t capacity);

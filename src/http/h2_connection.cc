@@ -13,6 +13,7 @@ namespace {
 // More than this waits in the streams and not in the connection, where no stream can be reset any
 // more.
 constexpr std::size_t kMaxQueued = std::size_t{256} * 1024;
+constexpr std::size_t kMaxJoined = 256;  // frames that wait for the end of the turn
 // A body piece up to this size is copied behind its frame's head: one entry of the vector less.
 constexpr std::size_t kCopyLimit = 1024;
 constexpr std::size_t kFrameHead = 9;
@@ -127,6 +128,12 @@ void H2Connection::terminate(std::uint32_t code) {
   ending_ = true;
   nghttp2_session_terminate_session(session_, code);
   queue_flush();
+}
+
+// A peer that makes this side answer much (PING, SETTINGS) must not meet a limit because answers
+// wait.
+bool H2Connection::joins_output() const {
+  return nghttp2_session_get_outbound_queue_size(session_) < kMaxJoined;
 }
 
 void H2Connection::fill_output() {

@@ -74,6 +74,7 @@ class H2Connection : public H1Connection {
 
   void process() override;
   void fill_output() override;
+  bool joins_output() const override;
   void on_flushed() override;
   bool wants_input() const override { return true; }
   bool expects_bulk() const override { return bulk_; }

@@ -81,6 +81,7 @@ void EventLoop::dispatch() {
   }
   run_ready_list();
   run_tasks();
+  host_.on_turn_end();
 }
 
 void EventLoop::wait(int timeout_ms) {
@@ -101,6 +102,7 @@ int EventLoop::run_timer() {
   while (timer_ != 0 && (left = timer_ - monotonic_now()) <= 0) {
     timer_ = 0;
     host_.on_timer();
+    host_.on_turn_end();
   }
   if (!ready_.empty() || !local_tasks_.empty()) return 0;
   if (timer_ == 0) return -1;

@@ -43,6 +43,7 @@ class EventLoop {
    public:
     virtual void on_timer() = 0;  // the time of set_timer() has come
     virtual void run_task(std::move_only_function<void()>& task) = 0;
+    virtual void on_turn_end() = 0;  // nothing more is to do; the loop waits next
 
    protected:
     ~Host() = default;
@@ -85,7 +86,7 @@ class EventLoop {
  private:
   static constexpr std::size_t kBatch = 128;
 
-  int run_timer();  // when it is due; returns the milliseconds to wait for events
+  int run_timer();  // when it is due; ends the turn, returns the milliseconds to wait for events
   void wait(int timeout_ms);
   void dispatch();
   void run_tasks();

@@ -35,6 +35,7 @@ struct Worker::Impl final : TimerQueue::Host, EventLoop::Host {
     const Scope scope(worker);
     task();
   }
+  void on_turn_end() override { worker.finish_turn(); }
 
   Worker& worker;
   EventLoop loop{*this};
@@ -129,11 +130,30 @@ void Worker::queue_flush(Flushable& flushable) {
   if (depth_ == 0) post([] {});
 }
 
+void Worker::queue_turn_flush(Flushable& flushable) {
+  if (!std::exchange(flushable.turn_queued_, true)) turn_flush_.push_back(&flushable);
+}
+
 void Worker::forget_flush(Flushable& flushable) {
-  if (!flushable.flush_queued_) return;
-  flushable.flush_queued_ = false;
-  for (Flushable*& entry : flush_) {
-    if (entry == &flushable) entry = nullptr;
+  if (std::exchange(flushable.flush_queued_, false)) {
+    std::ranges::replace(flush_, &flushable, nullptr);
+  }
+  if (std::exchange(flushable.turn_queued_, false)) {
+    std::ranges::replace(turn_flush_, &flushable, nullptr);
+  }
+}
+
+void Worker::finish_turn() {
+  while (!turn_flush_.empty()) {
+    const Scope scope(*this);
+    for (std::size_t i = 0; i < turn_flush_.size();
+         ++i) {  // NOLINT(modernize-loop-convert): it grows
+      Flushable* const flushable = std::exchange(turn_flush_[i], nullptr);
+      if (flushable == nullptr) continue;
+      flushable->turn_queued_ = false;
+      flushable->flush_turn();
+    }
+    turn_flush_.clear();
   }
 }
 

@@ -68,6 +68,7 @@ class Worker {
   class Flushable {
    public:
     virtual void flush() = 0;
+    virtual void flush_turn() {}
 
    protected:
     ~Flushable() = default;
@@ -75,8 +76,12 @@ class Worker {
    private:
     friend class Worker;
     bool flush_queued_ = false;
+    bool turn_queued_ = false;
   };
   void queue_flush(Flushable& flushable);
+  // Calls flush_turn() before the loop waits again: what the events of a whole turn have to write
+  // to one connection (answers of several upstreams to one client of HTTP/2) goes with one call.
+  void queue_turn_flush(Flushable& flushable);
   void forget_flush(Flushable& flushable);  // before it is destroyed
 
   // Monotonic time read once per event.
@@ -100,6 +105,7 @@ class Worker {
  private:
   friend class Scope;
   void finish_scope();
+  void finish_turn();
   void run();
 
   std::size_t index_;
@@ -109,6 +115,7 @@ class Worker {
   std::unique_ptr<TimerQueue> timers_;
   std::vector<std::move_only_function<void()>> deferred_;
   std::vector<Flushable*> flush_;  // null: forgotten
+  std::vector<Flushable*> turn_flush_;
   std::map<LocalKey, std::unique_ptr<Local>> locals_;
   int depth_ = 0;
   Nanoseconds now_ = 0;
