@@ -15,7 +15,7 @@ void publish_message_hooks(const plugins::PluginSet& set, extension::MessageHook
     if (!active.enabled || !is_message_hook(active)) continue;
     if (active.plugin) {
       if (auto hook = active.plugin->message_hook()) out.push_back(std::move(hook));
-    } else if (active.on_failure_given && active.on_failure == config::OnFailure::kClosed) {
+    } else if (active.on_failure_given && active.on_failure != config::OnFailure::kOpen) {
       const std::filesystem::path path(active.path);
       out.push_back(extension::make_refusing_hook(active.name, path.filename().string()));
     }

@@ -10,8 +10,8 @@ namespace heddle::cli {
 // requests.
 bool is_message_hook(const plugins::ActivePlugin& plugin);
 
-// The enabled ones. One that is not loaded and says `on_failure: closed` stands there as a hook
-// that rejects; any other one is left out.
+// The enabled ones. One that is not loaded and does not fail open by its `on_failure` stands there
+// as a hook that rejects; any other one is left out.
 void publish_message_hooks(const plugins::PluginSet& set, extension::MessageHooks& hooks);
 
 }  // namespace heddle::cli
