@@ -63,7 +63,7 @@ Result<std::shared_ptr<const TlsClientContext>> TlsClientContext::create(
   impl->ctx = std::move(*ctx);
   impl->verify = options.verify;
   impl->handshake_timeout = options.handshake_timeout;
-  return std::shared_ptr<const TlsClientContext>(new TlsClientContext(std::move(impl)));  // NOLINT
+  return std::shared_ptr<const TlsClientContext>(new TlsClientContext(std::move(impl)));
 }
 
 }  // namespace heddle::net

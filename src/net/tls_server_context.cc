@@ -34,7 +34,7 @@ int on_alpn(SSL* /*ssl*/, const unsigned char** out, unsigned char* out_size,
             const unsigned char* offered, unsigned offered_size, void* argument) {
   const auto& impl = *static_cast<const TlsServerContext::Impl*>(argument);
   unsigned char* chosen = nullptr;
-  const auto* const ours = reinterpret_cast<const unsigned char*>(impl.alpn.data());  // NOLINT
+  const auto* const ours = reinterpret_cast<const unsigned char*>(impl.alpn.data());
   const int found = SSL_select_next_proto(
       &chosen, out_size, ours, static_cast<unsigned>(impl.alpn.size()), offered, offered_size);
   *out = chosen;
@@ -108,7 +108,7 @@ Result<std::shared_ptr<const TlsTicketKeys>> TlsTicketKeys::create() {
   if (RAND_priv_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) {
     return fail(ErrorKind::kInternal, "TLS: " + take_openssl_error("no random bytes"));
   }
-  return std::shared_ptr<const TlsTicketKeys>(new TlsTicketKeys(std::move(bytes)));  // NOLINT
+  return std::shared_ptr<const TlsTicketKeys>(new TlsTicketKeys(std::move(bytes)));
 }
 
 TlsTicketKeys::~TlsTicketKeys() {
@@ -174,7 +174,7 @@ Result<std::shared_ptr<const TlsServerContext>> TlsServerContext::create(
     impl->ctxs.push_back(std::move(*ctx));
     impl->certificates.push_back(std::move(facts));
   }
-  return std::shared_ptr<const TlsServerContext>(new TlsServerContext(std::move(impl)));  // NOLINT
+  return std::shared_ptr<const TlsServerContext>(new TlsServerContext(std::move(impl)));
 }
 
 }  // namespace heddle::net

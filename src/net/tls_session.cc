@@ -155,7 +155,7 @@ void TlsSession::set_server_name(const std::string& name, const std::string& add
 
 void TlsSession::offer(std::span<const std::string_view> alpn) {
   const std::string wire = alpn_wire(alpn);
-  const auto* const bytes = reinterpret_cast<const unsigned char*>(wire.data());  // NOLINT
+  const auto* const bytes = reinterpret_cast<const unsigned char*>(wire.data());
   SSL_set_alpn_protos(ssl_.get(), bytes, static_cast<unsigned>(wire.size()));
 }
 

@@ -21,13 +21,13 @@ namespace heddle::native_hook {
 struct PendingCall {
   std::uint64_t id = 0;
   Slot slot = Slot::kMessageEnqueue;
-  std::string record = {};   // NOLINT(readability-redundant-member-init)
+  std::string record = {};
   Nanoseconds limit = 0;     // for the call itself, once it is its turn
   Nanoseconds deadline = 0;  // for who waits
   net::Worker* worker = nullptr;
   extension::VerdictReceiver* receiver = nullptr;  // null: nobody waits, or no longer
   // Set when it is over; null: nobody waits.
-  std::shared_ptr<std::promise<void>> end = {};  // NOLINT(readability-redundant-member-init)
+  std::shared_ptr<std::promise<void>> end = {};
 };
 
 class CallQueue {

@@ -40,7 +40,7 @@ struct ChildAnswer {
   std::uint64_t id = 0;  // of the call; 0: the start
   ChildOutcome outcome = ChildOutcome::kDone;
   std::int64_t nanoseconds = 0;  // in the plugin
-  std::string text = {};         // NOLINT(readability-redundant-member-init)
+  std::string text = {};
 };
 
 std::string write_answer(const ChildAnswer& answer);
