@@ -9,7 +9,6 @@
 
 namespace heddle::message_hook {
 
-using extension::FailurePolicy;
 using extension::HookMoment;
 using extension::Verdict;
 
@@ -20,11 +19,9 @@ constexpr Nanoseconds kRetry = 1'000'000'000;
 }  // namespace
 
 Plugin::Plugin(std::shared_ptr<const Version> version, std::unique_ptr<Guest> first)
-    : version_(std::move(version)),
-      file_name_(version_->spec.path.substr(version_->spec.path.rfind('/') + 1)),
-      per_worker_(version_->spec.instances == "per_worker"),
-      fails_open_(!version_->spec.on_failure_given ||
-                  version_->spec.on_failure == FailurePolicy::kOpen) {
+    : MessageHookPlugin(version->spec),
+      version_(std::move(version)),
+      per_worker_(version_->spec.instances == "per_worker") {
   auto seat = std::make_unique<Seat>();
   seat->guest = std::move(first);
   seats_.emplace(0, std::move(seat));
@@ -78,16 +75,9 @@ void Plugin::failed(Seat& seat, const sandbox::Trap& trap) {
   extension::PluginRecord& record = *version_->record;
   record.error(sandbox::to_string(trap.reason), trap_text(trap));
   if (const auto limit = sandbox::limit_of(trap.reason)) record.limit_hit(*limit);
-  record.write(
-      LogLevel::kError, "plugin failed in " + trap_text(trap),
-      LogField("consequence", fails_open_ ? "the message goes on (on_failure: open)"
-                                          : "the message is blocked (on_failure: closed)"));
+  record.write(LogLevel::kError, "plugin failed in " + trap_text(trap),
+               LogField("consequence", failure().consequence));
   if (seat.guest != nullptr && seat.guest->dead()) seat.guest.reset();
-}
-
-Verdict Plugin::when_failed() const {
-  if (fails_open_) return {};
-  return {.allowed = false, .reason = "the plugin failed", .plugin = name()};
 }
 
 Verdict Plugin::verdict_of(std::int32_t code) {
@@ -107,16 +97,16 @@ std::optional<Verdict> Plugin::ask(HookMoment /*moment*/, net::Worker& worker,
   if (json.size() > version_->spec.buffer_limit) {
     version_->record->limit_hit("buffer_limit");
     version_->record->error("buffer_limit", "a message was larger than buffer_limit");
-    return when_failed();
+    return failure().verdict;
   }
   Seat& seat = seat_of(worker);
   const std::lock_guard lock(seat.mutex);
   Guest* guest = guest_of(seat);
-  if (guest == nullptr) return when_failed();
+  if (guest == nullptr) return failure().verdict;
   const auto code = guest->message_send(json);
   if (code) return verdict_of(*code);
   failed(seat, code.error());
-  return when_failed();
+  return failure().verdict;
 }
 
 void Plugin::tell(net::Worker& worker, const extension::HookEvent& event) {

@@ -7,18 +7,15 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <string>
 #include <string_view>
 
 #include "contracts/message_hook/guest.h"
 #include "contracts/message_hook/version.h"
-#include "extension/message_hook.h"
+#include "extension/message_hook_plugin.h"
 
 namespace heddle::message_hook {
 
-class Plugin final : public extension::LoadedPlugin,
-                     public extension::MessageHook,
-                     public std::enable_shared_from_this<Plugin> {
+class Plugin final : public extension::MessageHookPlugin {
  public:
   // `first`: the instance that was started to try the version.
   Plugin(std::shared_ptr<const Version> version, std::unique_ptr<Guest> first);
@@ -27,12 +24,8 @@ class Plugin final : public extension::LoadedPlugin,
   std::string_view kind() const override { return "message_hook"; }
   Result<void> start(net::Worker& worker) override;
   void stop(net::Worker& worker) override;
-  std::shared_ptr<extension::HttpFilterFactory> http_filter() override { return nullptr; }
-  std::shared_ptr<extension::MessageHook> message_hook() override { return shared_from_this(); }
   extension::PluginStats stats() const override { return version_->record->stats(); }
 
-  const std::string& name() const override { return version_->spec.name; }
-  const std::string& file_name() const override { return file_name_; }
   bool wants(extension::HookMoment moment) const override;
   std::optional<extension::Verdict> ask(extension::HookMoment moment, net::Worker& worker,
                                         const extension::MessageEvent& event,
@@ -51,13 +44,10 @@ class Plugin final : public extension::LoadedPlugin,
   // Null: it cannot be started now. Under the seat's mutex.
   Guest* guest_of(Seat& seat);
   void failed(Seat& seat, const sandbox::Trap& trap);
-  extension::Verdict when_failed() const;
   extension::Verdict verdict_of(std::int32_t code);
 
   std::shared_ptr<const Version> version_;
-  std::string file_name_;
   bool per_worker_;
-  bool fails_open_;
   std::mutex mutex_;  // of the map
   std::map<std::size_t, std::unique_ptr<Seat>> seats_;
 };

@@ -62,11 +62,6 @@ ChildKeeper::~ChildKeeper() {
   if (thread_.joinable()) thread_.join();
 }
 
-Verdict ChildKeeper::when_failed() const {
-  if (options_.fails_open) return {};
-  return {.allowed = false, .reason = "the plugin failed", .plugin = options_.plugin};
-}
-
 bool ChildKeeper::ask(net::Worker& worker, const extension::MessageEvent& event,
                       extension::VerdictReceiver& receiver) {
   const std::lock_guard lock(mutex_);
@@ -148,7 +143,7 @@ void ChildKeeper::deliver(PendingCall& call, Verdict verdict) {
 // Nobody waits for a child that is not there.
 void ChildKeeper::give_up() {
   state_ = State::kDown;
-  for (PendingCall& call : queue_.take_all()) deliver(call, when_failed());
+  for (PendingCall& call : queue_.take_all()) deliver(call, options_.failure.verdict);
 }
 
 std::size_t ChildKeeper::memory_bytes() const {

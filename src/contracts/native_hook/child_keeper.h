@@ -19,7 +19,7 @@
 #include "contracts/native_hook/child_process.h"
 #include "contracts/native_hook/slots.h"
 #include "contracts/native_hook/wire.h"
-#include "extension/message_hook.h"
+#include "extension/message_hook_plugin.h"
 #include "extension/plugin_record.h"
 #include "net/socket.h"
 
@@ -33,7 +33,7 @@ class ChildKeeper {
     std::vector<std::string> environment;  // of the child
     std::size_t memory_limit = 0;          // bytes; 0: none
     std::chrono::nanoseconds timeout{0};   // of a call
-    bool fails_open = true;
+    extension::HookFailure failure;
   };
   // Returns when the child has loaded the plugin, or why it did not.
   static Result<std::unique_ptr<ChildKeeper>> create(
@@ -50,7 +50,6 @@ class ChildKeeper {
            extension::VerdictReceiver& receiver);
   void tell(const extension::HookEvent& event);
   void shut_down();  // blocks
-  extension::Verdict when_failed() const;
   std::size_t memory_bytes() const;
 
  private:

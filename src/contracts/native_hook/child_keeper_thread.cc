@@ -140,7 +140,7 @@ void ChildKeeper::finish(PendingCall call, ChildAnswer answer) {
   if (answer.outcome == ChildOutcome::kThrew) {
     record_->error("exception", "a hook threw an exception through its C interface");
     record_->write(LogLevel::kError, "a native plugin threw an exception through its C interface");
-    return deliver(call, when_failed());
+    return deliver(call, options_.failure.verdict);
   }
   if (answer.outcome != ChildOutcome::kRejected) return deliver(call, {});
   answer.text.resize(std::min(answer.text.size(), kMaxReason));
@@ -158,7 +158,7 @@ Nanoseconds ChildKeeper::check_limits() {
       record_->limit_hit("timeout");
       record_->error("timeout", "a message waited for the plugin longer than its timeout");
     }
-    deliver(*call, when_failed());
+    deliver(*call, options_.failure.verdict);
   }
   if (queue_.overdue(now) && !std::exchange(too_slow_, true)) child_->kill();
   if (too_slow_) return CallQueue::kNever;
@@ -210,12 +210,10 @@ void ChildKeeper::bury() {
                   : fmt::format("its child process {} during {}", how, during);
     if (too_slow_) record_->limit_hit("timeout");
     record_->write(LogLevel::kError, "plugin failed: " + what,
-                   LogField("consequence", options_.fails_open
-                                               ? "the message goes on (on_failure: open)"
-                                               : "the message is rejected (on_failure: closed)"));
+                   LogField("consequence", options_.failure.consequence));
     record_->error(too_slow_ ? "timeout" : "crash", std::move(what));
   }
-  if (interrupted) deliver(*interrupted, when_failed());
+  if (interrupted) deliver(*interrupted, options_.failure.verdict);
   too_slow_ = false;
   child_.reset();
   failures_ = monotonic_now() - started_at_ > kGoodLife ? 1 : failures_ + 1;

@@ -20,11 +20,6 @@ constexpr std::chrono::seconds kStall{1};
 
 }  // namespace
 
-std::string file_name_of(std::string_view path) {
-  const std::size_t slash = path.rfind('/');
-  return std::string(slash == std::string_view::npos ? path : path.substr(slash + 1));
-}
-
 // Measures and watches one call, to its end.
 class InProcessPlugin::Call {
  public:
@@ -51,9 +46,7 @@ InProcessPlugin::InProcessPlugin(const extension::PluginSpec& spec,
                                  std::unique_ptr<SharedObject> object,
                                  std::shared_ptr<extension::PluginRecord> record,
                                  const sandbox::CycleClock& clock, Watchdog& watchdog)
-    : name_(spec.name),
-      file_name_(file_name_of(spec.path)),
-      fails_open_(spec.on_failure != extension::FailurePolicy::kClosed),
+    : MessageHookPlugin(spec),
       object_(std::move(object)),
       calls_(object_->table()),
       record_(std::move(record)),
@@ -70,10 +63,6 @@ InProcessPlugin::~InProcessPlugin() {
   object_.reset();
 }
 
-Result<void> InProcessPlugin::start(net::Worker& /*worker*/) {
-  return {};
-}
-
 std::optional<Verdict> InProcessPlugin::ask(HookMoment /*moment*/, net::Worker& worker,
                                             const extension::MessageEvent& event,
                                             extension::VerdictReceiver& /*receiver*/) {
@@ -81,11 +70,11 @@ std::optional<Verdict> InProcessPlugin::ask(HookMoment /*moment*/, net::Worker& 
   try {
     auto reason = calls_.enqueue(c_event(event));
     if (!reason) return Verdict{};
-    return Verdict{.allowed = false, .reason = std::move(*reason), .plugin = name_};
+    return Verdict{.allowed = false, .reason = std::move(*reason), .plugin = name()};
   } catch (...) {
     record_->error("exception", "on_message_enqueue threw an exception");
     record_->write(LogLevel::kError, "a native plugin threw an exception through its C interface");
-    return Verdict{.allowed = fails_open_, .reason = "the plugin failed", .plugin = name_};
+    return failure().verdict;
   }
 }
 

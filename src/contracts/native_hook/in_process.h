@@ -5,23 +5,18 @@
 
 #include <memory>
 #include <mutex>
-#include <span>
-#include <string>
 #include <string_view>
 
 #include "contracts/native_hook/native_calls.h"
 #include "contracts/native_hook/shared_object.h"
 #include "contracts/native_hook/watchdog.h"
-#include "extension/message_hook.h"
-#include "extension/plugin_contract.h"
+#include "extension/message_hook_plugin.h"
 #include "extension/plugin_record.h"
 #include "sandbox/cycle_clock.h"
 
 namespace heddle::native_hook {
 
-class InProcessPlugin final : public extension::LoadedPlugin,
-                              public extension::MessageHook,
-                              public std::enable_shared_from_this<InProcessPlugin> {
+class InProcessPlugin final : public extension::MessageHookPlugin {
  public:
   // Clock and watchdog outlive it.
   InProcessPlugin(const extension::PluginSpec& spec, std::unique_ptr<SharedObject> object,
@@ -30,14 +25,8 @@ class InProcessPlugin final : public extension::LoadedPlugin,
   ~InProcessPlugin() override;
 
   std::string_view kind() const override { return "native_hook"; }
-  Result<void> start(net::Worker& worker) override;
-  void stop(net::Worker& /*worker*/) override {}
-  std::shared_ptr<extension::HttpFilterFactory> http_filter() override { return nullptr; }
-  std::shared_ptr<extension::MessageHook> message_hook() override { return shared_from_this(); }
   extension::PluginStats stats() const override { return record_->stats(); }
 
-  const std::string& name() const override { return name_; }
-  const std::string& file_name() const override { return file_name_; }
   bool wants(extension::HookMoment moment) const override {
     return is_called(object_->slots(), moment);
   }
@@ -50,9 +39,6 @@ class InProcessPlugin final : public extension::LoadedPlugin,
  private:
   class Call;
 
-  std::string name_;
-  std::string file_name_;
-  bool fails_open_;
   std::unique_ptr<SharedObject> object_;
   NativeCalls calls_;
   std::shared_ptr<extension::PluginRecord> record_;
@@ -60,8 +46,5 @@ class InProcessPlugin final : public extension::LoadedPlugin,
   std::shared_ptr<WatchedCalls> watched_;
   std::mutex shut_down_mutex_;
 };
-
-// The last part of a path: hooks are called in its order.
-std::string file_name_of(std::string_view path);
 
 }  // namespace heddle::native_hook

@@ -2,21 +2,19 @@
 
 #include <utility>
 
-#include "contracts/native_hook/in_process.h"
-
 namespace heddle::native_hook {
 
 Result<std::shared_ptr<ProcessPlugin>> ProcessPlugin::create(
     const extension::PluginSpec& spec, std::span<const std::byte> file,
     std::shared_ptr<extension::PluginRecord> record, std::string program) {
-  auto keeper = ChildKeeper::create(
-      {.program = std::move(program),
-       .plugin = spec.name,
-       .environment = spec.environment,
-       .memory_limit = spec.memory_limit_given ? spec.memory_limit : 0,
-       .timeout = spec.timeout,
-       .fails_open = !spec.on_failure_given || spec.on_failure == extension::FailurePolicy::kOpen},
-      file, record);
+  auto keeper =
+      ChildKeeper::create({.program = std::move(program),
+                           .plugin = spec.name,
+                           .environment = spec.environment,
+                           .memory_limit = spec.memory_limit_given ? spec.memory_limit : 0,
+                           .timeout = spec.timeout,
+                           .failure = extension::hook_failure(spec)},
+                          file, record);
   if (!keeper) return std::unexpected(std::move(keeper.error()));
   return std::make_shared<ProcessPlugin>(spec, std::move(record), std::move(*keeper));
 }
@@ -24,17 +22,14 @@ Result<std::shared_ptr<ProcessPlugin>> ProcessPlugin::create(
 ProcessPlugin::ProcessPlugin(const extension::PluginSpec& spec,
                              std::shared_ptr<extension::PluginRecord> record,
                              std::unique_ptr<ChildKeeper> keeper)
-    : name_(spec.name),
-      file_name_(file_name_of(spec.path)),
-      record_(std::move(record)),
-      keeper_(std::move(keeper)) {}
+    : MessageHookPlugin(spec), record_(std::move(record)), keeper_(std::move(keeper)) {}
 
 std::optional<extension::Verdict> ProcessPlugin::ask(extension::HookMoment /*moment*/,
                                                      net::Worker& worker,
                                                      const extension::MessageEvent& event,
                                                      extension::VerdictReceiver& receiver) {
   if (keeper_->ask(worker, event, receiver)) return std::nullopt;
-  return keeper_->when_failed();
+  return failure().verdict;
 }
 
 void ProcessPlugin::tell(net::Worker& /*worker*/, const extension::HookEvent& event) {

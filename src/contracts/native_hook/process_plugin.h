@@ -8,14 +8,11 @@
 #include <string_view>
 
 #include "contracts/native_hook/child_keeper.h"
-#include "extension/message_hook.h"
-#include "extension/plugin_contract.h"
+#include "extension/message_hook_plugin.h"
 
 namespace heddle::native_hook {
 
-class ProcessPlugin final : public extension::LoadedPlugin,
-                            public extension::MessageHook,
-                            public std::enable_shared_from_this<ProcessPlugin> {
+class ProcessPlugin final : public extension::MessageHookPlugin {
  public:
   // `program` calls run_child() when it is started with kChildVerb.
   static Result<std::shared_ptr<ProcessPlugin>> create(
@@ -25,14 +22,8 @@ class ProcessPlugin final : public extension::LoadedPlugin,
                 std::unique_ptr<ChildKeeper> keeper);
 
   std::string_view kind() const override { return "native_hook"; }
-  Result<void> start(net::Worker& /*worker*/) override { return {}; }
-  void stop(net::Worker& /*worker*/) override {}
-  std::shared_ptr<extension::HttpFilterFactory> http_filter() override { return nullptr; }
-  std::shared_ptr<extension::MessageHook> message_hook() override { return shared_from_this(); }
   extension::PluginStats stats() const override;
 
-  const std::string& name() const override { return name_; }
-  const std::string& file_name() const override { return file_name_; }
   bool wants(extension::HookMoment moment) const override {
     return is_called(keeper_->slots(), moment);
   }
@@ -43,8 +34,6 @@ class ProcessPlugin final : public extension::LoadedPlugin,
   void shut_down() override { keeper_->shut_down(); }
 
  private:
-  std::string name_;
-  std::string file_name_;
   std::shared_ptr<extension::PluginRecord> record_;
   std::unique_ptr<ChildKeeper> keeper_;
 };

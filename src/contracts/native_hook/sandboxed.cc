@@ -3,11 +3,9 @@
 #include <utility>
 
 #include "base/clock.h"
-#include "contracts/native_hook/in_process.h"
 
 namespace heddle::native_hook {
 
-using extension::FailurePolicy;
 using extension::Verdict;
 
 namespace {
@@ -16,10 +14,8 @@ constexpr Nanoseconds kRetry = 1'000'000'000;
 
 SandboxedPlugin::SandboxedPlugin(std::shared_ptr<const GuestTable::Version> version,
                                  std::unique_ptr<GuestTable> first)
-    : version_(std::move(version)),
-      file_name_(file_name_of(version_->spec.path)),
-      fails_open_(!version_->spec.on_failure_given ||
-                  version_->spec.on_failure == FailurePolicy::kOpen),
+    : MessageHookPlugin(version->spec),
+      version_(std::move(version)),
       slots_(first->slots()),
       guest_(std::move(first)) {}
 
@@ -43,16 +39,9 @@ void SandboxedPlugin::failed(const sandbox::Trap& trap) {
   extension::PluginRecord& record = *version_->record;
   record.error(sandbox::to_string(trap.reason), trap_text(trap));
   if (const auto limit = sandbox::limit_of(trap.reason)) record.limit_hit(*limit);
-  record.write(
-      LogLevel::kError, "plugin failed in " + trap_text(trap),
-      LogField("consequence", fails_open_ ? "the message goes on (on_failure: open)"
-                                          : "the message is rejected (on_failure: closed)"));
+  record.write(LogLevel::kError, "plugin failed in " + trap_text(trap),
+               LogField("consequence", failure().consequence));
   if (guest_ != nullptr && guest_->dead()) guest_.reset();
-}
-
-Verdict SandboxedPlugin::when_failed() const {
-  if (fails_open_) return {};
-  return {.allowed = false, .reason = "the plugin failed", .plugin = name()};
 }
 
 std::optional<Verdict> SandboxedPlugin::ask(extension::HookMoment /*moment*/,
@@ -61,11 +50,11 @@ std::optional<Verdict> SandboxedPlugin::ask(extension::HookMoment /*moment*/,
                                             extension::VerdictReceiver& /*receiver*/) {
   const std::lock_guard lock(mutex_);
   GuestTable* table = guest();
-  if (table == nullptr) return when_failed();
+  if (table == nullptr) return failure().verdict;
   auto reason = table->enqueue(event);
   if (!reason) {
     failed(reason.error());
-    return when_failed();
+    return failure().verdict;
   }
   if (!*reason) return Verdict{};
   return Verdict{.allowed = false, .reason = std::move(**reason), .plugin = name()};
