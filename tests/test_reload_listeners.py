@@ -14,9 +14,10 @@ from support.configs import gateway, route, upstream
 from support.http2_upstream import Call, Http2Upstream
 from support.tcp import Client as TcpClient
 from support.tcp import TcpServer, echo
+from support.upstreams import Peer, Upstream
 from support.waiting import until
 from test_config_reload import Config, config, refuses, reload  # noqa: F401 (a fixture)
-from test_reload_streams import DRAIN, one_snapshot, tunnels
+from test_reload_streams import DRAIN, SWITCHED, TalksOn, one_snapshot, switch, tunnels
 from test_websocket_http2 import origins  # noqa: F401 (a fixture)
 
 
@@ -171,6 +172,62 @@ def test_tunnels_of_a_listener_that_goes_have_the_drain_timeout(serve, config: C
             wait_end()
         for exchange, _ in staying:
             assert exchange(b"still there") == b"still there"
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+def test_both_peers_of_a_tunnel_see_its_end(serve, config: Config, authority: tls.Authority, secure: bool) -> None:  # noqa: F811
+    """What was sent last arrives before it; nobody sees a reset. A stream without an end on the same listener is cut."""
+    site = authority.issue("site", "DNS:localhost", "IP:127.0.0.1")
+    going = {"name": "going", **({"protocol": "https", "tls": site.setting()} if secure else {})}
+    ended = threading.Event()
+
+    def echo_tunnel(peer: Peer) -> None:
+        assert peer.read_head()
+        peer.send(SWITCHED)
+        while data := peer.socket.recv(65536):
+            peer.send(data)
+        ended.set()
+
+    def endless(peer: Peer) -> None:
+        assert peer.read_head()
+        peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ntick\r\n")
+        assert peer.wait_closed()
+
+    def connect() -> wire.Connection:
+        address = server.listeners["going"]
+        return tls.Connection(address, authority.client(alpn=["http/1.1"])) if secure else wire.Connection(address)
+
+    with Upstream(echo_tunnel) as tunnel, Upstream(endless) as events:
+        more = {"routes": [route("/events", "events"), route(to="tunnel")], "drain_timeout": DRAIN,
+                "upstreams": [upstream("tunnel", tunnel.address), upstream("events", events.address)]}
+        server = serve(config.put(two_listeners({"name": "staying"}, going, **more)))
+        with connect() as one, connect() as two:
+            switch(one)
+            two.send(wire.head("GET", "/events"))
+            assert two.informational().status == 200
+            config.put(two_listeners({"name": "staying"}, **more))
+            reload(server)
+            one.send(b"still there")
+            assert one.read(11) == b"still there"
+            assert one.socket.recv(1) == b"" and ended.wait(20)
+            with pytest.raises(wire.Broken):
+                while True:
+                    two.read(1)
+        for path in ("/", "/events"):
+            assert server.wait_access(path=path)["details"] == "drain_timeout"
+        until(lambda: one_snapshot(server), "the old snapshot to go")
+
+
+def test_a_tunnel_of_a_listener_that_goes_is_cut_when_nobody_ends_it(serve, config: Config) -> None:  # noqa: F811
+    with Upstream(script := TalksOn()) as origin:
+        more = {"routes": [route(to="raw")], "upstreams": [upstream("raw", origin.address)], "drain_timeout": DRAIN}
+        server = serve(config.put(two_listeners({"name": "staying"}, {"name": "going"}, **more)))
+        with wire.Connection(server.listeners["going"]) as connection:
+            switch(connection)
+            config.put(two_listeners({"name": "staying"}, **more))
+            reload(server)
+            assert script.ended.wait(20)
+            assert server.wait_access(status=101)["details"] == "drain_timeout"
 
 
 @pytest.mark.parametrize("how", ["removed", "rebound"])

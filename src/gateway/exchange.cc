@@ -42,8 +42,9 @@ void Exchange::Outgoing::reset() {
 
 Exchange::Exchange(GatewayWorker& gateway) : gateway_(gateway) {}
 
-void Exchange::begin(http::Sender& client, const http::ConnectionInfo& connection,
-                     http::HeadPtr head, bool end) {
+void Exchange::begin(std::uint64_t listener, http::Sender& client,
+                     const http::ConnectionInfo& connection, http::HeadPtr head, bool end) {
+  listener_ = listener;
   client_ = &client;
   bound_ = gateway_.current();
   connection_ = connection;

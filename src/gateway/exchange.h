@@ -9,6 +9,7 @@
 // Lives on one worker and is used again for later requests.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -28,12 +29,16 @@ class Exchange final : public http::Receiver, public FilterChain::Owner {
   explicit Exchange(GatewayWorker& gateway);
   ~Exchange() override = default;
 
-  // Starts with a request head; the exchange ends by itself.
-  void begin(http::Sender& client, const http::ConnectionInfo& connection, http::HeadPtr head,
-             bool end);
+  // Starts with a request head, which came in by `listener`; the exchange ends by itself.
+  void begin(std::uint64_t listener, http::Sender& client, const http::ConnectionInfo& connection,
+             http::HeadPtr head, bool end);
 
   // There is a newer snapshot than it began with (exchange_follow.cc).
   void follow();
+  // That listener is gone and what came in by it has had its time. True: a tunnel, which both peers
+  // have kFarewell to end.
+  bool leave(std::uint64_t listener);
+  static constexpr std::chrono::seconds kFarewell{2};
 
   // After the end: what filters log, and the access log line. With `skip_filters` only the latter.
   void write_log(bool skip_filters);
@@ -124,6 +129,7 @@ class Exchange final : public http::Receiver, public FilterChain::Owner {
   bool keeps_endpoint(const config::Upstream& upstream) const;
   void wait_outdated();
   void on_outdated();
+  void give_up();
   void close_tunnel();
 
   void drop_origin(http::StreamError error);
@@ -137,6 +143,7 @@ class Exchange final : public http::Receiver, public FilterChain::Owner {
   std::string_view plugin_text(const std::string& plugin, std::string_view what);
 
   GatewayWorker& gateway_;
+  std::uint64_t listener_ = 0;
   Response response_{*this};
   FilterChain chain_{*this};
   extension::ExchangeInfo info_;

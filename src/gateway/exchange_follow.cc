@@ -9,12 +9,6 @@
 #include "http/grpc.h"
 
 namespace heddle::gateway {
-namespace {
-
-// How long the peers of a closed tunnel may take to send what is left and to end it themselves.
-constexpr std::chrono::seconds kFarewell{2};
-
-}  // namespace
 
 void Exchange::follow() {
   if (bound_ == nullptr || finished_ || closing_ || bound_ == gateway_.current()) return;
@@ -87,7 +81,16 @@ void Exchange::on_outdated() {
     wait_outdated();  // it may still become a tunnel
     return;
   }
-  if (adopt_current()) return;
+  if (!adopt_current()) give_up();
+}
+
+bool Exchange::leave(std::uint64_t listener) {
+  if (bound_ == nullptr || finished_ || listener_ != listener) return false;
+  if (!closing_) give_up();
+  return closing_ && !finished_;
+}
+
+void Exchange::give_up() {
   gateway_.log().info(
       tunnel_ ? "a tunnel is closed, since what it began with has left the configuration"
               : "a stream is broken off, since what it began with has left the configuration",

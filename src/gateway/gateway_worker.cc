@@ -58,12 +58,18 @@ void GatewayWorker::use(std::shared_ptr<const Snapshot> snapshot,
   for (const auto& exchange : all_) exchange->follow();
 }
 
+bool GatewayWorker::end_exchanges(std::uint64_t listener) {
+  bool tunnels = false;
+  for (const auto& exchange : all_) tunnels |= exchange->leave(listener);
+  return tunnels;
+}
+
 void GatewayWorker::abort() {
   listeners_.abort();
   pool_->close_idle();
 }
 
-http::Receiver* GatewayWorker::on_request(http::Sender& sender,
+http::Receiver* GatewayWorker::on_request(std::uint64_t listener, http::Sender& sender,
                                           const http::ConnectionInfo& connection,
                                           http::HeadPtr head, bool end) {
   if (free_.empty()) {
@@ -74,7 +80,7 @@ http::Receiver* GatewayWorker::on_request(http::Sender& sender,
   free_.pop_back();
   ++active_;
   metrics_.active->add(1);
-  exchange->begin(sender, connection, std::move(head), end);
+  exchange->begin(listener, sender, connection, std::move(head), end);
   return exchange;
 }
 

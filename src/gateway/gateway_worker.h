@@ -42,11 +42,13 @@ struct GatewayMetrics {
   std::shared_ptr<metrics::Counter> timeouts;
 };
 
-class GatewayWorker final : public http::ServerHandler {
+class GatewayWorker final {
  public:
   GatewayWorker(net::Worker& worker, net::BlockingPool& blocking, Log& log,
                 metrics::Registry& metrics);
-  ~GatewayWorker() override;
+  ~GatewayWorker();
+  GatewayWorker(const GatewayWorker&) = delete;
+  GatewayWorker& operator=(const GatewayWorker&) = delete;
 
   // Makes this the snapshot of every exchange that starts from now on; null when the worker is
   // about to go. Worker thread.
@@ -58,16 +60,19 @@ class GatewayWorker final : public http::ServerHandler {
   void set_builtin(const std::string& name, extension::HttpOrigin& origin);
 
   WorkerListeners& listeners() { return listeners_; }
+  // Ends what came in by a listener that is gone. Whether there are tunnels, which end softly.
+  bool end_exchanges(std::uint64_t listener);
   void abort();
   // Exchanges and TCP connections that have not ended.
   std::size_t exchanges() const { return active_ + listeners_.tcp_connections(); }
   // Runs what is queued for later at once; before the worker goes.
   void finish_late_work();
 
-  http::Receiver* on_request(http::Sender& sender, const http::ConnectionInfo& connection,
-                             http::HeadPtr head, bool end) override;
+  // As http::ServerHandler has them; `listener` is the number that WorkerListeners knows it by.
+  http::Receiver* on_request(std::uint64_t listener, http::Sender& sender,
+                             const http::ConnectionInfo& connection, http::HeadPtr head, bool end);
   std::string on_bad_request(const http::ConnectionInfo& connection, int status,
-                             std::string_view reason) override;
+                             std::string_view reason);
 
   net::Worker& worker() { return worker_; }
   Log& log() { return log_; }

@@ -1,6 +1,7 @@
 #include "gateway/smoke.h"
 
 #include <charconv>
+#include <cstdint>
 #include <future>
 #include <string>
 #include <utility>
@@ -12,6 +13,8 @@
 
 namespace heddle::gateway {
 namespace {
+
+constexpr std::uint64_t kNoListener = 0;
 
 struct Answer {
   int status = 0;  // 0: the exchange was reset
@@ -35,7 +38,7 @@ class SmokeClient final : public http::Sender {
     for (const config::Match& header : smoke.headers) head->headers.add(header.name, header.value);
     const bool body = !smoke.body.empty();
     if (body) head->headers.set("content-length", std::to_string(smoke.body.size()));
-    receiver_ = gateway.on_request(*this, connection, std::move(head), !body);
+    receiver_ = gateway.on_request(kNoListener, *this, connection, std::move(head), !body);
     if (body && !finished_) {
       http::Buffer bytes;
       bytes.append(smoke.body);

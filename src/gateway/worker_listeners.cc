@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "gateway/exchange.h"
 #include "gateway/gateway_worker.h"
 #include "gateway/tcp_listener.h"
 
@@ -40,6 +41,26 @@ http::ServerLimits server_limits(const config::Listener& listener) {
 
 }  // namespace
 
+// Tells the gateway which listener a request came in by.
+class WorkerListeners::Entrance final : public http::ServerHandler {
+ public:
+  Entrance(GatewayWorker& gateway, std::uint64_t listener)
+      : gateway_(gateway), listener_(listener) {}
+
+  http::Receiver* on_request(http::Sender& sender, const http::ConnectionInfo& connection,
+                             http::HeadPtr head, bool end) override {
+    return gateway_.on_request(listener_, sender, connection, std::move(head), end);
+  }
+  std::string on_bad_request(const http::ConnectionInfo& connection, int status,
+                             std::string_view reason) override {
+    return gateway_.on_bad_request(connection, status, reason);
+  }
+
+ private:
+  GatewayWorker& gateway_;
+  const std::uint64_t listener_;
+};
+
 WorkerListeners::WorkerListeners(GatewayWorker& gateway, net::BlockingPool& blocking,
                                  metrics::Registry& registry)
     : gateway_(gateway), registry_(registry), resolver_(gateway.worker(), blocking) {}
@@ -55,6 +76,7 @@ Result<void> WorkerListeners::open(std::uint64_t id, const config::Listener& lis
   Open out{.id = id,
            .name = listener.name,
            .speaks_tls = listener.tls.enabled,
+           .entrance = nullptr,
            .http = nullptr,
            .tcp = nullptr};
   if (listener.is_tcp()) {
@@ -63,8 +85,9 @@ Result<void> WorkerListeners::open(std::uint64_t id, const config::Listener& lis
     out.tcp =
         std::make_unique<TcpListener>(gateway_, resolver_, listener, std::move(*fd), registry_);
   } else {
+    out.entrance = std::make_unique<Entrance>(gateway_, id);
     auto created = http::Listener::create(gateway_.worker(), address, server_limits(listener),
-                                          gateway_, registry_);
+                                          *out.entrance, registry_);
     if (!created) return std::unexpected(std::move(created.error()));
     out.http = std::move(*created);
     use_certificates(out);
@@ -107,11 +130,19 @@ void WorkerListeners::sweep() {
   std::erase_if(open_, [&](Open& item) {
     if (item.retired_until == 0) return false;
     if (item.connections() == 0) return true;
-    if (item.http && gateway_.worker().now() >= item.retired_until) item.http->abort();
+    if (item.http && gateway_.worker().now() >= item.retired_until) cut_off(item);
     waiting = true;
     return false;
   });
   if (waiting) sweep_timer_.arm(gateway_.worker().timers(), kSweep, [this] { sweep(); });
+}
+
+void WorkerListeners::cut_off(Open& item) {
+  if (!std::exchange(item.gave_up, true) && gateway_.end_exchanges(item.id)) {
+    item.retired_until = gateway_.worker().now() + to_nanoseconds(Exchange::kFarewell + kSweep);
+  } else {
+    item.http->abort();
+  }
 }
 
 void WorkerListeners::follow() {

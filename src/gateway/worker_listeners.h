@@ -33,7 +33,7 @@ class WorkerListeners {
   // new connections.
   void update(std::uint64_t id, const config::Listener& listener);
   // No more connections. Those that it has end after their exchanges, at the latest after
-  // `timeout`; then it goes.
+  // `timeout`, tunnels softly; then it goes.
   void retire(std::uint64_t id, std::chrono::nanoseconds timeout);
 
   // There is a new snapshot in force.
@@ -45,19 +45,23 @@ class WorkerListeners {
   std::size_t tcp_connections() const;
 
  private:
+  class Entrance;
   struct Open {
     std::uint64_t id = 0;
     std::string name;
     bool speaks_tls = false;
+    std::unique_ptr<Entrance> entrance;    // with http
     std::unique_ptr<http::Listener> http;  // one of the two
     std::unique_ptr<TcpListener> tcp;
     Nanoseconds retired_until = 0;  // 0: in use
+    bool gave_up = false;           // its tunnels are being closed
     std::size_t connections() const;
   };
   Open* find(std::uint64_t id);
   // The certificates in force; one that the configuration does not have keeps what it had.
   void use_certificates(const Open& item) const;
   void sweep();
+  void cut_off(Open& item);
 
   GatewayWorker& gateway_;
   metrics::Registry& registry_;
