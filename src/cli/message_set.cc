@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "messaging/postgres_storage.h"
 #include "messaging/sqlite_storage.h"
 
 namespace heddle::cli {
@@ -11,10 +12,22 @@ namespace {
 
 constexpr std::string_view kSqlite = "sqlite:";
 
-std::string file_of(const config::Config& config) {
+bool is_postgres(const config::Config& config) {
+  return config.storage.url.starts_with("postgres");
+}
+
+Result<std::unique_ptr<messaging::Storage>> open_storage(const config::Config& config,
+                                                         metrics::Registry& metrics, Log& log) {
   const std::string& url = config.storage.url;
-  if (url.empty()) return config.data_dir + "/messages.db";
-  return url.substr(kSqlite.size());
+  const messaging::Quota quota{.messages = config.messaging.mailbox_messages,
+                               .bytes = config.messaging.mailbox_bytes};
+  if (is_postgres(config)) {
+    return messaging::make_postgres_storage({.url = url, .timeout = config.storage.timeout}, quota,
+                                            log, metrics);
+  }
+  const std::string file =
+      url.empty() ? config.data_dir + "/messages.db" : url.substr(kSqlite.size());
+  return messaging::make_sqlite_storage(file, quota, log, metrics);
 }
 
 }  // namespace
@@ -24,15 +37,14 @@ Result<std::unique_ptr<MessageSet>> MessageSet::create(const config::Config& con
                                                        net::Worker& worker,
                                                        metrics::Registry& metrics, Log& log) {
   if (!config.messaging.enabled) return nullptr;
-  const messaging::Quota quota{.messages = config.messaging.mailbox_messages,
-                               .bytes = config.messaging.mailbox_bytes};
-  auto storage = messaging::make_sqlite_storage(file_of(config), quota, log, metrics);
+  auto storage = open_storage(config, metrics, log);
   if (!storage) return std::unexpected(std::move(storage.error()).within("messaging: "));
   std::unique_ptr<MessageSet> out(new MessageSet({.storage = std::move(*storage),
                                                   .settings = config.messaging,
                                                   .hooks = hooks,
                                                   .log = log,
-                                                  .metrics = metrics}));
+                                                  .metrics = metrics,
+                                                  .shared = is_postgres(config)}));
   out->service_.start(worker);
   return out;
 }

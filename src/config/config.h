@@ -420,6 +420,7 @@ struct Logging {
 // Where the message service keeps its data.
 struct Storage {
   std::string url;  // empty: messages.db in data_dir; sqlite:FILE, postgresql://…
+  Milliseconds timeout{5'000};
 };
 
 // OurChat's plugins: a folder of *.wasm that are message hooks.

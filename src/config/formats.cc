@@ -348,9 +348,17 @@ std::optional<Complaint> check_password_hash(std::string& value) {
                        "characters; never the password itself"};
 }
 
+// The value itself stays out of the message: it may have a password in it.
 std::optional<Complaint> check_storage_url(std::string& value) {
-  if (value.empty() || (value.starts_with("sqlite:") && value.size() > 7)) return std::nullopt;
-  return complain(value, "is not a database of the message service", "sqlite:data/messages.db");
+  static constexpr std::array<std::string_view, 3> kForms = {"sqlite:", "postgresql://",
+                                                             "postgres://"};
+  if (value.empty() || std::ranges::any_of(kForms, [&](auto form) {
+        return value.starts_with(form) && value.size() > form.size();
+      })) {
+    return std::nullopt;
+  }
+  return Complaint{.message = "the value is not a database of the message service",
+                   .hint = "sqlite:data/messages.db, or postgresql://user:password@host/database"};
 }
 
 std::optional<Complaint> check_sha256(std::string& value) {

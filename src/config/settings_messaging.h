@@ -18,7 +18,10 @@ using namespace unit;
 inline constexpr Setting kStorage[] = {
     {.key = "url", .member = value<&Storage::url>(), .check = check_storage_url,
      .shown_default = "sqlite:messages.db in data_dir", .example = "sqlite:/var/lib/heddle/messages.db",
-     .help = "Where accounts and messages are kept.", .needs_restart = true},
+     .help = "Where accounts and messages are kept; postgresql://user:password@host/database is a PostgreSQL, which several servers may share.",
+     .needs_restart = true, .secret = true},
+    {.key = "timeout", .type = kDuration, .member = value<&Storage::timeout>(), .min = 100, .max = kDay,
+     .help = "Longest time of a statement in PostgreSQL.", .needs_restart = true},
 };
 
 inline constexpr Setting kHooks[] = {

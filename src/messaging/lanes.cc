@@ -7,6 +7,10 @@ namespace {
 
 constexpr std::size_t kMaxWaiting = 1'000;  // for one recipient
 constexpr std::size_t kMaxLanes = 100'000;
+// How long others wait at most for what stands in this process's lane; and how much longer than
+// they need to notice (postgres_leases.cc) they have after it.
+constexpr Nanoseconds kTurn = 100'000'000;
+constexpr Nanoseconds kRest = 5'000'000;
 
 }  // namespace
 
@@ -28,12 +32,11 @@ class Lanes::Place final : public Reservation {
 
   void store(NewMessage message, Reply<Receipt> done) override {
     stored_ = true;
+    lanes_->begin_store(recipient_key_);
     lanes_->store_.store(std::move(message), seq_,
                          [lanes = lanes_, recipient = recipient_key_, generation = generation_,
                           answer = std::move(done)](Result<Receipt> receipt) mutable {
-                           if (!receipt || receipt->repeated) {
-                             lanes->distrust(recipient, generation);
-                           }
+                           lanes->stored(recipient, generation, receipt && !receipt->repeated);
                            answer(std::move(receipt));
                          });
     // Only now, so that the next number is stored behind this one.
@@ -71,30 +74,52 @@ void Lanes::go_on(const std::string& recipient_key) {
   Reply<std::unique_ptr<Reservation>> next;
   std::uint64_t seq = 0;
   std::uint64_t generation = 0;
+  Nanoseconds not_before = 0;
   {
     const std::lock_guard lock(mutex_);
     const auto found = lanes_.find(recipient_key);
     if (found == lanes_.end()) return;
     Lane& lane = found->second;
-    if (lane.held || lane.loading || lane.waiting.empty()) return;
+    if (lane.held || lane.loading) return;
+    end_turn_if_due(recipient_key, lane);
+    if (lane.waiting.empty()) {
+      if (store_.end_turn && lane.idle()) lanes_.erase(found);
+      return;
+    }
     if (lane.next) {
       seq = *lane.next;
       generation = lane.generation;
       lane.held = true;
       next = std::move(lane.waiting.front());
       lane.waiting.pop_front();
+    } else if (lane.in_turn) {
+      return;  // until the last store of the turn
     } else {
       lane.loading = true;
+      not_before = lane.rest_until;
     }
   }
   if (next) {
     next(std::make_unique<Place>(shared_from_this(), recipient_key, generation, seq));
   } else {
-    store_.last_seq(recipient_key,
-                    [self = shared_from_this(), recipient_key](Result<std::uint64_t> last) {
-                      self->loaded(recipient_key, std::move(last));
-                    });
+    store_.begin_turn(recipient_key, not_before,
+                      [self = shared_from_this(), recipient_key](Result<std::uint64_t> last) {
+                        self->loaded(recipient_key, std::move(last));
+                      });
   }
+}
+
+void Lanes::end_turn_if_due(const std::string& recipient_key, Lane& lane) {
+  if (!lane.in_turn) return;
+  const Nanoseconds now = monotonic_now();
+  const bool over = now >= lane.turn_until;
+  if (over) lane.next.reset();
+  if (lane.storing > 0 || (lane.next && !lane.waiting.empty())) return;
+  lane.in_turn = false;
+  lane.next.reset();
+  lane.rest_until = over ? now + kRest : 0;
+  // Within the lock, so that the next turn begins behind it.
+  store_.end_turn(recipient_key);
 }
 
 void Lanes::loaded(const std::string& recipient_key, Result<std::uint64_t> last) {
@@ -105,6 +130,8 @@ void Lanes::loaded(const std::string& recipient_key, Result<std::uint64_t> last)
     lane.loading = false;
     if (last) {
       lane.next = *last + 1;
+      lane.in_turn = store_.end_turn != nullptr;
+      lane.turn_until = monotonic_now() + kTurn;
     } else {
       failed.swap(lane.waiting);
     }
@@ -123,14 +150,24 @@ void Lanes::leave(const std::string& recipient_key, std::uint64_t generation, st
   go_on(recipient_key);
 }
 
-// A store failed: the numbers given since are wrong, the one that is held too. They fail by
-// themselves, and the next one is read from the storage.
-void Lanes::distrust(const std::string& recipient_key, std::uint64_t generation) {
+void Lanes::begin_store(const std::string& recipient_key) {
   const std::lock_guard lock(mutex_);
-  const auto found = lanes_.find(recipient_key);
-  if (found == lanes_.end() || found->second.generation != generation) return;
-  ++found->second.generation;
-  found->second.next.reset();
+  ++lanes_[recipient_key].storing;
+}
+
+void Lanes::stored(const std::string& recipient_key, std::uint64_t generation, bool as_expected) {
+  {
+    const std::lock_guard lock(mutex_);
+    Lane& lane = lanes_[recipient_key];
+    --lane.storing;
+    // The numbers given since are wrong, the one that is held too. They fail by themselves, and the
+    // next one is read from the storage.
+    if (!as_expected && lane.generation == generation) {
+      ++lane.generation;
+      lane.next.reset();
+    }
+  }
+  go_on(recipient_key);
 }
 
 void Lanes::forget_idle() {

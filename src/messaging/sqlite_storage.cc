@@ -1,80 +1,29 @@
 #include "messaging/sqlite_storage.h"
 
-#include <mutex>
 #include <utility>
 
 #include "messaging/lanes.h"
+#include "messaging/readers.h"
 #include "messaging/sqlite_store.h"
+#include "messaging/sqlite_writer.h"
 #include "messaging/write_thread.h"
-#include "net/blocking_pool.h"
 
 namespace heddle::messaging {
 namespace {
 
 constexpr std::size_t kReaders = 2;
 
-bool is_of_the_file(const Error& error) {
-  return error.kind == ErrorKind::kIo || error.kind == ErrorKind::kTimeout;
-}
-
-// The threads that read, each with a connection of its own while it does.
-class Readers {
- public:
-  explicit Readers(std::string path) : path_(std::move(path)), pool_(kReaders) {}
-
-  void keep(std::unique_ptr<SqliteStore> store) {
-    const std::lock_guard lock(mutex_);
-    free_.push_back(std::move(store));
-  }
-
-  template <typename T>
-  void add(std::move_only_function<Result<T>(SqliteStore&)> work, Reply<T> done) {
-    pool_.submit([this, work = std::move(work), done = std::move(done)]() mutable {
-      auto store = take();
-      if (!store) return done(unavailable(store.error()));
-      Result<T> out = work(**store);
-      if (out || !is_of_the_file(out.error())) {
-        keep(std::move(*store));
-      } else {
-        out = unavailable(out.error());
-      }
-      done(std::move(out));
-    });
-  }
-
- private:
-  static std::unexpected<Error> unavailable(const Error& error) {
-    return fail(ErrorKind::kUnavailable, "the message store cannot be read: " + error.message);
-  }
-
-  Result<std::unique_ptr<SqliteStore>> take() {
-    {
-      const std::lock_guard lock(mutex_);
-      if (!free_.empty()) {
-        auto out = std::move(free_.back());
-        free_.pop_back();
-        return out;
-      }
-    }
-    return SqliteStore::open(path_);
-  }
-
-  const std::string path_;
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<SqliteStore>> free_;  // guarded by mutex_
-  net::BlockingPool pool_;                          // its threads end first
-};
-
 class SqliteStorage final : public Storage {
  public:
-  SqliteStorage(std::unique_ptr<WriteThread> writer, std::unique_ptr<Readers> readers,
+  SqliteStorage(std::unique_ptr<WriteThread> writer, std::unique_ptr<Readers<SqliteStore>> readers,
                 std::string secret, const Quota& quota)
       : secret_(std::move(secret)),
         readers_(std::move(readers)),
         writer_(std::move(writer)),
         lanes_(std::make_shared<Lanes>(Lanes::Store{
-            .last_seq =
-                [this](std::string recipient, Reply<std::uint64_t> done) {
+            .begin_turn =
+                [this](std::string recipient, Nanoseconds /*not_before*/,
+                       Reply<std::uint64_t> done) {
                   write<std::uint64_t>(
                       [r = std::move(recipient)](SqliteStore& s) { return s.last_seq(r); },
                       std::move(done));
@@ -84,7 +33,8 @@ class SqliteStorage final : public Storage {
                   write<Receipt>([m = std::move(message), seq,
                                   quota](SqliteStore& s) { return s.store(m, seq, quota); },
                                  std::move(done));
-                }})) {}
+                },
+            .end_turn = nullptr})) {}
 
   void create_account(Account account, Reply<Account> done) override {
     write<Account>([a = std::move(account)](SqliteStore& s) { return s.create_account(a); },
@@ -150,7 +100,7 @@ class SqliteStorage final : public Storage {
  private:
   template <typename T, typename Work>
   void write(Work work, Reply<T> done) {
-    writer_->add<T>(std::move(work), std::move(done));
+    writer_->add(std::make_unique<SqliteWriteOf<T>>(std::move(work), std::move(done)));
   }
   template <typename T, typename Work>
   void read(Work work, Reply<T> done) {
@@ -158,7 +108,7 @@ class SqliteStorage final : public Storage {
   }
 
   const std::string secret_;
-  std::unique_ptr<Readers> readers_;
+  std::unique_ptr<Readers<SqliteStore>> readers_;
   std::unique_ptr<WriteThread> writer_;
   std::shared_ptr<Lanes> lanes_;
 };
@@ -170,13 +120,17 @@ Result<std::unique_ptr<Storage>> make_sqlite_storage(const std::string& path, co
   auto store = SqliteStore::open(path);
   if (!store) return std::unexpected(std::move(store.error()));
   std::string secret = (*store)->secret();
-  auto readers = std::make_unique<Readers>(path);
+  auto readers =
+      std::make_unique<Readers<SqliteStore>>(kReaders, [path] { return SqliteStore::open(path); });
   for (std::size_t i = 0; i < kReaders; ++i) {
     auto reader = SqliteStore::open(path);
     if (!reader) return std::unexpected(std::move(reader.error()));
     readers->keep(std::move(*reader));
   }
-  auto writer = std::make_unique<WriteThread>(path, std::move(*store), log, metrics);
+  auto writer =
+      std::make_unique<WriteThread>([writer = SqliteWriter(path, std::move(*store), log)](
+                                        auto batch) mutable { return writer.commit(batch); },
+                                    metrics);
   return std::make_unique<SqliteStorage>(std::move(writer), std::move(readers), std::move(secret),
                                          quota);
 }

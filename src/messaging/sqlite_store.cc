@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 #include <sodium.h>
 
-#include <boost/json.hpp>
 #include <utility>
+
+#include "messaging/storage_common.h"
 
 namespace heddle::messaging {
 namespace {
@@ -39,23 +40,6 @@ CREATE INDEX IF NOT EXISTS repeats_by_time ON repeats(sent_at);
 )sql";
 
 constexpr std::size_t kSecretBytes = 32;
-
-std::string files_json(const std::vector<std::string>& files) {
-  boost::json::array out;
-  for (const std::string& file : files) out.emplace_back(file);
-  return boost::json::serialize(out);
-}
-
-std::vector<std::string> files_of(const std::string& text) {
-  std::vector<std::string> out;
-  boost::system::error_code failed;
-  const auto value = boost::json::parse(text, failed);
-  if (failed || !value.is_array()) return out;
-  for (const auto& item : value.as_array()) {
-    if (item.is_string()) out.emplace_back(item.as_string());
-  }
-  return out;
-}
 
 }  // namespace
 
@@ -153,7 +137,7 @@ Result<Account> SqliteStore::create_account(Account account) {
 
 Result<Account> SqliteStore::account(Result<Query*> row) {
   if (!row) return std::unexpected(std::move(row.error()));
-  if (*row == nullptr) return fail(ErrorKind::kNotFound, "there is no such account");
+  if (*row == nullptr) return std::unexpected(no_account());
   Query& found = **row;
   Account out{.id = found.number(0),
               .username = found.bytes(1),
@@ -231,7 +215,7 @@ Result<OpenedChannel> SqliteStore::open_channel(const std::string& id, std::stri
 Result<Channel> SqliteStore::channel(const std::string& id) {
   auto row = first_row("SELECT number, low, high FROM channels WHERE id = ?", Blob{id});
   if (!row) return std::unexpected(std::move(row.error()));
-  if (*row == nullptr) return fail(ErrorKind::kNotFound, "there is no such channel");
+  if (*row == nullptr) return std::unexpected(no_channel());
   Channel out{
       .number = (*row)->number(0), .id = id, .low = (*row)->bytes(1), .high = (*row)->bytes(2)};
   (*row)->finish();
@@ -264,16 +248,10 @@ Result<void> SqliteStore::check_quota(const NewMessage& message, const Quota& qu
   const std::uint64_t bytes = *row == nullptr ? 0 : (*row)->number(1);
   if (*row != nullptr) (*row)->finish();
   if (quota.messages > 0 && messages >= quota.messages) {
-    return fail(ErrorKind::kLimit,
-                fmt::format("the recipient's mailbox is full: {} messages wait in it "
-                            "(messaging.mailbox_messages)",
-                            messages));
+    return std::unexpected(too_many_messages(messages));
   }
   if (quota.bytes > 0 && bytes + message.body.size() > quota.bytes) {
-    return fail(ErrorKind::kLimit,
-                fmt::format("the recipient's mailbox is full: {} bytes wait in it "
-                            "(messaging.mailbox_bytes)",
-                            bytes));
+    return std::unexpected(too_many_bytes(bytes));
   }
   return {};
 }
@@ -288,13 +266,12 @@ Result<Receipt> SqliteStore::store(const NewMessage& message, std::uint64_t seq,
   auto last = last_seq(message.recipient_key);
   if (!last) return std::unexpected(std::move(last.error()));
   if (seq != *last + 1) {
-    return fail(ErrorKind::kUnavailable,
-                "a message before this one could not be stored; send it again");
+    return std::unexpected(out_of_order());
   }
   if (auto room = check_quota(message, quota); !room) {
     return std::unexpected(std::move(room.error()));
   }
-  const std::string files = message.files.empty() ? std::string() : files_json(message.files);
+  const std::string files = files_json(message.files);
   auto stored =
       run("INSERT INTO messages(recipient, seq, channel, sender, encrypted, body, files, sent_at) "
           "VALUES(?, ?, ?, ?, ?, ?, ?, ?)",

@@ -24,6 +24,12 @@ class SqliteStore {
   // Makes the file and its tables where they are missing. The error names the file.
   static Result<std::unique_ptr<SqliteStore>> open(const std::string& path);
 
+  static bool gone() { return false; }
+  // Whether it is of the file, which may be another one when it is opened again.
+  static bool broken_by(const Error& error) {
+    return error.kind == ErrorKind::kIo || error.kind == ErrorKind::kTimeout;
+  }
+
   Result<void> begin();
   Result<void> commit();
   void roll_back();

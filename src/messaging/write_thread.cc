@@ -2,6 +2,9 @@
 
 #include <pthread.h>
 
+#include <iterator>
+#include <utility>
+
 #include "base/clock.h"
 
 namespace heddle::messaging {
@@ -12,11 +15,8 @@ constexpr std::size_t kMaxBatch = 1'000;
 
 }  // namespace
 
-WriteThread::WriteThread(std::string path, std::unique_ptr<SqliteStore> store, Log& log,
-                         metrics::Registry& metrics)
-    : path_(std::move(path)),
-      log_(log),
-      store_(std::move(store)),
+WriteThread::WriteThread(Commit commit, metrics::Registry& metrics)
+    : commit_(std::move(commit)),
       commits_(metrics.counter("heddle_messaging_commits_total",
                                "Transactions of the message store that are on the disk", {})),
       writes_(metrics.counter("heddle_messaging_writes_total",
@@ -37,7 +37,7 @@ WriteThread::~WriteThread() {
   thread_.join();
 }
 
-void WriteThread::push(std::unique_ptr<Write> write) {
+void WriteThread::add(std::unique_ptr<Write> write) {
   const char* refused = nullptr;
   {
     const std::lock_guard lock(mutex_);
@@ -60,7 +60,7 @@ void WriteThread::push(std::unique_ptr<Write> write) {
 void WriteThread::run() {
   pthread_setname_np(pthread_self(), "heddle-messages");
   for (;;) {
-    Batch batch;
+    std::vector<std::unique_ptr<Write>> batch;
     {
       std::unique_lock lock(mutex_);
       wake_.wait(lock, [this] { return stopping_ || !waiting_.empty(); });
@@ -74,41 +74,16 @@ void WriteThread::run() {
       }
     }
     const Nanoseconds start = monotonic_now();
-    const Result<void> committed = run_batch(batch);
+    const Result<void> committed = commit_(batch);
     duration_->observe(static_cast<std::uint64_t>(monotonic_now() - start));
     if (committed) {
       commits_->add();
       writes_->add(batch.size());
     } else {
       failures_->add();
-      log_.error("the message store cannot write",
-                 {{"file", path_}, {"writes", batch.size()}, {"error", committed.error().message}});
     }
     for (const auto& write : batch) write->answer(committed);
   }
-}
-
-Result<void> WriteThread::run_batch(const Batch& batch) {
-  const auto unavailable = [this](const Error& error) {
-    // The file may be another one by the next time.
-    store_.reset();
-    return fail(ErrorKind::kUnavailable, "the message store cannot write: " + error.message);
-  };
-  if (!store_) {
-    auto opened = SqliteStore::open(path_);
-    if (!opened) return unavailable(opened.error());
-    store_ = std::move(*opened);
-  }
-  auto done = store_->begin();
-  for (auto write = batch.begin(); done && write != batch.end(); ++write) {
-    done = store_->begin_part();
-    if (!done) break;
-    done = store_->end_part((*write)->run(*store_));
-  }
-  if (done) done = store_->commit();
-  if (done) return {};
-  store_->roll_back();
-  return unavailable(done.error());
 }
 
 }  // namespace heddle::messaging

@@ -7,76 +7,48 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <string>
+#include <span>
 #include <thread>
-#include <utility>
 #include <vector>
 
-#include "base/log.h"
 #include "base/metrics.h"
-#include "messaging/sqlite_store.h"
-#include "messaging/storage.h"
+#include "base/result.h"
 
 namespace heddle::messaging {
 
 class WriteThread {
  public:
-  WriteThread(std::string path, std::unique_ptr<SqliteStore> store, Log& log,
-              metrics::Registry& metrics);
+  // What one call of the storage changes; each database has its own kind.
+  class Write {
+   public:
+    virtual ~Write() = default;
+    // Once, on the writing thread: its transaction is on the disk, or failed.
+    virtual void answer(const Result<void>& committed) = 0;
+  };
+  // One transaction: leaves in each write what came of it. An error says that none was kept.
+  using Commit = std::move_only_function<Result<void>(std::span<const std::unique_ptr<Write>>)>;
+
+  WriteThread(Commit commit, metrics::Registry& metrics);
   ~WriteThread();  // writes what was added
   WriteThread(const WriteThread&) = delete;
   WriteThread& operator=(const WriteThread&) = delete;
 
-  // Any thread. `work` runs within a transaction; its failure undoes what it did, and nothing else.
-  // `done` comes on the writing thread; after the destructor began, from here with kUnavailable.
-  template <typename T>
-  void add(std::move_only_function<Result<T>(SqliteStore&)> work, Reply<T> done) {
-    push(std::make_unique<WriteOf<T>>(std::move(work), std::move(done)));
-  }
+  // Any thread. After the destructor began, or when too many wait, the write is answered from here
+  // with kUnavailable.
+  void add(std::unique_ptr<Write> write);
 
  private:
-  class Write {
-   public:
-    virtual ~Write() = default;
-    virtual bool run(SqliteStore& store) = 0;  // whether to keep it
-    virtual void answer(const Result<void>& committed) = 0;
-  };
-  template <typename T>
-  class WriteOf final : public Write {
-   public:
-    WriteOf(std::move_only_function<Result<T>(SqliteStore&)> work, Reply<T> done)
-        : work_(std::move(work)), done_(std::move(done)) {}
-    bool run(SqliteStore& store) override {
-      result_ = work_(store);
-      return result_.has_value();
-    }
-    void answer(const Result<void>& committed) override {
-      if (!committed) result_ = std::unexpected(committed.error());
-      done_(std::move(result_));
-    }
-
-   private:
-    std::move_only_function<Result<T>(SqliteStore&)> work_;
-    Reply<T> done_;
-    Result<T> result_;
-  };
-  using Batch = std::vector<std::unique_ptr<Write>>;
-
-  void push(std::unique_ptr<Write> write);
   void run();
-  Result<void> run_batch(const Batch& batch);
 
-  const std::string path_;
-  Log& log_;
-  std::unique_ptr<SqliteStore> store_;  // the thread's; null: to be opened again
+  Commit commit_;  // the thread's
   std::shared_ptr<metrics::Counter> commits_;
   std::shared_ptr<metrics::Counter> writes_;
   std::shared_ptr<metrics::Counter> failures_;
   std::shared_ptr<metrics::Histogram> duration_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  Batch waiting_;          // guarded by mutex_
-  bool stopping_ = false;  // guarded by mutex_
+  std::vector<std::unique_ptr<Write>> waiting_;  // guarded by mutex_
+  bool stopping_ = false;                        // guarded by mutex_
   std::thread thread_;
 };
 
