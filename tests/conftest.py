@@ -13,6 +13,7 @@ import pytest
 
 from support import paths, wat
 from support.nginx import Nginx
+from support.postgres import Postgres
 from support.server import Server
 from support.upstreams import closed_port
 
@@ -101,6 +102,22 @@ def serve_module(heddle: Path, environment: dict[str, str],
                  tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
     """The same for a server that all tests of a file share."""
     yield from starter(heddle, environment, tmp_path_factory.mktemp("module"))
+
+
+@pytest.fixture(scope="session")
+def message_postgres() -> Iterator[Postgres]:
+    """PostgreSQL for message services, which tests share: their accounts have names of their own. It keeps running."""
+    server = Postgres()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def message_storage(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Settings `storage` of a message service: the same tests on every database. In SQLite the file is in data_dir."""
+    if request.param == "sqlite":
+        return {}
+    return {"url": request.getfixturevalue("message_postgres").url, "timeout": "20s"}
 
 
 @pytest.fixture(scope="session")

@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from support import wire
+from support.configs import Config
 from support.messages import PASSWORD, Person, b64, call, configuration, error, register
 from support.server import Server
 from support.waiting import until
 
 
 @pytest.fixture(scope="module")
-def server(serve_module, tmp_path_factory: pytest.TempPathFactory) -> Server:
-    return serve_module(configuration(tmp_path_factory.mktemp("data")))
+def server(serve_module, tmp_path_factory: pytest.TempPathFactory, message_storage: Config) -> Server:
+    return serve_module(configuration(tmp_path_factory.mktemp("data"), message_storage))
 
 
 @pytest.fixture()
@@ -208,12 +209,12 @@ def test_the_openapi_document_describes_what_is_there(server: Server) -> None:
     assert set(refs) == set(document["components"]["schemas"])
 
 
-def test_everything_is_there_after_a_restart(serve, tmp_path: Path) -> None:
-    server = serve(configuration(tmp_path / "data"))
+def test_everything_is_there_after_a_restart(serve, tmp_path: Path, message_storage: Config) -> None:
+    server = serve(configuration(tmp_path / "data", message_storage))
     anna, bert = register(server, "anna"), register(server, "bert")
     anna.send(bert, "before", client_message_id="r")
     server.stop()
-    again = serve(configuration(tmp_path / "data"))
+    again = serve(configuration(tmp_path / "data", message_storage))
     anna.server = bert.server = again
     assert anna.send(bert, "before", client_message_id="r").json()["seq"] == 1, "tokens and repeats last"
     assert anna.send(bert, "after").json()["seq"] == 2

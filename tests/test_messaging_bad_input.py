@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from support.configs import Config
 from support.messages import PASSWORD, Person, b64, call, configuration, error, register
 from support.server import Server
 
@@ -17,8 +18,8 @@ KEY = b64(b"k" * 32)
 
 
 @pytest.fixture(scope="module")
-def server(serve_module, tmp_path_factory: pytest.TempPathFactory) -> Server:
-    return serve_module(configuration(tmp_path_factory.mktemp("data"), max_payload="1KiB", max_body="64KiB", max_batch=3))
+def server(serve_module, tmp_path_factory: pytest.TempPathFactory, message_storage: Config) -> Server:
+    return serve_module(configuration(tmp_path_factory.mktemp("data"), message_storage, max_payload="1KiB", max_body="64KiB", max_batch=3))
 
 
 @pytest.fixture(scope="module")
@@ -183,8 +184,8 @@ def test_rate_limit_of_an_address(serve, tmp_path: Path) -> None:
     assert statuses[:3] == [401] * 3 and 429 in statuses
 
 
-def test_a_full_mailbox(serve, tmp_path: Path) -> None:
-    server = serve(configuration(tmp_path / "data", mailbox_messages=2))
+def test_a_full_mailbox(serve, tmp_path: Path, message_storage: Config) -> None:
+    server = serve(configuration(tmp_path / "data", message_storage, mailbox_messages=2))
     anna, bert = register(server, "anna"), register(server, "bert")
     assert [anna.send(bert, "t").status for _ in range(2)] == [201, 201]
     full = anna.send(bert, "t")

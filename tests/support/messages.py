@@ -17,8 +17,8 @@ CHEAP: Config = {"enabled": True, "password_memory": "8KiB", "password_operation
 PASSWORD = "correct horse"
 
 
-def configuration(tmp_path: object, **messaging: Any) -> Config:
-    return {"listeners": [{"name": "public", "address": "127.0.0.1:0"}], "admin": {"address": "127.0.0.1:0"},
+def configuration(tmp_path: object, storage: Config | None = None, **messaging: Any) -> Config:
+    return {**({"storage": storage} if storage else {}), "listeners": [{"name": "public", "address": "127.0.0.1:0"}], "admin": {"address": "127.0.0.1:0"},
             "data_dir": str(tmp_path), "messaging": {**CHEAP, **messaging}}
 
 

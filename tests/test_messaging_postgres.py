@@ -1,0 +1,168 @@
+"""The message service on PostgreSQL: several servers on one database, and a database that goes and comes back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.message_load import Load, check
+from support.messages import PASSWORD as ACCOUNT_PASSWORD
+from support.messages import Person, configuration, error, register
+from support.postgres import PASSWORD, Postgres
+from support.server import Server
+from support.waiting import until
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    """Its own, as it is stopped."""
+    server = Postgres()
+    yield server
+    server.remove()
+
+
+@pytest.fixture()
+def config(postgres: Postgres, tmp_path: Path) -> dict[str, Any]:
+    return configuration(tmp_path / "data", {"url": postgres.url, "timeout": "20s"}, messages_per_second=0, mailbox_messages=0)
+
+
+def at(person: Person, server: Server) -> Person:
+    """The same account, with the same token, at another server."""
+    return Person(server, person.name, person.key, person.token)
+
+
+def test_servers_share_accounts_tokens_and_messages(serve, config: dict[str, Any]) -> None:
+    one, other = serve(config), serve(config)
+    anna, bert = register(one, "anna"), register(other, "bert")
+    channel = anna.channel(bert)
+    assert at(bert, one).channel(anna) == channel
+    assert anna.send(bert, "first", channel, client_message_id="k").json()["seq"] == 1
+    assert at(anna, other).send(bert, "first", channel, client_message_id="k").json()["seq"] == 1, "a repeat"
+    assert at(anna, other).send(bert, "second", channel).json()["seq"] == 2
+    assert [m["text"] for m in bert.fetch()] == [m["text"] for m in at(bert, one).fetch()] == ["first", "second"]
+    assert at(bert, one).ack(2) == 2
+    assert bert.fetch() == []
+
+
+def test_a_token_that_ends_at_one_server_ends_at_the_other(serve, config: dict[str, Any]) -> None:
+    one, other = serve(config), serve(config)
+    anna = register(one, "anna")
+    there = at(anna, other)
+    assert there.call("GET", "/v1/messages/peek").status == 200
+    assert anna.call("DELETE", "/v1/sessions/current").status == 204
+    until(lambda: there.call("GET", "/v1/messages/peek").status == 401, "the other server to look again")
+
+
+def test_senders_at_two_servers_leave_no_hole(serve, config: dict[str, Any]) -> None:
+    servers = [serve(config), serve(config)]
+    recipient = register(servers[0], "r")
+    senders = [register(servers[i % 2], "s") for i in range(6)]
+    load = Load(senders, [s.channel(recipient) for s in senders], recipient)
+    load.begin()
+    until(lambda: len(load.known) >= 300, "messages", timeout=60)
+    load.end()
+    last = check(recipient, load, 0, "two servers")
+    assert last == len(load.known), "each was answered"
+    for index in range(len(senders)):
+        own = [text for _, text in sorted(load.known.items()) if text.startswith(f"{index}.")]
+        assert own == [f"{index}.{i + 1}" for i in range(len(own))], "in the order in which they were sent"
+
+
+def test_a_server_that_is_killed_holds_nobody_up(serve, config: dict[str, Any]) -> None:
+    stays = serve(config)
+    recipient = register(stays, "r")
+    acknowledged = 0
+    for kill in range(3):
+        dies = serve(config)
+        senders = [register(server, "s") for server in (stays, dies, stays, dies)]
+        load = Load(senders, [s.channel(recipient) for s in senders], recipient)
+        load.begin()
+        until(lambda: len(load.known) >= 50, "messages", timeout=60)
+        dies.crash()
+        begun, before = time.monotonic(), len(load.known)
+        until(lambda: len(load.known) >= before + 50, "messages of the server that stayed", timeout=60)
+        assert time.monotonic() - begun < 15
+        load.end()
+        acknowledged = check(recipient, load, acknowledged, f"kill {kill}")
+        recipient.ack(acknowledged)
+
+
+def test_the_database_goes_and_comes_back(serve, config: dict[str, Any], postgres: Postgres) -> None:
+    server = serve(config, expect_errors=True)
+    anna, bert = register(server, "anna"), register(server, "bert")
+    channel = anna.channel(bert)
+    assert anna.send(bert, "before", channel).status == 201
+    mark = server.mark()
+    postgres.stop()
+    try:
+        for answer in (anna.send(bert, "lost", channel), bert.call("GET", "/v1/messages"), bert.call("POST", "/v1/messages/ack", {"up_to": 1}),
+                       bert.log_in(ACCOUNT_PASSWORD), anna.send(bert, "lost too", channel)):
+            assert error(answer) == (503, "unavailable") and int(answer.header("Retry-After") or 0) >= 1
+        server.wait_log("the message store cannot be reached; requests to it are answered 503", after=mark, level="error")
+        assert server.fetch("/nothing").status == 404, "the rest goes on"
+    finally:
+        postgres.start()
+    until(lambda: anna.send(bert, "after", channel).status == 201, "the database to be back")
+    server.wait_log("the message store can be reached again", after=mark, level="info")
+    texts = [m["text"] for m in bert.fetch()]
+    assert texts == ["before", "after"]
+    assert PASSWORD not in server.log.text()
+
+
+def test_what_was_acknowledged_survives_crashes_of_the_database(serve, config: dict[str, Any], postgres: Postgres) -> None:
+    server = serve(config, expect_errors=True)
+    recipient = register(server, "r")
+    senders = [register(server, "s") for _ in range(4)]
+    load = Load(senders, [s.channel(recipient) for s in senders], recipient, tolerated={503})
+    acknowledged = 0
+    for crash in range(3):
+        load.begin()
+        until(lambda: len(load.known) >= 30, "messages", timeout=60)
+        postgres.stop()
+        postgres.start()
+        before = len(load.known)
+        until(lambda: len(load.known) >= before + 10, "messages again", timeout=60)
+        load.end()
+        acknowledged = check(recipient, load, acknowledged, f"crash {crash}")
+        recipient.ack(acknowledged)
+
+
+def test_a_long_poll_outlives_the_database(serve, config: dict[str, Any], postgres: Postgres) -> None:
+    server = serve(config, expect_errors=True)
+    anna, bert = register(server, "anna"), register(server, "bert")
+    channel = anna.channel(bert)
+    got: list[list[str]] = []
+    poll = threading.Thread(target=lambda: got.append([m["text"] for m in bert.fetch("?wait=25s")]))
+    poll.start()
+    until(lambda: "heddle_exchanges_active 1" in server.metrics(), "the poll waits")
+    postgres.stop()
+    postgres.start()
+    until(lambda: anna.send(bert, "news", channel).status == 201, "the database to be back")
+    poll.join(timeout=30)
+    assert got == [["news"]]
+
+
+@pytest.mark.parametrize("wrong", ["another password", "nobody there", "not a URL"])
+def test_a_server_without_its_database_says_so_and_ends(serve, config: dict[str, Any], postgres: Postgres, wrong: str) -> None:
+    config["storage"]["url"] = {"another password": postgres.url.replace(PASSWORD, "hunter2"),
+                                "nobody there": "postgresql://admin:hunter2@127.0.0.1:1/db",
+                                "not a URL": "postgresql://admin:hunter2 @x/db"}[wrong]
+    done = serve.run("serve", "-c", str(serve.write(config)))
+    text = done.stdout + done.stderr
+    assert done.returncode == 1, text
+    assert "message store" in text and "hunter2" not in text, text
+
+
+def test_the_url_is_not_shown(serve, config: dict[str, Any], postgres: Postgres) -> None:
+    server = serve(config)
+    shown = server.admin("/config").text
+    assert f":{PASSWORD}@" not in shown and postgres.url not in shown and 'url: "***"' in shown
+    bad = serve.write({**config, "storage": {"url": f"mysql://admin:{PASSWORD}@x/db"}})
+    refused = serve.run("validate", "-c", str(bad))
+    assert refused.returncode != 0 and "storage.url" in refused.stdout + refused.stderr
+    assert PASSWORD not in refused.stdout + refused.stderr
