@@ -20,23 +20,24 @@ class RedisTestServer {
   ~RedisTestServer() { stop(); }
   RedisTestServer(const RedisTestServer&) = delete;
   RedisTestServer& operator=(const RedisTestServer&) = delete;
+  // Whether it came up; it answers then.
   bool start() {
-    return std::system(fmt::format("redis-server --port {1} --bind 127.0.0.1 --requirepass secret "
-                                   "--save '' --dir {0} --daemonize yes --pidfile {0}/pid "
-                                   "--logfile {0}/log",
-                                   folder_.path(), port_)
-                           .c_str()) == 0;
+    return run(
+        "redis-server --port {1} --bind 127.0.0.1 --requirepass secret --save '' --dir {0} "
+        "--daemonize yes --pidfile {0}/pid --logfile {0}/log && "
+        "timeout 20 sh -c 'until redis-cli -p {1} --no-auth-warning -a secret ping "
+        "2>&1 | grep -q PONG; do sleep 0.02; done'");
   }
-  void stop() {
-    (void)std::system(
-        fmt::format("test -f {0}/pid && kill -9 $(cat {0}/pid) && rm {0}/pid", folder_.path())
-            .c_str());
-  }
+  void stop() { run("test -f {0}/pid && kill -9 $(cat {0}/pid) && rm {0}/pid"); }
   std::string url(const std::string& password = "secret") const {
     return fmt::format("redis://:{}@localhost:{}/1", password, port_);
   }
 
  private:
+  bool run(fmt::format_string<const std::string&, const std::string&> command) const {
+    return std::system(fmt::format(command, folder_.path(), port_).c_str()) == 0;
+  }
+
   TemporaryFolder folder_;
   std::string port_;
 };
