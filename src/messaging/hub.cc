@@ -19,19 +19,33 @@ Hub::Subscription::~Subscription() {
   if (found->second.empty()) hub_.bells_.erase(found);
 }
 
+std::vector<std::shared_ptr<Bell>> Hub::everybody() {
+  std::vector<std::shared_ptr<Bell>> out;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [recipient, waiting] : bells_) {
+    out.insert(out.end(), waiting.begin(), waiting.end());
+  }
+  return out;
+}
+
 void Hub::close() {
-  std::vector<std::shared_ptr<Bell>> bells;
   {
     const std::lock_guard lock(mutex_);
     closed_ = true;
-    for (const auto& [recipient, waiting] : bells_) {
-      bells.insert(bells.end(), waiting.begin(), waiting.end());
-    }
   }
-  for (auto& bell : bells) {
+  for (auto& bell : everybody()) {
     net::Worker& worker = bell->worker();
     worker.post([moved = std::move(bell)] { moved->close(); });
   }
+}
+
+std::size_t Hub::ring_all() {
+  auto bells = everybody();
+  for (auto& bell : bells) {
+    net::Worker& worker = bell->worker();
+    worker.post([moved = std::move(bell)] { moved->ring(); });
+  }
+  return bells.size();
 }
 
 void Hub::notify(const std::string& recipient_key) {

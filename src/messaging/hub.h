@@ -1,6 +1,7 @@
 // Who waits for messages of which recipient, over all workers. Any thread.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -35,10 +36,14 @@ class Hub {
   void notify(const std::string& recipient_key);
   // The same without telling others: what one of them told us.
   void ring(const std::string& recipient_key);
+  // Everybody who waits looks for news; how many they are.
+  std::size_t ring_all();
   // How other servers are told; set before anybody subscribes.
   void tell_others(std::function<void(const std::string&)> tell) { tell_ = std::move(tell); }
 
  private:
+  std::vector<std::shared_ptr<Bell>> everybody();
+
   std::mutex mutex_;
   // guarded by mutex_
   std::unordered_map<std::string, std::vector<std::shared_ptr<Bell>>> bells_;

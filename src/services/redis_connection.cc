@@ -79,11 +79,13 @@ struct RedisConnection::Sent {
     sent->answer(static_cast<const redisReply*>(reply));
   }
   static void heard(redisAsyncContext* /*context*/, void* reply, void* data) {
-    std::unique_ptr<Sent> sent(static_cast<Sent*>(data));
-    sent->answer(static_cast<const redisReply*>(reply));
-    if (reply == nullptr) return;
-    sent->connection->pause_ = 0;
-    (void)sent.release();  // more will come
+    auto* sent = static_cast<Sent*>(data);
+    if (reply != nullptr) {
+      sent->connection->pause_ = 0;
+      return sent->answer(static_cast<const redisReply*>(reply));
+    }
+    const std::unique_ptr<Sent> last(sent);
+    last->answer(nullptr);
   }
 };
 

@@ -29,6 +29,15 @@ class RedisTestServer {
         "2>&1 | grep -q PONG; do sleep 0.02; done'");
   }
   void stop() { run("test -f {0}/pid && kill -9 $(cat {0}/pid) && rm {0}/pid"); }
+  // It takes connections and requests, and answers nothing.
+  void pause() { run("kill -STOP $(cat {0}/pid)"); }
+  void resume() { run("kill -CONT $(cat {0}/pid)"); }
+  // Whether the shell could run redis-cli with these arguments.
+  bool run_cli(const std::string& arguments) {
+    return std::system(fmt::format("redis-cli -p {} --no-auth-warning -a secret {} >{}/out 2>&1",
+                                   port_, arguments, folder_.path())
+                           .c_str()) == 0;
+  }
   std::string url(const std::string& password = "secret") const {
     return fmt::format("redis://:{}@localhost:{}/1", password, port_);
   }
