@@ -72,7 +72,7 @@ class RedisSubscriptionTest : public testing::Test {
       heard_.emplace_back("gone");
     } else {
       const redisReply& last = *reply->element[2];
-      heard_.push_back(last.type == REDIS_REPLY_STRING ? last.str : reply->element[0]->str);
+      heard_.emplace_back(last.type == REDIS_REPLY_STRING ? last.str : reply->element[0]->str);
     }
   }
 
