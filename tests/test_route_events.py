@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,8 @@ from support import wat
 from support.configs import gateway
 from support.route_guests import call, entry, manifest, package
 from support.server import Server
+from support.slow_upstream import SlowUpstream
 from support.waiting import until
-
-HEARS = [{"name": "test.*", "handler": "on_event"}]
 
 
 @pytest.fixture
@@ -27,10 +28,12 @@ def guest(compile_wat: wat.Compiler) -> Path:
 @pytest.fixture
 def start(serve, guest: Path, tmp_path: Path):
     """Plugins `speaker`, which emits, and `listener`, which hears."""
-    def started(speaker: dict[str, Any] | None = None, listener: dict[str, Any] | None = None, **more: Any) -> Server:
+    def started(speaker: dict[str, Any] | None = None, listener: dict[str, Any] | None = None, handler: str = "on_event",
+                **more: Any) -> Server:
+        hears = [{"name": "test.*", "handler": handler}]
         return serve(gateway(plugins=[
-            entry(tmp_path, guest, "speaker", manifest("speaker", events=HEARS), **(speaker or {})),
-            entry(tmp_path, guest, "listener", manifest("listener", events=HEARS), **(listener or {}))],
+            entry(tmp_path, guest, "speaker", manifest("speaker", events=hears), **(speaker or {})),
+            entry(tmp_path, guest, "listener", manifest("listener", events=hears), **(listener or {}))],
             data_dir=str(tmp_path / "data"), workers=2, **more))
 
     return started
@@ -66,6 +69,62 @@ def test_a_new_version_hears_each_event_once(start) -> None:
             assert server.admin("/plugins/listener/reload", "POST").status == 200
     until(lambda: len(heard(server)) >= 10, "all events")
     assert [event["payload"] for event in heard(server)] == list(range(10))
+
+
+@pytest.fixture
+def service() -> Iterator[SlowUpstream]:
+    with SlowUpstream() as slow:
+        yield slow
+
+
+def start_with_events_waiting(start, service: SlowUpstream) -> Server:
+    """The listener has the first of five events in hand, until the service answers."""
+    host = "%s:%d" % service.address
+    server = start(handler="on_event_slowly", listener={"config": {"service": f"http://{host}/"}, "timeout": "60s",
+                                                        "permissions": {"http": [host]}})
+    for number in range(5):
+        assert call(server, "speaker", "emit", number).json() == 1
+    until(lambda: service.arrived == 1, "the first event's call")
+    return server
+
+
+def test_events_that_wait_go_to_the_new_version(start, service: SlowUpstream) -> None:
+    """The old one ends the event that it has in hand. None is lost, comes twice or out of order."""
+    server = start_with_events_waiting(start, service)
+    assert server.admin("/plugins/listener/reload", "POST").status == 200
+    for number in range(5, 10):
+        assert call(server, "speaker", "emit", number).json() == 1
+    assert (service.arrived, heard(server)) == (1, [])
+    service.release()
+    until(lambda: len(heard(server)) == 10, "all events")
+    assert [event["payload"] for event in heard(server)] == list(range(10))
+    assert (service.arrived, service.gone) == (10, 0)
+
+
+def test_a_plugin_that_is_switched_off_handles_what_it_has_heard(start, service: SlowUpstream) -> None:
+    server = start_with_events_waiting(start, service)
+    assert server.admin("/plugins/listener/disable", "POST").status == 200
+    call(server, "speaker", "emit", "too late")
+    service.release()
+    until(lambda: service.arrived == 5, "the last event's call")
+    assert server.admin("/plugins/listener/enable", "POST").status == 200
+    until(lambda: len(heard(server)) == 5, "all events")
+    assert [event["payload"] for event in heard(server)] == list(range(5))
+
+
+def test_a_server_that_stops_has_handled_every_event(start, service: SlowUpstream) -> None:
+    server = start_with_events_waiting(start, service)
+    server.signal(signal.SIGTERM)
+    server.wait_log("draining")
+    service.release()
+    assert server.wait_exit() == 0  # stop() would send a second signal, which hurries
+    assert [event["payload"] for event in heard(start())] == list(range(5))
+
+
+def test_an_event_that_takes_too_long_is_counted_at_the_end(start, service: SlowUpstream) -> None:
+    server = start_with_events_waiting(lambda **more: start(drain_timeout="100ms", **more), service)
+    server.stop()
+    server.wait_log("5 events were not handled when the version ended", plugin="listener")
 
 
 def test_a_plugin_without_the_permission(start) -> None:

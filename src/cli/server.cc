@@ -160,6 +160,7 @@ void Server::load_plugins() {
 // Builds the snapshot of the configuration and plugins as they are now, and hands it to every
 // worker.
 void Server::publish() {
+  auto leaving = versions_.leaving(*registry_->set());
   std::vector<gateway::FilterBinding> filters;
   for (const plugins::ActivePlugin& active : registry_->set()->plugins) {
     if (!active.enabled || is_message_hook(active)) continue;
@@ -173,20 +174,17 @@ void Server::publish() {
       binding.factory = active.plugin->http_filter();
       binding.network = active.plugin->network_filter();
       binding.plugin = active.plugin;
-      const bool started = std::ranges::any_of(
-          started_plugins_, [&](const auto& known) { return known.lock() == active.plugin; });
-      if (!started) {
+      if (!versions_.started(active.plugin)) {
         if (auto result = gateway_->start_plugin(*active.plugin); !result) {
           log_.error("a plugin did not start on every worker",
                      {{"plugin", active.name}, {"error", result.error().message}});
         }
-        started_plugins_.emplace_back(active.plugin);
+        versions_.add(active.plugin);
       }
       if (!binding.factory && !binding.network) continue;  // fills another extension point
     }
     filters.push_back(std::move(binding));
   }
-  std::erase_if(started_plugins_, [](const auto& known) { return known.expired(); });
   contracts_->rpc_targets().publish(rpc_targets());
   warn_of_idle_filters(filters);
   publish_message_hooks(*registry_->set(), message_hooks_);
@@ -195,6 +193,7 @@ void Server::publish() {
   tell_conflicts(snapshot->conflicts());
   view_.publish(snapshot, config_);
   gateway_->publish(std::move(snapshot));
+  versions_.retire(std::move(leaving), config_->drain_timeout);
 }
 
 // A filter of requests on a TCP listener loads and never runs, which is not what anybody wants.
@@ -213,7 +212,11 @@ void Server::warn_of_idle_filters(const std::vector<gateway::FilterBinding>& fil
 void Server::run() {
   control_.run({.reload = [this] { reload_config(); },
                 .terminate = [this] { drain(); },
-                .tick = [this] { log_.flush(); }});
+                .tick =
+                    [this] {
+                      versions_.refresh();
+                      log_.flush();
+                    }});
 }
 
 void Server::drain() {
@@ -224,7 +227,11 @@ void Server::drain() {
   certificates_.stop_watching();
   if (messages_) messages_->service().stop_waiting();
   message_hooks_.current()->shut_down();
+  const Nanoseconds end = monotonic_now() + to_nanoseconds(config_->drain_timeout);
   const bool clean = gateway_->drain(config_->drain_timeout, [this] { return control_.hurry(); });
+  while (!versions_.retire_all() && monotonic_now() < end && !control_.hurry()) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
   if (admin_) {
     std::promise<void> told;
     admin_worker_->post([&] {
@@ -253,6 +260,7 @@ void Server::take_down() {
   view_.publish(nullptr, nullptr);
   if (contracts_) contracts_->rpc_targets().publish({});
   message_hooks_.publish({});
+  versions_.clear();
   registry_.reset();  // the last references to the plugins: their instances are dismantled on the
                       // workers
   if (running) gateway_->settle();

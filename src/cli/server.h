@@ -20,6 +20,7 @@
 #include "cli/control_loop.h"
 #include "cli/gateway_view.h"
 #include "cli/message_set.h"
+#include "cli/plugin_versions.h"
 #include "cli/service_set.h"
 #include "config/config.h"
 #include "extension/message_hook_chain.h"
@@ -108,7 +109,7 @@ class Server {
   std::size_t seen_files_ = 0;  // fingerprint of the configuration's files at the last attempt
   bool going_over_ = false;  // plugins and certificates are ahead of config_: nothing is published
   Certificates certificates_{control_, log_, [this] { publish(); }};
-  std::vector<std::weak_ptr<extension::LoadedPlugin>> started_plugins_;
+  PluginVersions versions_;
 };
 
 }  // namespace heddle::cli

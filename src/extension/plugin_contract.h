@@ -118,6 +118,10 @@ class LoadedPlugin {
   // Dismantles the worker's instance, which no exchange uses any more. Runs on the worker, before
   // it goes.
   virtual void stop(net::Worker& worker) = 0;
+  // No new exchange comes to it. Takes on nothing else either (events of other plugins), and says
+  // whether it is ready with what it took on. Control thread, after start(), and again until it is
+  // ready or is given no more time.
+  virtual bool retire() { return true; }
   // Null for contracts that fill another extension point.
   virtual std::shared_ptr<HttpFilterFactory> http_filter() = 0;
   // The same with one of PluginSpec::route_configurations; null when it is none of them.

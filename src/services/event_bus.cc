@@ -52,43 +52,98 @@ class Subscriber : public std::enable_shared_from_this<Subscriber> {
       return false;
     }
     queue_.push_back(event);
-    if (!std::exchange(posted_, true)) {
-      worker_->post([self = shared_from_this()] { self->deliver(); });
-    }
+    wake();
     return true;
   }
 
-  void end() {
-    ended_ = true;
-    const std::lock_guard lock(mutex_);
-    worker_ = nullptr;
-    queue_.clear();
+  // Before anybody else knows of it. `former` is in no list any more, so nothing comes there later.
+  void take_over(Subscriber& former) {
+    const std::scoped_lock lock(mutex_, former.mutex_);
+    for (EventPtr& event : std::exchange(former.queue_, {})) {
+      if (wants(*event)) queue_.push_back(std::move(event));
+    }
+    held_ = former.held_ || former.busy_ || former.paused_;
+    if (held_) former.successor_ = shared_from_this();
+    wake();
   }
 
+  void pause() {
+    const std::lock_guard lock(mutex_);
+    paused_ = true;
+  }
+
+  void resume() {
+    change([this] { paused_ = false; });
+  }
+  // Those before it have ended.
+  void release() {
+    change([this] { held_ = false; });
+  }
+  void end() {
+    change([this] {
+      worker_ = nullptr;
+      queue_.clear();
+      paused_ = false;
+    });
+  }
+
+  std::size_t unfinished() const {
+    const std::lock_guard lock(mutex_);
+    return queue_.size() + (busy_ || paused_ ? 1 : 0);
+  }
   std::uint64_t dropped() const { return dropped_.load(std::memory_order_relaxed); }
 
  private:
-  void deliver() {
-    std::deque<EventPtr> events;
+  // With mutex_ held.
+  void wake() {
+    if (posted_ || paused_ || held_ || worker_ == nullptr || queue_.empty()) return;
+    posted_ = true;
+    worker_->post([self = shared_from_this()] { self->deliver(); });
+  }
+
+  // And what follows from it: the next event, here or at the successor.
+  template <typename Change>
+  void change(Change how) {
+    std::shared_ptr<Subscriber> successor;
     {
       const std::lock_guard lock(mutex_);
-      events.swap(queue_);
-      posted_ = false;
+      how();
+      wake();
+      if (!held_ && !busy_ && !paused_) successor = std::exchange(successor_, nullptr);
     }
-    for (const EventPtr& event : events) {
-      if (ended_) return;
+    if (successor) successor->release();
+  }
+
+  EventPtr next() {
+    const std::lock_guard lock(mutex_);
+    if (paused_ || held_ || worker_ == nullptr || queue_.empty()) {
+      posted_ = false;
+      return nullptr;
+    }
+    EventPtr out = std::move(queue_.front());
+    queue_.pop_front();
+    busy_ = true;
+    return out;
+  }
+
+  void deliver() {
+    while (const EventPtr event = next()) {
       handler_(*event);
+      change([this] { busy_ = false; });
     }
   }
 
-  std::mutex mutex_;
-  net::Worker* worker_;         // guarded by mutex_; null: ended
-  std::deque<EventPtr> queue_;  // guarded by mutex_
-  bool posted_ = false;         // guarded by mutex_
+  mutable std::mutex mutex_;
+  net::Worker* worker_;  // guarded by mutex_, as what follows; null: ended
+  std::deque<EventPtr> queue_;
+  bool posted_ = false;
+  bool busy_ = false;  // in the handler
+  bool paused_ = false;
+  bool held_ = false;                      // by the former subscribers of its name
+  std::shared_ptr<Subscriber> successor_;  // which it holds
   const std::string plugin_;
   const std::vector<std::string> names_;
   EventBus::Handler handler_;  // the worker's thread
-  bool ended_ = false;         // the worker's thread
   const std::size_t max_queued_;
   std::atomic<std::uint64_t> dropped_ = 0;
   std::shared_ptr<metrics::Counter> dropped_total_;
@@ -129,19 +184,23 @@ namespace {
 
 class SubscriptionOf final : public EventBus::Subscription {
  public:
-  SubscriptionOf(std::shared_ptr<Subscriber> subscriber, std::move_only_function<void()> leave)
+  SubscriptionOf(std::shared_ptr<Subscriber> subscriber, std::function<void()> leave)
       : subscriber_(std::move(subscriber)), leave_(std::move(leave)) {}
   ~SubscriptionOf() override {
-    subscriber_->end();
     leave_();
+    subscriber_->end();
   }
   SubscriptionOf(const SubscriptionOf&) = delete;
   SubscriptionOf& operator=(const SubscriptionOf&) = delete;
   std::uint64_t dropped() const override { return subscriber_->dropped(); }
+  void pause() override { subscriber_->pause(); }
+  void resume() override { subscriber_->resume(); }
+  void leave() override { leave_(); }
+  std::size_t unfinished() const override { return subscriber_->unfinished(); }
 
  private:
   std::shared_ptr<Subscriber> subscriber_;
-  std::move_only_function<void()> leave_;
+  std::function<void()> leave_;  // it is in the list no more
 };
 
 }  // namespace
@@ -162,10 +221,15 @@ std::unique_ptr<EventBus::Subscription> EventBus::subscribe(net::Worker& worker,
                                    state_->limits.max_queued, std::move(dropped));
   {
     const std::lock_guard lock(state_->mutex);
-    std::erase_if(state_->subscribers, [&](const auto& each) {
-      return !each->plugin().empty() && each->plugin() == subscriber->plugin();
-    });
-    state_->subscribers.push_back(subscriber);
+    auto& all = state_->subscribers;
+    const auto former = subscriber->plugin().empty()
+                            ? all.end()
+                            : std::ranges::find(all, subscriber->plugin(), &Subscriber::plugin);
+    if (former != all.end()) {
+      subscriber->take_over(**former);
+      all.erase(former);
+    }
+    all.push_back(subscriber);
   }
   return std::make_unique<SubscriptionOf>(
       subscriber, [weak = std::weak_ptr(state_), gone = subscriber.get()] {

@@ -43,11 +43,19 @@ bool event_matches(std::string_view pattern, std::string_view name);
 class EventBus {
  public:
   using Handler = std::move_only_function<void(const PluginEvent&)>;
-  // Destroying it ends the subscription; on the subscriber's worker. May outlive the bus.
+  // Destroying it ends the subscription, with what waits; on the subscriber's worker. May outlive
+  // the bus.
   class Subscription {
    public:
     virtual ~Subscription() = default;
     virtual std::uint64_t dropped() const = 0;  // events that found its queue full
+    // From within the handler: it hears of the next event after resume(). Worker thread.
+    virtual void pause() = 0;
+    virtual void resume() = 0;
+    // It hears only of what waits already. Any thread.
+    virtual void leave() = 0;
+    // How many events wait, with the one since which it pauses. Any thread.
+    virtual std::size_t unfinished() const = 0;
   };
 
   EventBus(const EventLimits& limits, metrics::Registry& metrics);
@@ -57,7 +65,8 @@ class EventBus {
 
   // `names`: "order.created", "order.*", "*"; empty: everything. `plugin` is the subscriber's own
   // name, whose events it does not hear; empty: it hears everybody's. A plugin has one
-  // subscription: from now on the former one of this name gets nothing (a new version takes over).
+  // subscription: a new one takes over from the former of this name (a new version of the plugin),
+  // with the events that wait there, once that one has resumed from its pause or ended.
   [[nodiscard]] std::unique_ptr<Subscription> subscribe(net::Worker& worker, std::string plugin,
                                                         std::vector<std::string> names,
                                                         Handler handler);

@@ -87,6 +87,52 @@ TEST_F(EventBusTest, ASubscriptionMayEndInItsHandler) {
   EXPECT_EQ(count, 1);
 }
 
+TEST_F(EventBusTest, WhoPausesHearsTheRestLater) {
+  auto one = listen("a", {});
+  worker_.on_worker([&] { one->pause(); });
+  for (const char* payload : {"1", "2"}) (void)bus_.emit("b", "e", payload);
+  EXPECT_EQ(heard(), "");
+  EXPECT_EQ(one->unfinished(), 3U);
+  worker_.on_worker([&] { one->resume(); });
+  EXPECT_EQ(heard(), "b/e=1 b/e=2 ");
+  EXPECT_EQ(one->unfinished(), 0U);
+  one->leave();
+  EXPECT_EQ(bus_.emit("b", "e", "3"), 0U);
+  worker_.on_worker([&] { one.reset(); });
+}
+
+TEST_F(EventBusTest, ASuccessorHearsWhatWaitsOnceTheFormerIsReady) {
+  auto first = listen("a", {});
+  worker_.on_worker([&] { first->pause(); });
+  (void)bus_.emit("b", "e", "1");
+  (void)bus_.emit("b", "other", "2");
+  auto second = listen("a", {"e"});
+  auto third = listen("a", {"e"});
+  EXPECT_EQ(bus_.emit("b", "e", "3"), 1U);
+  EXPECT_EQ(heard(), "");
+  EXPECT_EQ(first->unfinished(), 1U);
+  worker_.on_worker([&] { second.reset(); });
+  EXPECT_EQ(heard(), "");
+  worker_.on_worker([&] { first->resume(); });
+  EXPECT_EQ(heard(), "b/e=1 b/e=3 ");
+  worker_.on_worker([&] {
+    first.reset();
+    third.reset();
+  });
+}
+
+TEST_F(EventBusTest, ASuccessorIsFreeWhenTheFormerEnds) {
+  auto first = listen("a", {});
+  worker_.on_worker([&] { first->pause(); });
+  auto second = listen("a", {});
+  (void)bus_.emit("b", "e", "1");
+  EXPECT_EQ(heard(), "");
+  worker_.on_worker([&] { first.reset(); });
+  worker_.on_worker([] {});
+  EXPECT_EQ(heard(), "b/e=1 ");
+  worker_.on_worker([&] { second.reset(); });
+}
+
 TEST(Crypto, KnownAnswers) {
   EXPECT_EQ(hex_of(crypto_hash(HashAlgorithm::kSha256, "abc")),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");

@@ -130,6 +130,15 @@ const char* EXPORT(on_event)(const char* input, size length) {
   return 0;
 }
 
+// The same, after an answer of the service that the configuration names ("http://…").
+const char* EXPORT(on_event_slowly)(const char* input, size length) {
+  const char* url = get_config(TEXT("service"));
+  if (!url) __builtin_trap();
+  const struct text plain_url = plain((struct text){url + 4, length_of(url)});
+  http_request(TEXT("GET"), plain_url.at, plain_url.length, 0, 0);
+  return on_event(input, length);
+}
+
 const char* EXPORT(heard)(const char* input, size length) {
   (void)input, (void)length;
   const char* list = state_get(TEXT("heard"));

@@ -19,28 +19,32 @@ EventInbox::EventInbox(Runtime& runtime, WorkerGuests& guests, net::Worker& work
 
 EventInbox::~EventInbox() {
   self_.reset();
+  const std::size_t left = subscription_->unfinished();
   subscription_.reset();
   if (running_ != 0) guests_.cancel(running_);
-  if (waiting_.empty()) return;
-  runtime_.record().line(
-      LogLevel::kWarn,
-      std::to_string(waiting_.size()) + " events still waited when the version ended", {});
+  if (left == 0) return;
+  runtime_.record().line(LogLevel::kWarn,
+                         std::to_string(left) + " events were not handled when the version ended",
+                         {});
+}
+
+bool EventInbox::retire() {
+  subscription_->leave();
+  return subscription_->unfinished() == 0;
 }
 
 void EventInbox::take(const services::PluginEvent& event) {
   for (const ManifestEvent& one : wanted_) {
-    if (!services::event_matches(one.name, event.name)) continue;
-    if (waiting_.size() >= kMaxWaiting) {
-      runtime_.record().limit_hit("events");
-      continue;
+    if (services::event_matches(one.name, event.name)) {
+      waiting_.push_back({one.handler, event_input(event)});
     }
-    waiting_.push_back({one.handler, event_input(event)});
   }
+  subscription_->pause();
   next();
 }
 
 void EventInbox::next() {
-  if (running_ != 0 || waiting_.empty()) return;
+  if (waiting_.empty()) return subscription_->resume();
   Job job;
   job.handler = std::move(waiting_.front().handler);
   job.input = std::move(waiting_.front().input);

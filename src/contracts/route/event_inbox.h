@@ -1,7 +1,8 @@
 // What other plugins emit, as this one asked for it in its manifest: each event is a call of a
 // handler, one after the other, in the order in which they came. On one worker, so that each is
 // handled once. What a handler returns is not looked at; that it failed is logged and counted as
-// any failure. Worker thread only.
+// any failure. A new version goes on with the events that wait in the one before it, after the one
+// that is being handled there. Worker thread only, but for retire().
 #pragma once
 
 #include <cstddef>
@@ -19,14 +20,15 @@ namespace heddle::route {
 
 class EventInbox {
  public:
-  static constexpr std::size_t kMaxWaiting = 1'000;  // events that wait for those before them
-
   // References outlive it.
   EventInbox(Runtime& runtime, WorkerGuests& guests, net::Worker& worker,
              services::EventBus& events, const std::vector<ManifestEvent>& wanted);
   ~EventInbox();
   EventInbox(const EventInbox&) = delete;
   EventInbox& operator=(const EventInbox&) = delete;
+
+  // Hears of nothing new; whether it is ready with what it has heard. Any thread.
+  bool retire();
 
  private:
   struct Delivery {
@@ -39,7 +41,7 @@ class EventInbox {
   Runtime& runtime_;
   WorkerGuests& guests_;
   const std::vector<ManifestEvent>& wanted_;
-  std::deque<Delivery> waiting_;
+  std::deque<Delivery> waiting_;  // of one event
   WorkerGuests::Id running_ = 0;  // 0: none
   std::shared_ptr<EventInbox*> self_ = std::make_shared<EventInbox*>(this);
   std::unique_ptr<services::EventBus::Subscription> subscription_;

@@ -41,6 +41,8 @@ class Handlers {
   // With `reuse`, makes the first instance, so that the first request need not. The first worker's
   // guests hear of events.
   Result<void> start(net::Worker& worker);
+  // LoadedPlugin::retire().
+  bool retire() { return inbox_ == nullptr || inbox_->retire(); }
   // Ends the worker's instances, cleanup() included.
   void stop(net::Worker& worker);
   // The same on every worker that has any, later; when nobody else uses the version. Any thread.

@@ -22,6 +22,7 @@ class Plugin final : public extension::LoadedPlugin, public extension::RoutePlug
   std::string_view kind() const override { return "route"; }
   Result<void> start(net::Worker& worker) override { return handlers_->start(worker); }
   void stop(net::Worker& worker) override { handlers_->stop(worker); }
+  bool retire() override { return handlers_->retire(); }
   std::shared_ptr<extension::HttpFilterFactory> http_filter() override { return nullptr; }
   extension::RoutePlugin* route_plugin() override { return this; }
   extension::PluginStats stats() const override { return handlers_->stats(); }

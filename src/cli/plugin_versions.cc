@@ -1,0 +1,52 @@
+#include "cli/plugin_versions.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace heddle::cli {
+
+bool PluginVersions::started(const Version& version) const {
+  return std::ranges::any_of(started_, [&](const auto& known) { return known.lock() == version; });
+}
+
+std::vector<PluginVersions::Version> PluginVersions::leaving(const plugins::PluginSet& next) const {
+  std::vector<Version> out;
+  for (const auto& known : started_) {
+    Version version = known.lock();
+    const bool serves = std::ranges::any_of(next.plugins, [&](const plugins::ActivePlugin& active) {
+      return active.enabled && active.plugin == version;
+    });
+    if (version != nullptr && !serves) out.push_back(std::move(version));
+  }
+  return out;
+}
+
+void PluginVersions::retire(std::vector<Version> versions, std::chrono::milliseconds time) {
+  const Nanoseconds until = monotonic_now() + to_nanoseconds(time);
+  for (Version& version : versions) {
+    const auto known = std::ranges::find(retiring_, version, &Retiring::version);
+    if (known == retiring_.end() && !version->retire())
+      retiring_.push_back({std::move(version), until});
+  }
+}
+
+void PluginVersions::refresh() {
+  const Nanoseconds now = monotonic_now();
+  std::erase_if(retiring_,
+                [now](const Retiring& one) { return one.version->retire() || one.until <= now; });
+  std::erase_if(started_, [](const auto& known) { return known.expired(); });
+}
+
+bool PluginVersions::retire_all() {
+  return std::ranges::all_of(started_, [](const auto& known) {
+    const Version version = known.lock();
+    return version == nullptr || version->retire();
+  });
+}
+
+void PluginVersions::clear() {
+  retiring_.clear();
+  started_.clear();
+}
+
+}  // namespace heddle::cli
