@@ -141,9 +141,11 @@ class Proxy:
     def observe(self, case: Case) -> Seen:
         answers = [self.ask(case, ask) for ask in case.asks]
         self.finish(case)
-        upstream = [(request.line, shown(request.headers), request.body, shown(request.trailers))
-                    for request in self.origin.requests(case)]
-        return Seen(client=answers, upstream=upstream, plugin=normalized(self.lines(case)))
+        return Seen(client=answers, upstream=self.upstream(case), plugin=normalized(self.lines(case)))
+
+    def upstream(self, case: Case) -> list[object]:
+        return [(request.line, shown(request.headers), request.body, shown(request.trailers))
+                for request in self.origin.requests(case)]
 
 
 class HeddleProxy(Proxy):
