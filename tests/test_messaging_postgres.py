@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.configs import plugin
+from support.hooks import native_hook
 from support.message_load import Load, check
 from support.messages import PASSWORD as ACCOUNT_PASSWORD
 from support.messages import Person, configuration, error, register
@@ -71,6 +74,41 @@ def test_senders_at_two_servers_leave_no_hole(serve, config: dict[str, Any]) -> 
     for index in range(len(senders)):
         own = [text for _, text in sorted(load.known.items()) if text.startswith(f"{index}.")]
         assert own == [f"{index}.{i + 1}" for i in range(len(own))], "in the order in which they were sent"
+
+
+NUMBERS = """
+#include <heddle/abi/qpc_plugin.h>
+#include <stdio.h>
+static int32_t on_message_enqueue(void *data, const CMessageEvent *event) {
+  (void)data;
+  if (event->payload_len % 5 == 0) return HOOK_REJECT;
+  fprintf(stderr, "seq %llu for %zu bytes\\n", (unsigned long long)event->seq, event->payload_len);
+  return HOOK_CONTINUE;
+}
+int32_t qpc_plugin_init(HookVTable *table) {
+  table->on_message_enqueue = on_message_enqueue;
+  return PLUGIN_OK;
+}
+"""
+
+
+def test_hooks_of_both_servers_see_the_numbers_that_are_stored(serve, config: dict[str, Any], tmp_path: Path) -> None:
+    config["plugins"] = [plugin("numbers", native_hook(tmp_path / "numbers.so", NUMBERS))]
+    servers = [serve(config), serve(config)]
+    recipient = register(servers[0], "r")
+    senders = [register(servers[i % 2], "s") for i in range(4)]
+    channels = [s.channel(recipient) for s in senders]
+
+    def work(index: int) -> None:
+        for size in range(index + 1, 101, 4):  # each size once
+            assert senders[index].send(recipient, "x" * size, channels[index]).status == (403 if size % 5 == 0 else 201)
+
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(work, index) for index in range(4)]:
+            done.result()
+    stored = {f"seq {m['seq']} for {len(m['text'])} bytes" for m in recipient.fetch("?limit=1000")}
+    assert len(stored) == 80
+    assert stored == {text for server in servers for text in server.messages() if text.startswith("seq ")}
 
 
 def test_a_server_that_is_killed_holds_nobody_up(serve, config: dict[str, Any]) -> None:

@@ -247,10 +247,11 @@ def test_a_missing_file_and_a_program(serve: Start, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("isolation", ISOLATIONS)
-def test_stopping_under_load_loses_nothing(serve: Start, tmp_path: Path, isolation: str) -> None:
+def test_stopping_under_load_loses_nothing(serve: Start, tmp_path: Path, isolation: str, message_storage: Config) -> None:
     """SIGTERM while messages are sent: each is answered, and what was answered with 201 is there after the next start."""
     path = built(tmp_path, "c/qpc_logger/logger.c", isolation)
-    config = {**configuration(tmp_path / "data", messages_per_second=0), "plugins": [native("log", path, isolation)], "drain_timeout": "20s"}
+    config = {**configuration(tmp_path / "data", message_storage, messages_per_second=0), "plugins": [native("log", path, isolation)],
+              "drain_timeout": "20s"}
     server = serve(config)
     recipient = register(server, "r")
     known: dict[int, str] = {}
