@@ -208,7 +208,7 @@ bool PostgresSession::gone() {
   return broken_;
 }
 
-Error PostgresSession::break_off(std::string words) {
+Error PostgresSession::break_off(const std::string& words) {
   broken_ = true;
   return {ErrorKind::kUnavailable, fmt::format("the connection to the database broke ({})",
                                                services::postgres_words(words.c_str()))};

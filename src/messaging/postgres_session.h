@@ -55,7 +55,7 @@ class PostgresSession {
   bool send(const char* statement);
   Result<Results> receive();
   Result<void> wait();
-  Error break_off(std::string words);
+  Error break_off(const std::string& words);
   void note(const PGresult* failed, Result<Results>& out);
   static void on_notice(void* self, const PGresult* notice);
 
