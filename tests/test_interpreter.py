@@ -27,6 +27,7 @@ def server(serve_module, examples: Path, compile_wat: wat.Compiler, tmp_path_fac
         plugin("greeter", handlers),
         plugin("rpc_pdk", examples / "rpc_pdk.wasm"),
         plugin("rpc_go", examples / "rpc_go.wasm", timeout="60s", cpu_limit="30s", memory_limit="128MiB"),
+        plugin("rpc_as", examples / "rpc_as.wasm"),
     ]))
 
 
@@ -66,6 +67,7 @@ def test_json_rpc(server: Server) -> None:
     assert rpc.result(server, "rpc_pdk", "prime_sieve", 1000) == {"count": 168, "limit": 1000}
     assert rpc.result(server, "rpc_pdk", "sleep", 50) >= 50
     assert [rpc.result(server, "rpc_go", "count") for _ in range(2)] == [1, 2]
+    assert rpc.result(server, "rpc_as", "summary", [1, 2])["mean"] == 1.5
 
 
 def test_message_hook(serve, compile_wat: wat.Compiler, tmp_path: Path) -> None:
@@ -74,6 +76,18 @@ def test_message_hook(serve, compile_wat: wat.Compiler, tmp_path: Path) -> None:
     anna, bert = messages.register(server, "anna"), messages.register(server, "bert")
     assert server.plugin("block")["kind"] == "message_hook"
     assert anna.send(bert, "hello").status == 403
+
+
+def test_native_hook(serve, examples: Path, tmp_path: Path) -> None:
+    """quicprochat's rate limiter, compiled to wasm32."""
+    config = messages.configuration(tmp_path)
+    server = serve({**config, "engine": INTERPRETER, "plugins": [plugin("limit", examples / "qpc_rate_limiter.wasm")]})
+    anna, bert = messages.register(server, "anna"), messages.register(server, "bert")
+    assert server.plugin("limit")["kind"] == "native_hook"
+    each = {"recipient_key": messages.b64(bert.key), "channel_id": anna.channel(bert), "text": "again"}
+    results = anna.call("POST", "/v1/messages/batch", {"messages": [each] * 60}).json()["results"]
+    assert "seq" in results[0]
+    assert {result["error"]["plugin"] for result in results if "error" in result} == {"limit"}
 
 
 def test_limits(serve, compile_wat: wat.Compiler) -> None:
