@@ -12,7 +12,6 @@ namespace {
 constexpr std::array<std::string_view, 4> kAllocators = {"alloc", "allocate", "malloc",
                                                          "ourchat_alloc"};
 constexpr std::array<std::string_view, 2> kDeallocators = {"dealloc", "deallocate"};
-constexpr GuestPtr kNotNull = 64;  // where a region begins that lies at the start of the memory
 
 std::unexpected<Trap> no_room(const char* function, std::string message) {
   Trap trap;
@@ -37,21 +36,17 @@ void GuestPlacement::bind(Instance& instance) {
   if (found && *found) free_ = *found;
 }
 
-GuestResult<GuestPtr> GuestPlacement::reserve_region(Instance& instance, std::size_t size) {
-  if (size <= region_size_) return region_;
-  const auto start = instance.grow_memory(size + kNotNull);
-  if (!start) {
-    return no_room("memory", fmt::format("no room for {} bytes: the memory of {} KiB cannot grow; "
-                                         "export an allocator (alloc) or raise memory_limit",
-                                         size, instance.memory_bytes() / 1024));
-  }
-  region_ = *start == 0 ? kNotNull : *start;
-  region_size_ = instance.memory_bytes() - *start - kNotNull;
-  return region_;
+GuestResult<GuestPtr> GuestPlacement::reserve_own(Instance& instance, std::size_t size) {
+  pages_.forget();
+  const auto address = pages_.room(instance, size);
+  if (address) return *address;
+  return no_room("memory", fmt::format("no room for {} bytes: the memory of {} KiB cannot grow; "
+                                       "export an allocator (alloc) or raise memory_limit",
+                                       size, instance.memory_bytes() / 1024));
 }
 
 GuestResult<GuestPtr> GuestPlacement::reserve(Instance& instance, std::size_t size) {
-  if (!allocate_) return reserve_region(instance, size);
+  if (!allocate_) return reserve_own(instance, size);
   const auto address = instance.call(allocate_, static_cast<GuestSize>(size));
   if (!address) return address;
   if (*address == 0 || !instance.memory().view(*address, static_cast<GuestSize>(size))) {

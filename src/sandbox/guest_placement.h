@@ -1,7 +1,6 @@
 // Puts bytes of the host where a guest can read them: into memory that its allocator gives (alloc,
-// allocate, malloc or ourchat_alloc; freed with dealloc, deallocate or free), else into pages that
-// are added to its memory and used again for every call. Never at address 0, which languages take
-// for a null pointer. One for each instance.
+// allocate, malloc or ourchat_alloc; freed with dealloc, deallocate or free), else into pages of
+// Heddle's own, used again for every call. One for each instance.
 #pragma once
 
 #include <expected>
@@ -9,6 +8,7 @@
 #include <string_view>
 
 #include "sandbox/instance.h"
+#include "sandbox/own_pages.h"
 
 namespace heddle::sandbox {
 
@@ -27,13 +27,12 @@ class GuestPlacement {
   GuestResult<void> release(Instance& instance, GuestPtr address, std::size_t size);
 
  private:
-  GuestResult<GuestPtr> reserve_region(Instance& instance, std::size_t size);
+  GuestResult<GuestPtr> reserve_own(Instance& instance, std::size_t size);
 
   GuestFunction<GuestPtr(GuestSize)> allocate_;
   GuestFunction<void(GuestPtr, GuestSize)> deallocate_;
   GuestFunction<void(GuestPtr)> free_;
-  GuestPtr region_ = 0;
-  std::size_t region_size_ = 0;
+  OwnPages pages_;
 };
 
 }  // namespace heddle::sandbox

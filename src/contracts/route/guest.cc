@@ -128,7 +128,7 @@ void Guest::handle(const std::string& handler, std::string input, std::string re
   on_answer_ = std::move(done);
   ++served_;
   if (!placement_.alloc()) {
-    return place(placement_.own_room(*instance_, input_.size()).value_or(0));
+    return place(placement_.own().room(*instance_, input_.size()).value_or(0));
   }
   instance_->call_async(
       placement_.alloc(),
@@ -204,7 +204,7 @@ void Guest::answer(sandbox::GuestPtr result) {
 }
 
 void Guest::tidy(Finished done) {
-  placement_.forget_own();
+  placement_.own().forget();
   const bool frees = placement_.dealloc() && usable();
   const auto address = std::exchange(input_address_, 0);
   if (frees && placement_.alloc() && address != 0) {

@@ -8,7 +8,6 @@ namespace heddle::route {
 namespace {
 
 constexpr std::size_t kPrefix = 4;
-constexpr std::size_t kAlignment = 16;
 
 template <typename Signature>
 Result<sandbox::GuestFunction<Signature>> find_either(sandbox::Instance& instance,
@@ -32,28 +31,6 @@ Result<void> GuestPlacement::find(sandbox::Instance& instance) {
   return {};
 }
 
-std::optional<sandbox::GuestPtr> GuestPlacement::own_room(sandbox::Instance& instance,
-                                                          std::size_t bytes) {
-  const std::size_t wanted = (bytes + kAlignment - 1) / kAlignment * kAlignment;
-  if (used_ + wanted > size_) {
-    // Pages at the end of the memory continue the last ones unless the guest grew it meanwhile.
-    const std::size_t end = instance.memory_bytes();
-    const bool joins = size_ > 0 && own_ + size_ == end;
-    const std::size_t missing = joins ? used_ + wanted - size_ : wanted;
-    const auto grown = instance.grow_memory(missing);
-    if (!grown) return std::nullopt;
-    if (!joins) {
-      own_ = *grown;
-      used_ = 0;
-    }
-    size_ = instance.memory_bytes() - own_;
-  }
-  const auto address = static_cast<sandbox::GuestPtr>(own_ + used_);
-  used_ += wanted;
-  if (address != 0) return address;
-  return own_room(instance, bytes);
-}
-
 std::optional<sandbox::GuestPtr> GuestPlacement::put_result(sandbox::Instance& instance,
                                                             std::string_view text) {
   if (text.size() > std::numeric_limits<std::int32_t>::max()) return std::nullopt;
@@ -64,7 +41,7 @@ std::optional<sandbox::GuestPtr> GuestPlacement::put_result(sandbox::Instance& i
     if (!given) return std::nullopt;
     address = *given;
   } else {
-    address = own_room(instance, whole);
+    address = own_.room(instance, whole);
   }
   if (!address || *address == 0) return std::nullopt;
   const auto place = instance.memory().span(*address, static_cast<sandbox::GuestSize>(whole));

@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "sandbox/instance.h"
+#include "sandbox/own_pages.h"
 
 namespace heddle::route {
 
@@ -24,10 +25,8 @@ class GuestPlacement {
     return dealloc_;
   }
 
-  // Without an allocator: room in Heddle's own pages, never at address 0. Nothing: no memory left.
-  std::optional<sandbox::GuestPtr> own_room(sandbox::Instance& instance, std::size_t bytes);
-  // The next request starts anew.
-  void forget_own() { used_ = 0; }
+  // Where there is no allocator; what one request needs lies side by side.
+  sandbox::OwnPages& own() { return own_; }
 
   // From within a host function: the length (u32, little-endian), `text`, and a NUL; the address of
   // the length. Nothing: no memory, or the guest ends with a trap.
@@ -36,9 +35,7 @@ class GuestPlacement {
  private:
   sandbox::GuestFunction<sandbox::GuestPtr(sandbox::GuestSize)> alloc_;
   sandbox::GuestFunction<void(sandbox::GuestPtr, sandbox::GuestSize)> dealloc_;
-  sandbox::GuestPtr own_ = 0;
-  std::size_t size_ = 0;
-  std::size_t used_ = 0;
+  sandbox::OwnPages own_;
 };
 
 // Writes `bytes` at `address`; false when that is null or out of bounds.
