@@ -34,19 +34,38 @@ Result<std::unique_ptr<messaging::Storage>> open_storage(const config::Config& c
 
 Result<std::unique_ptr<MessageSet>> MessageSet::create(const config::Config& config,
                                                        const extension::MessageHooks& hooks,
-                                                       net::Worker& worker,
+                                                       net::Worker& worker, net::BlockingPool& pool,
                                                        metrics::Registry& metrics, Log& log) {
   if (!config.messaging.enabled) return nullptr;
   auto storage = open_storage(config, metrics, log);
   if (!storage) return std::unexpected(std::move(storage.error()).within("messaging: "));
+  const std::string secret = (*storage)->secret();
   std::unique_ptr<MessageSet> out(new MessageSet({.storage = std::move(*storage),
                                                   .settings = config.messaging,
                                                   .hooks = hooks,
                                                   .log = log,
                                                   .metrics = metrics,
                                                   .shared = is_postgres(config)}));
+  if (is_postgres(config) && !config.redis.url.empty()) {
+    auto address = services::parse_redis_url(config.redis.url);
+    if (!address) return std::unexpected(std::move(address.error()));
+    out->fanout_ = std::make_unique<messaging::Fanout>(
+        messaging::Fanout::Dependencies{.hub = out->service_.hub(),
+                                        .worker = worker,
+                                        .pool = pool,
+                                        .address = std::move(*address),
+                                        .secret = secret,
+                                        .log = log,
+                                        .metrics = metrics});
+    out->fanout_->start();
+  }
   out->service_.start(worker);
   return out;
+}
+
+void MessageSet::finish() {
+  service_.finish();
+  if (fanout_) fanout_->finish();
 }
 
 }  // namespace heddle::cli

@@ -8,8 +8,10 @@
 #include "base/result.h"
 #include "config/config.h"
 #include "extension/message_hook_chain.h"
+#include "messaging/fanout.h"
 #include "messaging/origin.h"
 #include "messaging/service.h"
+#include "net/blocking_pool.h"
 #include "net/worker.h"
 
 namespace heddle::cli {
@@ -18,11 +20,14 @@ namespace heddle::cli {
 class MessageSet {
  public:
   // Opens the database. Null: there is no message service. `hooks` outlives the set; housekeeping
-  // runs on `worker`. The error names the setting or the file.
+  // and Redis are on `worker`, and `pool` resolves names. The error names the setting or the file.
   static Result<std::unique_ptr<MessageSet>> create(const config::Config& config,
                                                     const extension::MessageHooks& hooks,
-                                                    net::Worker& worker, metrics::Registry& metrics,
-                                                    Log& log);
+                                                    net::Worker& worker, net::BlockingPool& pool,
+                                                    metrics::Registry& metrics, Log& log);
+  // Returns when the last request has ended and other servers were told of it. Not on a worker; no
+  // request comes any more.
+  void finish();
 
   extension::HttpOrigin& origin() { return origin_; }
   messaging::MessageService& service() { return service_; }
@@ -33,6 +38,7 @@ class MessageSet {
 
   messaging::MessageService service_;
   messaging::MessageOrigin origin_;
+  std::unique_ptr<messaging::Fanout> fanout_;  // null: there are no other servers
 };
 
 }  // namespace heddle::cli

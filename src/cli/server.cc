@@ -60,7 +60,8 @@ Result<void> Server::start() {
     auto& [name, error] = listeners.failed.front();
     return std::unexpected(std::move(error).within("listener " + name + ": "));
   }
-  auto messages = MessageSet::create(*config_, message_hooks_, *workers_.front(), metrics_, log_);
+  auto messages =
+      MessageSet::create(*config_, message_hooks_, *workers_.front(), *blocking_, metrics_, log_);
   if (!messages) return std::unexpected(std::move(messages.error()));
   messages_ = std::move(*messages);
   if (messages_) gateway_->set_builtin("messages", messages_->origin());
@@ -256,7 +257,7 @@ void Server::take_down() {
   api_.reset();
   const bool running = !workers_.empty() && engine_ != nullptr;
   if (running) gateway_->shut_down();
-  if (running && messages_) messages_->service().finish();
+  if (running && messages_) messages_->finish();
   view_.publish(nullptr, nullptr);
   if (contracts_) contracts_->rpc_targets().publish({});
   message_hooks_.publish({});

@@ -118,7 +118,8 @@ constexpr Setting kConfig[] = {
     {.key = "storage", .type = kObject, .member = object<&Config::storage>(),
      .rows = messaging::kStorage, .help = "The database of the message service."},
     {.key = "redis", .type = kObject, .member = object<&Config::redis>(), .rows = services::kRedis,
-     .help = "Redis; where it is given, the state of plugins is kept there."},
+     .help = "Redis; where it is given, the state of plugins is kept there, and servers that share a "
+             "message service in PostgreSQL tell each other through it who has news."},
     {.key = "tracing", .type = kLater, .help = "Traces sent by OTLP."},
     {.key = "rate_limit", .type = kObject, .member = object<&Config::rate_limit>(),
      .rows = routes::kRateLimit, .help = "How often a client may ask."},
