@@ -67,7 +67,8 @@ def test_shared_objects_in_a_folder_need_permission(serve, built: Path, tmp_path
     server = serve(gateway(plugin_directories=[{"path": str(folder), "native": True}]))
     (folder / "words.wasm").write_bytes((built / "word_filter.wasm").read_bytes())
     (folder / "limiter.so").write_bytes((built / "rate_limiter.so").read_bytes())
-    until(lambda: [p["name"] for p in server.admin("/plugins").json()] == ["limiter", "words"], "both are loaded")
+    until(lambda: [(p["name"], p["state"]) for p in server.admin("/plugins").json()] == [("limiter", "active"), ("words", "active")],
+          "both are loaded")
     (folder / "words.wasm").unlink()
     until(lambda: [p["name"] for p in server.admin("/plugins").json()] == ["limiter"], "it is unloaded")
 
