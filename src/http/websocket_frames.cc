@@ -14,15 +14,6 @@ constexpr std::uint16_t kTooLarge = 1009;
 constexpr std::size_t kMaxControl = 125;
 constexpr std::size_t kMaskBytes = 4;
 
-bool is_utf8(std::string_view text) {
-  while (!text.empty()) {
-    const std::size_t length = utf8_length(text);
-    if (length == 0) return false;
-    text.remove_prefix(length);
-  }
-  return true;
-}
-
 bool is_control(std::uint8_t opcode) {
   return (opcode & 0x8U) != 0;
 }

@@ -19,15 +19,6 @@ namespace {
 constexpr std::size_t kSmallMessage = 4096;  // bytes of values that are made without an allocation
 constexpr std::size_t kShown = 200;          // bytes of a bad line that an error quotes
 
-bool is_utf8(std::string_view text) {
-  while (!text.empty()) {
-    const std::size_t length = utf8_length(text);
-    if (length == 0) return false;
-    text.remove_prefix(length);
-  }
-  return true;
-}
-
 bool is_blank(std::string_view line) {
   return line.find_first_not_of(" \t\r") == std::string_view::npos;
 }

@@ -101,15 +101,6 @@ std::string_view content_type(const HandlerRequest& request) {
   return found == request.headers.end() ? std::string_view() : std::string_view(found->second);
 }
 
-bool is_utf8(std::string_view text) {
-  while (!text.empty()) {
-    const std::size_t length = utf8_length(text);
-    if (length == 0) return false;
-    text.remove_prefix(length);
-  }
-  return true;
-}
-
 // The body's value as JSON text, and its keys when it is an object that is to be merged.
 struct Body {
   std::string text = "null";

@@ -170,15 +170,6 @@ Result<std::vector<std::pair<std::string, std::string>>> read_headers(std::strin
   return out;
 }
 
-bool is_utf8(std::string_view text) {
-  while (!text.empty()) {
-    const std::size_t length = utf8_length(text);
-    if (length == 0) return false;
-    text.remove_prefix(length);
-  }
-  return true;
-}
-
 std::string response_json(const Result<services::OutboundResponse>& response) {
   boost::json::object out;
   boost::json::object headers;
