@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support import paths, wat
+from support import paths, tls, wat
 from support.nginx import Nginx
 from support.postgres import Postgres
 from support.server import Server
@@ -125,6 +125,18 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
     server = Nginx(tmp_path_factory.mktemp("nginx"), closed_port())
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> tls.Authority:
+    """A certificate authority of a file's own."""
+    return tls.Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def site(authority: tls.Authority) -> tls.Certificate:
+    """What servers of a file show."""
+    return authority.issue("site", "DNS:localhost", "IP:127.0.0.1")
 
 
 @pytest.fixture(scope="session")

@@ -28,11 +28,6 @@ def service() -> Iterator[GrpcServer]:
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> tls.Authority:
-    return tls.Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
 def server(serve_module, service: GrpcServer, authority: tls.Authority, probe: Path) -> Server:
     site = authority.issue("site", "DNS:localhost")
     listeners = [{"name": "public", "address": "127.0.0.1:0"},

@@ -24,16 +24,6 @@ MIB = 1 << 20
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> tls.Authority:
-    return tls.Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
-def site(authority: tls.Authority) -> tls.Certificate:
-    return authority.issue("site", "DNS:localhost", "IP:127.0.0.1")
-
-
-@pytest.fixture(scope="module")
 def origin() -> Iterator[Http2Upstream]:
     with Http2Upstream(echo) as running:
         yield running
@@ -349,19 +339,9 @@ def test_a_slow_upstream_holds_its_client_back(serve) -> None:
             size = len(data)
             with http2.Client(server.address) as client:
                 stream = client.begin("POST", path, [("content-length", str(size))])
-                sent, before = 0, -1
-                client.socket.settimeout(0.5)
-                while sent != before:
-                    before = sent
-                    sent += client.send_what_fits(stream, data, sent)
-                    try:
-                        while client.receive():
-                            sent += client.send_what_fits(stream, data, sent)
-                    except TimeoutError:
-                        pass
+                sent = client.send_until_stuck(stream, data, 0.5)
                 assert 0 < sent < 10 * MIB
                 assert server.resident() - resident < 32 * MIB
-                client.socket.settimeout(20)
                 go_on.set()
                 client.send(stream, data[sent:], end=True)
                 assert client.response(stream).header("x-size") == str(size)

@@ -26,11 +26,6 @@ def two_listeners(*items: dict[str, Any], **more: Any) -> dict[str, Any]:
     return gateway(listeners=[{"address": "127.0.0.1:0", **item} for item in items], **more)
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> tls.Authority:
-    return tls.Authority(tmp_path_factory.mktemp("authority"))
-
-
 class Gate:
     """An upstream whose answers wait for `open`."""
 
@@ -47,10 +42,9 @@ class Gate:
 @pytest.mark.parametrize("how", ["removed", "rebound"])
 @pytest.mark.parametrize("secure", [False, True], ids=["h2c", "tls"])
 def test_streams_of_a_listener_that_goes_are_answered(serve, config: Config, authority: tls.Authority,  # noqa: F811
-                                                      how: str, secure: bool) -> None:
+                                                      site: tls.Certificate, how: str, secure: bool) -> None:
     """GOAWAY in two steps: what was begun before the second is answered, what comes later must go elsewhere."""
     gate = Gate()
-    site = authority.issue("site", "DNS:localhost", "IP:127.0.0.1")
     going = {"name": "going", **({"protocol": "https", "tls": site.setting()} if secure else {})}
     with Http2Upstream(gate) as origin:
         more = {"routes": [route(to="two")], "upstreams": [upstream("two", origin.address, protocol="http2")]}
@@ -78,10 +72,10 @@ def test_streams_of_a_listener_that_goes_are_answered(serve, config: Config, aut
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
-def test_kept_connections_of_a_listener_that_goes(serve, config: Config, authority: tls.Authority, secure: bool) -> None:  # noqa: F811
+def test_kept_connections_of_a_listener_that_goes(serve, config: Config, authority: tls.Authority,  # noqa: F811
+                                                  site: tls.Certificate, secure: bool) -> None:
     """An idle connection of either version ends at once, HTTP/2 with a GOAWAY; a request under way is answered first."""
     gate = Gate()
-    site = authority.issue("site", "DNS:localhost", "IP:127.0.0.1")
     going = {"name": "going", **({"protocol": "https", "tls": site.setting()} if secure else {})}
     with Http2Upstream(gate) as origin:
         more = {"routes": [route("/slow", "two"), route()], "upstreams": [upstream("two", origin.address, protocol="http2")]}
@@ -175,9 +169,9 @@ def test_tunnels_of_a_listener_that_goes_have_the_drain_timeout(serve, config: C
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
-def test_both_peers_of_a_tunnel_see_its_end(serve, config: Config, authority: tls.Authority, secure: bool) -> None:  # noqa: F811
+def test_both_peers_of_a_tunnel_see_its_end(serve, config: Config, authority: tls.Authority,  # noqa: F811
+                                            site: tls.Certificate, secure: bool) -> None:
     """What was sent last arrives before it; nobody sees a reset. A stream without an end on the same listener is cut."""
-    site = authority.issue("site", "DNS:localhost", "IP:127.0.0.1")
     going = {"name": "going", **({"protocol": "https", "tls": site.setting()} if secure else {})}
     ended = threading.Event()
 

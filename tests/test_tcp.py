@@ -20,7 +20,7 @@ from support import wat, wire
 from support.configs import gateway, plugin, upstream
 from support.prometheus import parse
 from support.server import Line, Server
-from support.tcp import Client, TcpServer, echo, reset, sink
+from support.tcp import Client, TcpServer, Watch, echo, reset, sink
 from support.upstreams import closed_port
 from support.waiting import until
 
@@ -177,23 +177,12 @@ def test_a_slow_server_holds_the_client_back(serve) -> None:
 
 
 def test_a_reset_reaches_the_other_side(serve) -> None:
-    outcome: list[str] = []
-
-    def watch(peer: socket.socket) -> None:
-        peer.sendall(b"here")
-        try:
-            while peer.recv(65536):
-                pass
-            outcome.append("end")
-        except ConnectionResetError:
-            outcome.append("reset")
-
-    with TcpServer(watch) as backend:
+    with TcpServer(watch := Watch(b"here")) as backend:
         server = serve(tcp_gateway(backend))
         client = connect(server)
         client.read(4)
         client.reset()
-        until(lambda: outcome == ["reset"], "the server to see the reset")
+        until(lambda: watch.outcome == "reset", "the server to see the reset")
         assert wait_tcp(server)["details"] == "client_reset"
 
 

@@ -6,7 +6,6 @@ import hashlib
 import os
 import socket
 import ssl
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,20 +16,10 @@ from support import tls, wat, wire
 from support.configs import gateway, plugin, upstream
 from support.prometheus import parse
 from support.server import Server
-from support.tcp import Client, Script, TcpServer, echo
+from support.tcp import Client, Script, TcpServer, Watch, echo
 from support.waiting import until
 
 NAMES = ("DNS:localhost", "IP:127.0.0.1")
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> tls.Authority:
-    return tls.Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
-def site(authority: tls.Authority) -> tls.Certificate:
-    return authority.issue("site", *NAMES)
 
 
 @pytest.fixture
@@ -157,21 +146,11 @@ def test_client_certificates(serve, backend: TcpServer, authority: tls.Authority
 
 def test_a_client_without_close_notify_is_a_reset(serve, authority: tls.Authority, site: tls.Certificate) -> None:
     """Otherwise whoever can end the connection could cut off what it carries."""
-    outcome: list[str] = []
-
-    def watch(peer: socket.socket) -> None:
-        try:
-            while peer.recv(65536):
-                pass
-            outcome.append("end")
-        except ConnectionResetError:
-            outcome.append("reset")
-
-    with TcpServer(watch) as backend:
+    with TcpServer(watch := Watch()) as backend:
         server = serve(config(backend.address, {"tls": site.setting()}))
         client = connect(server, authority.client()).send(b"hello")
         client.socket.shutdown(socket.SHUT_RDWR)
-        until(lambda: outcome == ["reset"], "the server to see the reset")
+        until(lambda: watch.outcome == "reset", "the server to see the reset")
         client.close()
 
 

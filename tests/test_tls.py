@@ -25,16 +25,6 @@ from support.waiting import until
 NAMES = ("DNS:localhost", "IP:127.0.0.1")
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> tls.Authority:
-    return tls.Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
-def site(authority: tls.Authority) -> tls.Certificate:
-    return authority.issue("site", *NAMES)
-
-
 def https(settings: dict[str, Any], **more: Any) -> dict[str, Any]:
     listener = {"name": "public", "address": "127.0.0.1:0", "protocol": "https", "tls": settings, **more}
     return gateway(listeners=[listener], workers=2)

@@ -20,11 +20,6 @@ from support.waiting import until
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> tls.Authority:
-    return tls.Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
 def api(authority: tls.Authority) -> tls.Certificate:
     return authority.issue("api", "DNS:api.internal", "DNS:localhost", "IP:127.0.0.1", "URI:spiffe://test/api")
 

@@ -211,17 +211,7 @@ def test_a_side_that_does_not_read_holds_the_other_back(server: Server) -> None:
     with http2.Client(server.address, read_bodies=False) as client:
         stream, socket = connect_two(client)
         data = Frame(Opcode.BINARY, b"z" * 16_384).serialize(mask=True) * 6144
-        sent, before = 0, -1
-        client.socket.settimeout(0.7)
-        while sent != before:
-            before = sent
-            sent += client.send_what_fits(stream, data, sent)
-            try:
-                while client.receive():
-                    sent += client.send_what_fits(stream, data, sent)
-            except TimeoutError:
-                pass
-        assert 0 < sent < len(data)
+        assert 0 < client.send_until_stuck(stream, data, 0.7) < len(data)
         assert server.resident() - resident < 32 * MIB
 
 

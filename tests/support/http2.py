@@ -117,6 +117,22 @@ class Client:
             at += room
         return at - start
 
+    def send_until_stuck(self, stream: Stream, data: bytes, patience: float) -> int:
+        """How much of `data` went out until the server gave no window for so many seconds."""
+        timeout = self.socket.gettimeout()
+        self.socket.settimeout(patience)
+        sent, before = 0, -1
+        while sent != before:
+            before = sent
+            sent += self.send_what_fits(stream, data, sent)
+            try:
+                while self.receive():
+                    sent += self.send_what_fits(stream, data, sent)
+            except TimeoutError:
+                pass
+        self.socket.settimeout(timeout)
+        return sent
+
     def send_trailers(self, stream: Stream, trailers: Iterable[tuple[str, str]]) -> None:
         self.h2.send_headers(stream.id, list(trailers), end_stream=True)
         self.flush()

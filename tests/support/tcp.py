@@ -39,6 +39,23 @@ def reset(peer: socket.socket) -> None:
     peer.close()
 
 
+class Watch:
+    """Takes what comes; `outcome` is then how it ended, "end" or "reset"."""
+
+    def __init__(self, greeting: bytes = b"") -> None:
+        self.greeting = greeting
+        self.outcome = ""
+
+    def __call__(self, peer: socket.socket) -> None:
+        try:
+            peer.sendall(self.greeting)
+            while peer.recv(65536):
+                pass
+            self.outcome = "end"
+        except ConnectionResetError:
+            self.outcome = "reset"
+
+
 class TcpServer:
     """Runs `script` for every connection, in a thread each; the socket is closed after it."""
 
