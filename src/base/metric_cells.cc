@@ -10,7 +10,7 @@ namespace heddle::metrics {
 namespace internal {
 
 thread_local constinit std::size_t t_shard = 0;
-constinit Cell* g_pages[kShards][kMaxPages];  // NOLINT
+constinit Cell* g_pages[kShards][kMaxPages];
 
 namespace {
 

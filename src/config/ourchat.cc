@@ -33,7 +33,7 @@ void add(Node& map, std::string key, Mark mark, Node value) {
 }
 
 // toml++ limits how deep values nest.
-Node tree_of(const toml::node& value, std::uint32_t file) {  // NOLINT(misc-no-recursion)
+Node tree_of(const toml::node& value, std::uint32_t file) {
   const Mark mark = mark_of(value.source(), file);
   if (const auto* text = value.as_string()) return scalar(text->get(), true, mark);
   if (const auto* flag = value.as_boolean()) {

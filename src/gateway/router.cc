@@ -219,7 +219,7 @@ RouteMatch Router::match(const http::HeaderMap& headers) const {
 }
 
 RouteMatch Router::match(const http::HeaderMap& headers, std::string_view method) const {
-  std::array<char, 256> storage;  // NOLINT(cppcoreguidelines-init-variables): filled by host_of
+  std::array<char, 256> storage;  // filled by host_of
   const std::string_view host = host_of(headers.get(":authority").value_or(""), storage);
   const auto [path, query] = split_target(headers.get(":path").value_or(""));
 

@@ -67,7 +67,7 @@ void TcpConnection::on_end_connected(int error) {
   if (state_ != State::kConnecting) return;
   if (error != 0) {
     if (next_address_ < addresses_.size()) return try_next_address();
-    return attempt_failed(std::strerror(error));  // NOLINT(concurrency-mt-unsafe): glibc's is safe
+    return attempt_failed(std::strerror(error));  // glibc's is safe on any thread
   }
   if (target_.tls == nullptr) return connected();
   upstream_.start_tls_client(target_.tls, target_.server_name);

@@ -182,10 +182,10 @@ void TcpConnection::on_end_refused(TcpEnd& end, int error) {
 void TcpConnection::on_end_broken(TcpEnd& end, int error) {
   if (state_ == State::kClosing) return finish();
   const bool client_broke = &end == &client_;
-  listener_.gateway().log().debug("a TCP connection broke",
-                                  {{"side", client_broke ? "client" : "upstream"},
-                                   {"reason", std::strerror(error)},  // NOLINT: glibc's is safe
-                                   {"request_id", info_.request_id}});
+  listener_.gateway().log().debug(
+      "a TCP connection broke", {{"side", client_broke ? "client" : "upstream"},
+                                 {"reason", std::strerror(error)},  // glibc's is safe on any thread
+                                 {"request_id", info_.request_id}});
   end.close();
   if (client_broke) {
     chain_.end(Peer::kRemote, Peer::kLocal, connected_);

@@ -21,13 +21,14 @@ TEST(Buffer, MovingMovesNoBytesAndEmptiesTheSource) {
   a.append(slice_of("hello"));
   const char* const where = a.slices()[0].data;
   Buffer b(std::move(a));
-  EXPECT_TRUE(a.empty());  // NOLINT: a moved-from Buffer is empty by contract
+  EXPECT_TRUE(
+      a.empty());  // NOLINT(bugprone-use-after-move): a moved-from Buffer is empty by contract
   EXPECT_EQ(b.slices()[0].data, where);
   Buffer c;
   c.append(slice_of("well "));
   c.append(std::move(b));
   EXPECT_EQ(c.to_string(), "well hello");
-  EXPECT_TRUE(b.empty());  // NOLINT
+  EXPECT_TRUE(b.empty());  // NOLINT(bugprone-use-after-move): the same
 }
 
 TEST(Buffer, AppendingNeverWritesIntoASharedBlock) {

@@ -265,7 +265,7 @@ int H2Connection::take_chunk(std::int32_t id, const std::uint8_t* data, std::siz
   if (stream_receive_timeout_.count() > 0)
     stream->receive_deadline = worker_.now() + stream_receive_timeout_.count();
   bulk_ = size >= kBulkChunk;
-  // nghttp2 hands over a part of what it was given: of the block. NOLINTNEXTLINE
+  // nghttp2 hands over a part of what it was given: of the block.
   char* const bytes = const_cast<char*>(reinterpret_cast<const char*>(data));
   stream->incoming.append(Slice{block_, bytes, size});
   partial_ = stream;

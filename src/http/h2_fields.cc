@@ -56,7 +56,7 @@ std::optional<std::uint64_t> parse_length(std::string_view text) {
 std::uint8_t* bytes(std::string_view text) {
   static char nothing = 0;  // nghttp2 copies from it, even none
   const char* const data = text.empty() ? &nothing : text.data();
-  return reinterpret_cast<std::uint8_t*>(const_cast<char*>(data));  // NOLINT: it is only read
+  return reinterpret_cast<std::uint8_t*>(const_cast<char*>(data));  // it is only read
 }
 
 }  // namespace

@@ -71,7 +71,7 @@ void TlsHandshake::fail(std::string_view error) {
 
 void TlsHandshake::tell_plain_client() {
   stream_.stop_tls();
-  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): an iovec that is sent is not written to
+  // An iovec that is sent is not written to.
   const std::array parts = {iovec{const_cast<char*>(kPlainAnswer.data()), kPlainAnswer.size()}};
   stream_.send(parts);
 }

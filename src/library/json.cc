@@ -84,7 +84,7 @@ Json Json::object(std::initializer_list<std::pair<std::string_view, Json>> membe
 }
 
 Result<Json> Json::parse(std::string_view text) {
-  std::array<unsigned char, kParseBuffer> buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  std::array<unsigned char, kParseBuffer> buffer;
   json::parser parser({}, json::parse_options{.max_depth = kMaxDepth}, buffer.data(),
                       buffer.size());
   boost::system::error_code error;

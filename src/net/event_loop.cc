@@ -116,9 +116,9 @@ void EventLoop::run_tasks() {
     const std::scoped_lock lock(mutex_);
     append(running_tasks_, remote_tasks_);
   }
-  for (std::size_t i = 0; i < running_tasks_.size(); ++i) {  // NOLINT(modernize-loop-convert)
+  for (auto& entry : running_tasks_) {
     if (stopped_.load(std::memory_order_relaxed)) break;
-    auto task = std::move(running_tasks_[i]);
+    auto task = std::move(entry);
     if (task) host_.run_task(task);  // empty: it threw the last time
   }
   running_tasks_.clear();

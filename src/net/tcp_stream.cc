@@ -30,7 +30,7 @@ ssize_t receive_now(int fd, char* data, std::size_t size) {
 
 ssize_t send_now(int fd, std::span<const iovec> parts) {
   msghdr message{};
-  message.msg_iov = const_cast<iovec*>(parts.data());  // NOLINT: sendmsg does not write to it
+  message.msg_iov = const_cast<iovec*>(parts.data());  // sendmsg does not write to it
   message.msg_iovlen = parts.size();
   for (;;) {
     const ssize_t sent = parts.size() == 1 ? ::syscall(SYS_sendto, fd, parts[0].iov_base,

@@ -43,7 +43,7 @@ void read_alternative_names(X509* certificate, TlsCertificate& facts) {
     if (name->type != GEN_DNS && name->type != GEN_URI) continue;
     const ASN1_IA5STRING* const value =
         name->type == GEN_DNS ? name->d.dNSName : name->d.uniformResourceIdentifier;
-    std::string text(reinterpret_cast<const char*>(ASN1_STRING_get0_data(value)),  // NOLINT: bytes
+    std::string text(reinterpret_cast<const char*>(ASN1_STRING_get0_data(value)),
                      static_cast<std::size_t>(ASN1_STRING_length(value)));
     if (name->type == GEN_DNS) {
       facts.dns_names.push_back(lower(std::move(text)));

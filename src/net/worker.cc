@@ -172,7 +172,8 @@ void Worker::finish_scope() {
       }
     }
     deferred_.clear();
-    for (std::size_t i = 0; i < flush_.size(); ++i) {  // NOLINT(modernize-loop-convert)
+    // NOLINTNEXTLINE(modernize-loop-convert): it grows while it is walked
+    for (std::size_t i = 0; i < flush_.size(); ++i) {
       Flushable* flushable = flush_[i];
       if (flushable == nullptr) continue;
       flush_[i] = nullptr;

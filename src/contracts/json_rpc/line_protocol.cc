@@ -114,8 +114,7 @@ void LineProtocol::line(std::string_view text) {
   if (is_blank(text)) return;
   boost::system::error_code error;
   const boost::json::parse_options options{.max_depth = limits_.depth};
-  std::array<unsigned char, kSmallMessage>
-      buffer;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+  std::array<unsigned char, kSmallMessage> buffer;
   boost::json::monotonic_resource memory(buffer.data(), buffer.size());
   const boost::json::value value = boost::json::parse(text, error, &memory, options);
   if (error) {
