@@ -11,7 +11,11 @@ Refusal refusal_of(const Error& error) {
     case ErrorKind::kLimit:
       return {.status = 507, .code = "mailbox_full", .message = error.message};
     default:
-      return {.status = 503, .code = "unavailable", .message = error.message, .retry_after = 1};
+      // What there is to know (hosts, users, files) is in the log.
+      return {.status = 503,
+              .code = "unavailable",
+              .message = "this cannot be done now; try again later",
+              .retry_after = 1};
   }
 }
 

@@ -31,13 +31,16 @@ std::optional<std::string> unless_empty(std::string value) {
 
 class PostgresStorage final : public Storage {
  public:
-  PostgresStorage(PostgresSession::Target target, const Quota& quota, std::string secret, Log& log,
-                  metrics::Registry& metrics)
+  PostgresStorage(const PostgresSession::Target& target, const Quota& quota, std::string secret,
+                  Log& log, metrics::Registry& metrics)
       : quota_(quota),
         secret_(std::move(secret)),
         door_(target, log),
         turns_(door_, target.timeout),
-        readers_(kReaders, [this] { return door_.open(); }),
+        log_(log),
+        readers_(
+            kReaders, [this] { return door_.open(); },
+            [this](const Error& error) { door_.lost(error); }),
         writer_([writer = PostgresWriter(door_, log)](
                     auto batch) mutable { return writer.commit(batch); },
                 metrics),
@@ -164,7 +167,9 @@ class PostgresStorage final : public Storage {
         [this, c = std::move(call), r = std::move(read)](PostgresSession& session) -> Result<T> {
           auto result = session.run(c);
           if (result) return r(result->get());
-          if (session.broken()) door_.lost(result.error());
+          if (!session.broken()) {
+            log_.warn("a read of the message store failed", {{"error", result.error().message}});
+          }
           // Whatever it is, it is not what the callers of T mean by an error.
           return fail(ErrorKind::kUnavailable,
                       "the message store cannot be read: " + result.error().message);
@@ -176,6 +181,7 @@ class PostgresStorage final : public Storage {
   const std::string secret_;
   PostgresDoor door_;
   PostgresTurns turns_;
+  Log& log_;
   Readers<PostgresSession> readers_;
   WriteThread writer_;  // its last writes end turns
   std::shared_ptr<Lanes> lanes_;
@@ -183,7 +189,7 @@ class PostgresStorage final : public Storage {
 
 }  // namespace
 
-Result<std::unique_ptr<Storage>> make_postgres_storage(PostgresSession::Target target,
+Result<std::unique_ptr<Storage>> make_postgres_storage(const PostgresSession::Target& target,
                                                        const Quota& quota, Log& log,
                                                        metrics::Registry& metrics) {
   const auto named = [&](Error error) {
@@ -202,8 +208,7 @@ Result<std::unique_ptr<Storage>> make_postgres_storage(PostgresSession::Target t
         "PostgreSQL runs with fsync=off: what it has stored may be lost when its machine fails",
         {{"database", services::postgres_place(target.url)}});
   }
-  return std::make_unique<PostgresStorage>(std::move(target), quota, std::move(*secret), log,
-                                           metrics);
+  return std::make_unique<PostgresStorage>(target, quota, std::move(*secret), log, metrics);
 }
 
 }  // namespace heddle::messaging

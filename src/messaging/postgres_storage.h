@@ -13,7 +13,7 @@
 namespace heddle::messaging {
 
 // Makes the schema where it is missing. The error names the database, without its password.
-Result<std::unique_ptr<Storage>> make_postgres_storage(PostgresSession::Target target,
+Result<std::unique_ptr<Storage>> make_postgres_storage(const PostgresSession::Target& target,
                                                        const Quota& quota, Log& log,
                                                        metrics::Registry& metrics);
 

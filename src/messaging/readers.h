@@ -22,8 +22,11 @@ class Readers {
  public:
   using ConnectionPtr = std::unique_ptr<Connection>;
   using Open = std::function<Result<ConnectionPtr>()>;
+  using OnBroken = std::function<void(const Error&)>;
 
-  Readers(std::size_t threads, Open open) : open_(std::move(open)), pool_(threads) {}
+  // `on_broken` hears of each connection that broke, on the thread that had it.
+  Readers(std::size_t threads, Open open, OnBroken on_broken)
+      : open_(std::move(open)), on_broken_(std::move(on_broken)), pool_(threads) {}
 
   void keep(ConnectionPtr connection) {
     const std::lock_guard lock(mutex_);
@@ -39,6 +42,7 @@ class Readers {
       if (out || !(*connection)->broken_by(out.error())) {
         keep(std::move(*connection));
       } else {
+        on_broken_(out.error());
         out = unavailable(out.error());
       }
       done(std::move(out));
@@ -63,6 +67,7 @@ class Readers {
   }
 
   const Open open_;
+  const OnBroken on_broken_;
   std::mutex mutex_;
   std::vector<ConnectionPtr> free_;  // guarded by mutex_
   net::BlockingPool pool_;           // its threads end first

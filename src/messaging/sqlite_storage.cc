@@ -120,8 +120,17 @@ Result<std::unique_ptr<Storage>> make_sqlite_storage(const std::string& path, co
   auto store = SqliteStore::open(path);
   if (!store) return std::unexpected(std::move(store.error()));
   std::string secret = (*store)->secret();
-  auto readers =
-      std::make_unique<Readers<SqliteStore>>(kReaders, [path] { return SqliteStore::open(path); });
+  const auto cannot_read = [&log, path](const Error& error) {
+    log.error("the message store cannot be read", {{"file", path}, {"error", error.message}});
+  };
+  auto readers = std::make_unique<Readers<SqliteStore>>(
+      kReaders,
+      [path, cannot_read] {
+        auto opened = SqliteStore::open(path);
+        if (!opened) cannot_read(opened.error());
+        return opened;
+      },
+      cannot_read);
   for (std::size_t i = 0; i < kReaders; ++i) {
     auto reader = SqliteStore::open(path);
     if (!reader) return std::unexpected(std::move(reader.error()));
