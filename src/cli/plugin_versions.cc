@@ -9,6 +9,13 @@ bool PluginVersions::started(const Version& version) const {
   return std::ranges::any_of(started_, [&](const auto& known) { return known.lock() == version; });
 }
 
+// One reload may follow the other before refresh() is called, and a weak pointer keeps the memory
+// of what has gone.
+void PluginVersions::add(const Version& version) {
+  forget_ended();
+  started_.emplace_back(version);
+}
+
 std::vector<PluginVersions::Version> PluginVersions::leaving(const plugins::PluginSet& next) const {
   std::vector<Version> out;
   for (const auto& known : started_) {
@@ -34,6 +41,10 @@ void PluginVersions::refresh() {
   const Nanoseconds now = monotonic_now();
   std::erase_if(retiring_,
                 [now](const Retiring& one) { return one.version->retire() || one.until <= now; });
+  forget_ended();
+}
+
+void PluginVersions::forget_ended() {
   std::erase_if(started_, [](const auto& known) { return known.expired(); });
 }
 

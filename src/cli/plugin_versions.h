@@ -17,7 +17,7 @@ class PluginVersions {
   using Version = std::shared_ptr<extension::LoadedPlugin>;
 
   bool started(const Version& version) const;
-  void add(const Version& version) { started_.emplace_back(version); }
+  void add(const Version& version);
 
   // Those that serve, but not in `next`. To be kept while what uses them goes.
   std::vector<Version> leaving(const plugins::PluginSet& next) const;
@@ -35,6 +35,8 @@ class PluginVersions {
     Version version;
     Nanoseconds until = 0;
   };
+
+  void forget_ended();
 
   std::vector<std::weak_ptr<extension::LoadedPlugin>> started_;
   std::vector<Retiring> retiring_;
