@@ -6,14 +6,14 @@
 #include <string>
 #include <vector>
 
+#include "contracts/json_rpc/test_guest.h"
 #include "heddle.h"
 #include "heddle/json.h"
-#include "library/test_guests.h"
 
 namespace heddle {
 namespace {
 
-using library::Guest;
+using json_rpc::Guest;
 
 struct Text {
   explicit Text(char* text) : value(text == nullptr ? "(null)" : text) { heddle_free(text); }

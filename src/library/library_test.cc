@@ -8,13 +8,13 @@
 #include <set>
 #include <thread>
 
+#include "contracts/json_rpc/test_guest.h"
 #include "heddle/host.h"
-#include "library/test_guests.h"
 
 namespace heddle {
 namespace {
 
-using library::Guest;
+using json_rpc::Guest;
 
 class LibraryTest : public testing::Test {
  protected:

@@ -1,4 +1,4 @@
-// For the tests of this folder: guests put together from steps, and calls of them on a worker.
+// For the tests of this folder: calls of guests on a worker.
 #pragma once
 
 #include <fmt/format.h>
@@ -15,77 +15,11 @@
 
 #include "contracts/json_rpc/contract.h"
 #include "contracts/json_rpc/host_methods.h"
+#include "contracts/json_rpc/test_guest.h"
 #include "sandbox/engine.h"
 #include "services/test_support.h"
 
 namespace heddle::json_rpc {
-
-// A WASI command as text: its `_start` takes the steps in order.
-class Guest {
- public:
-  Guest& print(std::string_view text, int fd = 1) {
-    steps_ += fmt::format("(call $out (i32.const {}) (i32.const {}) (i32.const {}))\n", fd,
-                          1'024 + data_.size(), text.size());
-    data_ += text;
-    return *this;
-  }
-  Guest& answer(std::string_view result) {
-    return print(fmt::format("{{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":{}}}\n", result));
-  }
-  Guest& ask(std::string_view method, int id = 0) {
-    return print(fmt::format("{{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":\"{}\"}}\n", id, method));
-  }
-  // One read of standard input; what came is written to standard error.
-  Guest& read() { return step("(call $in)"); }
-  // Reads on to the end of standard input.
-  Guest& read_all() {
-    return step("(block (loop (call $in) (br_if 1 (i32.eqz (i32.load (i32.const 20)))) (br 0)))");
-  }
-  Guest& trap() { return step("unreachable"); }
-  Guest& spin() { return step("(loop (br 0))"); }
-  Guest& exit(int code) { return step(fmt::format("(call $exit (i32.const {}))", code)); }
-  Guest& repeat(int times, const Guest& body) {
-    EXPECT_TRUE(data_.empty()) << "texts of the body come first";
-    data_ = body.data_;
-    return step(
-        fmt::format("(local.set $i (i32.const {}))(loop $again {} (br_if $again "
-                    "(local.tee $i (i32.sub (local.get $i) (i32.const 1)))))",
-                    times, body.steps_));
-  }
-  Guest& step(std::string_view wat) {
-    steps_ += wat;
-    steps_ += '\n';
-    return *this;
-  }
-
-  std::string wat() const {
-    std::string escaped;
-    for (const char c : data_) escaped += fmt::format("\\{:02x}", static_cast<unsigned char>(c));
-    return fmt::format(kModule, escaped, steps_);
-  }
-
- private:
-  static constexpr const char* kModule = R"((module
-  (import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_read" (func $r (param i32 i32 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
-  (memory (export "memory") 3)
-  (data (i32.const 1024) "{}")
-  (func $out (param $fd i32) (param $at i32) (param $length i32)
-    (i32.store (i32.const 0) (local.get $at))
-    (i32.store (i32.const 4) (local.get $length))
-    (drop (call $w (local.get $fd) (i32.const 0) (i32.const 1) (i32.const 8))))
-  (func $in
-    (i32.store (i32.const 12) (i32.const 65536))
-    (i32.store (i32.const 16) (i32.const 4096))
-    (drop (call $r (i32.const 0) (i32.const 12) (i32.const 1) (i32.const 20)))
-    (call $out (i32.const 2) (i32.const 65536) (i32.load (i32.const 20))))
-  (func (export "_start") (local $i i32)
-    {})))";
-
-  std::string data_;
-  std::string steps_;
-};
 
 // Writes down what a call shows beside its answer.
 class Listener final : public extension::RpcCaller {

@@ -1,13 +1,15 @@
-// For the tests of this folder: WASI commands as WebAssembly text, put together from steps.
+// For tests of JSON-RPC plugins: guests put together from steps.
 #pragma once
 
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include <string>
 #include <string_view>
 
-namespace heddle::library {
+namespace heddle::json_rpc {
 
+// A WASI command as text: its `_start` takes the steps in order.
 class Guest {
  public:
   Guest& print(std::string_view text, int fd = 1) {
@@ -19,16 +21,26 @@ class Guest {
   Guest& answer(std::string_view result) {
     return print(fmt::format("{{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":{}}}\n", result));
   }
-  Guest& ask(std::string_view method) {
-    return print(fmt::format("{{\"jsonrpc\":\"2.0\",\"id\":0,\"method\":\"{}\"}}\n", method));
+  Guest& ask(std::string_view method, int id = 0) {
+    return print(fmt::format("{{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":\"{}\"}}\n", id, method));
   }
   // One read of standard input; what came is written to standard error.
   Guest& read() { return step("(call $in) (call $tell)"); }
+  // Reads on to the end of standard input.
   Guest& read_all() {
     return step("(block (loop (call $in) (br_if 1 (i32.eqz (i32.load (i32.const 20)))) (br 0)))");
   }
   Guest& trap() { return step("unreachable"); }
   Guest& spin() { return step("(loop (br 0))"); }
+  Guest& exit(int code) { return step(fmt::format("(call $exit (i32.const {}))", code)); }
+  Guest& repeat(int times, const Guest& body) {
+    EXPECT_TRUE(data_.empty()) << "texts of the body come first";
+    data_ = body.data_;
+    return step(
+        fmt::format("(local.set $i (i32.const {}))(loop $again {} (br_if $again "
+                    "(local.tee $i (i32.sub (local.get $i) (i32.const 1)))))",
+                    times, body.steps_));
+  }
   Guest& step(std::string_view wat) {
     steps_ += wat;
     steps_ += '\n';
@@ -61,6 +73,7 @@ class Guest {
   static constexpr const char* kModule = R"((module
   (import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "fd_read" (func $r (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
   (memory (export "memory") 3)
   (data (i32.const 1024) "{}")
   (func $out (param $fd i32) (param $at i32) (param $length i32)
@@ -81,11 +94,11 @@ class Guest {
     (call $digit (local.get $at) (local.get $n) (i32.const 100))
     (call $digit (i32.add (local.get $at) (i32.const 1)) (local.get $n) (i32.const 10))
     (call $digit (i32.add (local.get $at) (i32.const 2)) (local.get $n) (i32.const 1)))
-  (func (export "_start")
+  (func (export "_start") (local $i i32)
     {})))";
 
   std::string data_;
   std::string steps_;
 };
 
-}  // namespace heddle::library
+}  // namespace heddle::json_rpc
