@@ -35,7 +35,7 @@ class PluginRecordTest : public testing::Test {
     spec_.log_lines_per_second = 1'000;
     spec_.log_line_bytes = 10;
   }
-  ~PluginRecordTest() override { std::filesystem::remove(path_); }
+  void TearDown() override { std::filesystem::remove(path_); }
 
   std::unique_ptr<PluginRecord> make(PluginRecord::Kind kind = {}) {
     return std::make_unique<PluginRecord>(*log_, registry_, spec_, kCallbacks, kind);

@@ -216,12 +216,12 @@ void Call::serve(const HostMethods::Method& method, LineProtocol::Token token,
 }
 
 HostMethods::Reply Call::reply_to(LineProtocol::Token token) {
-  return [weak = weak_from_this(), token](RpcOutcome outcome) {
-    if (const auto self = weak.lock()) self->settle(token, std::move(outcome));
+  return [weak = weak_from_this(), token](const RpcOutcome& outcome) {
+    if (const auto self = weak.lock()) self->settle(token, outcome);
   };
 }
 
-void Call::settle(LineProtocol::Token token, RpcOutcome outcome) {
+void Call::settle(LineProtocol::Token token, const RpcOutcome& outcome) {
   if (over_) return;
   pending_.erase(token);
   if (outcome.ok) {

@@ -60,7 +60,7 @@ class Call final : public std::enable_shared_from_this<Call>,
   void serve(const HostMethods::Method& method, LineProtocol::Token token,
              const boost::json::value& params);
   HostMethods::Reply reply_to(LineProtocol::Token token);
-  void settle(LineProtocol::Token token, RpcOutcome outcome);
+  void settle(LineProtocol::Token token, const RpcOutcome& outcome);
   void log_line(std::string_view line);
   void measure(std::chrono::nanoseconds cpu);
   bool count_host_call();
