@@ -10,6 +10,7 @@ from pathlib import Path
 
 from processes import LOAD_CORE, Process, program
 
+PATIENCE = 30  # seconds
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
 
@@ -88,7 +89,10 @@ def run_h2load(proxy: Process, load: Load, seconds: int) -> Outcome:
     command += [f"--rps={load.rate / load.connections:g}"] if load.rate else []
     command += ["-d", str(load.body)] if load.body else []
     command += [item for name, value in load.headers for item in ("-H", f"{name}: {value}")]
-    result = subprocess.run([*command, proxy.url(load.path)], capture_output=True, text=True, check=False)
+    try:
+        result = subprocess.run([*command, proxy.url(load.path)], capture_output=True, text=True, check=False, timeout=seconds + PATIENCE)
+    except subprocess.TimeoutExpired:
+        return Outcome(0, 0.0, (0.0, 0.0, 0.0), [f"h2load did not end {PATIENCE} s after its time"])
     times, bad = [], 0
     for line in log.read_text().splitlines() if log.exists() else []:
         _, status, micros = line.split("\t")

@@ -24,9 +24,16 @@ http {{
 
 NGINX_UPSTREAM = NGINX_HEAD + """
   open_file_cache max=10 inactive=1h;
+  upstream itself {{ server 127.0.0.1:{port}; keepalive 64; keepalive_requests 100000000; }}
   server {{
     listen 127.0.0.1:{port} reuseport; default_type text/plain;
     location = /20 {{ return 200 "12345678901234567890"; }}
+    # Answers when it has read the whole body; `return` would answer before, and clients and proxies differ in what they make of that.
+    location = /upload {{
+      client_body_buffer_size 2m; proxy_request_buffering on; proxy_pass_request_body off; proxy_method GET;
+      proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Content-Length "";
+      proxy_pass http://itself/20;
+    }}
     location / {{ root {folder}/files; }}
   }}
 }}

@@ -137,7 +137,7 @@ def entries(bench: Bench) -> None:
 def bodies(bench: Bench) -> None:
     folder = bench.nginx().folder
     loads = [(f"reply of {size.upper()}B through filters", Load(f"/{size}", connections=8)) for size in ("100k", "1m")]
-    loads += [(f"POST of {size.upper()}B through filters", Load("/20", connections=8, body=folder / f"body-{size}"))
+    loads += [(f"POST of {size.upper()}B through filters", Load("/upload", connections=8, body=folder / f"body-{size}"))
               for size in ("100k", "1m")]
     for title, load in loads:
         bench.add(title, load, ("nginx", "nginx", bench.nginx()), ("haproxy", "HAProxy", bench.haproxy()),
