@@ -76,7 +76,7 @@ def test_a_handler_that_does_not_end_in_time(server: Server) -> None:
     mark = server.mark()
     with Neighbour(server):
         assert_error(run(server, "spin", path="/quick"), 504, "timeout")
-    server.wait_log("did not answer within 300 ms (timeout)", after=mark, plugin="hostile", level="error")
+    server.wait_log("did not answer within 200 ms (timeout)", after=mark, plugin="hostile", level="error")
 
 
 def test_a_route_for_users_without_users(server: Server) -> None:

@@ -52,7 +52,7 @@ class Neighbour:
 def config(driver: Driver, more: Config | None = None, **top: Any) -> Config:
     """`more` belongs to the hostile plugin's entry."""
     hostile = driver.package("hostile", "SDK ALLOC=allocate DEALLOC=deallocate", [
-        {**RUN, "path": "/hostile"}, {"path": "/quick", "method": "POST", "handler": "run", "timeout": "300ms"},
+        {**RUN, "path": "/hostile"}, {"path": "/quick", "method": "POST", "handler": "run", "timeout": "200ms"},
         {"path": "/members", "method": "POST", "handler": "run", "auth": True}])
     neighbour = driver.package("neighbour", "SDK ALLOC=allocate DEALLOC=deallocate", [{**RUN, "path": "/neighbour"}])
     return gateway(plugins=[plugin("hostile", hostile, **{"permissions": EVERYTHING, "cpu_limit": "300ms", **(more or {})}),
