@@ -48,11 +48,12 @@ void PluginVersions::forget_ended() {
   std::erase_if(started_, [](const auto& known) { return known.expired(); });
 }
 
+// All of them are asked, whatever the first ones say: they get ready side by side.
 bool PluginVersions::retire_all() {
-  return std::ranges::all_of(started_, [](const auto& known) {
-    const Version version = known.lock();
-    return version == nullptr || version->retire();
-  });
+  return std::ranges::count_if(started_, [](const auto& known) {
+           const Version version = known.lock();
+           return version != nullptr && !version->retire();
+         }) == 0;
 }
 
 void PluginVersions::clear() {
