@@ -412,11 +412,12 @@ int H2Connection::note_sent(const nghttp2_frame& frame) {
     on_sent_reset(frame.hd.stream_id);
     return forced ? count_reset() : 0;
   }
-  if (frame.hd.type == NGHTTP2_GOAWAY) on_sent_goaway();
-  if (frame.hd.type == NGHTTP2_GOAWAY && frame.goaway.error_code != NGHTTP2_NO_ERROR &&
-      end_detail_.empty()) {
-    end_detail_ = text_of(frame.goaway.opaque_data, frame.goaway.opaque_data_len);
-    if (end_detail_.empty()) end_detail_ = h2_error_name(frame.goaway.error_code);
+  if (frame.hd.type == NGHTTP2_GOAWAY) {
+    if (frame.goaway.error_code != NGHTTP2_NO_ERROR && end_detail_.empty()) {
+      end_detail_ = text_of(frame.goaway.opaque_data, frame.goaway.opaque_data_len);
+      if (end_detail_.empty()) end_detail_ = h2_error_name(frame.goaway.error_code);
+    }
+    on_sent_goaway();
   }
   if (frame.hd.type != NGHTTP2_HEADERS && frame.hd.type != NGHTTP2_DATA) return 0;
   // The peer may answer each of them by window updates, a few when it reads in small steps.
