@@ -24,6 +24,7 @@ PluginRecord::PluginRecord(Log& log, metrics::Registry& registry, const PluginSp
                                  metrics::guest_call_bounds(), 1e-9);
   cpu_ = registry.counter("heddle_plugin_cpu_microseconds_total",
                           "CPU time that a plugin's callbacks took.", labels);
+  lines_over_limit_ = limit_counter("log_lines_per_second");
   instances_ = registry.gauge("heddle_plugin_instances", "Instances of a plugin.", labels);
   if (kind.measures_memory) {
     memory_ = registry.gauge("heddle_plugin_memory_bytes", "Linear memory of a plugin's instances.",
@@ -71,12 +72,14 @@ void PluginRecord::error(std::string_view reason, std::string message) {
   last_error_ = std::move(message);
 }
 
+std::shared_ptr<metrics::Counter> PluginRecord::limit_counter(std::string_view limit) {
+  return registry_.counter("heddle_plugin_limit_hits_total", "How often a plugin met a limit.",
+                           {{"plugin", plugin_}, {"limit", std::string(limit)}});
+}
+
 void PluginRecord::limit_hit(std::string_view limit) {
   ++limit_hits_;
-  registry_
-      .counter("heddle_plugin_limit_hits_total", "How often a plugin met a limit.",
-               {{"plugin", plugin_}, {"limit", std::string(limit)}})
-      ->add();
+  limit_counter(limit)->add();
 }
 
 // Seconds are those of the clock's, not sliding: a burst over the edge of two may have twice the
@@ -90,7 +93,8 @@ bool PluginRecord::admit_line() {
   }
   if (lines_.fetch_add(1, std::memory_order_relaxed) < lines_per_second_) return true;
   ++dropped_;
-  limit_hit("log_lines_per_second");
+  ++limit_hits_;
+  lines_over_limit_->add();
   return false;
 }
 

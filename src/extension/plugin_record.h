@@ -76,6 +76,7 @@ class PluginRecord {
   struct alignas(64) Rest {
     std::atomic<std::uint64_t> nanoseconds{0};
   };
+  std::shared_ptr<metrics::Counter> limit_counter(std::string_view limit);
   void report_drops();
 
   Log& log_;
@@ -88,6 +89,8 @@ class PluginRecord {
   std::shared_ptr<metrics::Histogram> duration_;
   std::shared_ptr<metrics::Counter> cpu_;
   std::shared_ptr<metrics::Counter> exchanges_;  // null: it sees none
+  // At hand, since a plugin that floods the log meets this limit with every line.
+  std::shared_ptr<metrics::Counter> lines_over_limit_;
   std::shared_ptr<metrics::Gauge> instances_;
   std::shared_ptr<metrics::Gauge> memory_;  // null: not measured
   std::uint64_t calls_before_ = 0;          // of former versions, which count in the same metrics
