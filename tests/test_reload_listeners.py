@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from contextlib import ExitStack
@@ -168,9 +169,10 @@ def test_tunnels_of_a_listener_that_goes_have_the_drain_timeout(serve, config: C
             assert exchange(b"still there") == b"still there"
 
 
+@pytest.mark.parametrize("how", ["removed", "stopped"])
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
 def test_both_peers_of_a_tunnel_see_its_end(serve, config: Config, authority: tls.Authority,  # noqa: F811
-                                            site: tls.Certificate, secure: bool) -> None:
+                                            site: tls.Certificate, secure: bool, how: str) -> None:
     """What was sent last arrives before it; nobody sees a reset. A stream without an end on the same listener is cut."""
     going = {"name": "going", **({"protocol": "https", "tls": site.setting()} if secure else {})}
     ended = threading.Event()
@@ -199,8 +201,12 @@ def test_both_peers_of_a_tunnel_see_its_end(serve, config: Config, authority: tl
             switch(one)
             two.send(wire.head("GET", "/events"))
             assert two.informational().status == 200
-            config.put(two_listeners({"name": "staying"}, **more))
-            reload(server)
+            if how == "removed":
+                config.put(two_listeners({"name": "staying"}, **more))
+                reload(server)
+            else:
+                server.signal(signal.SIGTERM)
+                server.wait_log("draining")
             one.send(b"still there")
             assert one.read(11) == b"still there"
             assert one.socket.recv(1) == b"" and ended.wait(20)
@@ -209,7 +215,10 @@ def test_both_peers_of_a_tunnel_see_its_end(serve, config: Config, authority: tl
                     two.read(1)
         for path in ("/", "/events"):
             assert server.wait_access(path=path)["details"] == "drain_timeout"
-        until(lambda: one_snapshot(server), "the old snapshot to go")
+        if how == "removed":
+            until(lambda: one_snapshot(server), "the old snapshot to go")
+        else:
+            assert server.wait_exit() == 0
 
 
 def test_a_tunnel_of_a_listener_that_goes_is_cut_when_nobody_ends_it(serve, config: Config) -> None:  # noqa: F811
@@ -224,7 +233,7 @@ def test_a_tunnel_of_a_listener_that_goes_is_cut_when_nobody_ends_it(serve, conf
             assert server.wait_access(status=101)["details"] == "drain_timeout"
 
 
-@pytest.mark.parametrize("how", ["removed", "rebound"])
+@pytest.mark.parametrize("how", ["removed", "rebound", "stopped"])
 def test_tcp_connections_of_a_listener_that_goes_have_the_drain_timeout(serve, config: Config, how: str) -> None:  # noqa: F811
     with TcpServer(echo) as backend:
         item = {"name": "tcp", "protocol": "tcp", "upstream": "behind"}
@@ -233,9 +242,16 @@ def test_tcp_connections_of_a_listener_that_goes_have_the_drain_timeout(serve, c
         with TcpClient(server.listeners["tcp"]) as client:
             assert client.send(b"hello").read(5) == b"hello"
             changed = {**item, "address": "127.0.0.2:0"}
-            config.put(two_listeners({"name": "public"}, *([changed] if how == "rebound" else []), **more))
-            reload(server)
+            if how == "stopped":
+                server.signal(signal.SIGTERM)
+                server.wait_log("draining")
+            else:
+                config.put(two_listeners({"name": "public"}, *([changed] if how == "rebound" else []), **more))
+                reload(server)
             assert client.send(b"still").read(5) == b"still"
             assert client.read_all() == b""
         assert server.log.wait(lambda line: line.get("protocol") == "TCP", 20)["details"] == "drain_timeout"
-    until(lambda: one_snapshot(server), "the old snapshot to go")
+    if how == "stopped":
+        assert server.wait_exit() == 0
+    else:
+        until(lambda: one_snapshot(server), "the old snapshot to go")

@@ -96,7 +96,7 @@ def test_a_tunnel_of_a_changed_route_has_the_drain_timeout(serve, config: Config
             wait_end()
     lines = [server.wait_access(details="drain_timeout", protocol=protocol) for protocol in ("HTTP/1.1", "HTTP/2")]
     assert all(line["route"] == "chat" and line["duration_ms"] >= 1500 for line in lines)
-    server.wait_log("a tunnel is closed, since what it began with has left the configuration", route="chat")
+    server.wait_log("a tunnel is closed, since what it began with has gone", route="chat")
     until(lambda: one_snapshot(server), "the old snapshot to go")
 
 

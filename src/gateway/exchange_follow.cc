@@ -92,8 +92,8 @@ bool Exchange::leave(std::uint64_t listener) {
 
 void Exchange::give_up() {
   gateway_.log().info(
-      tunnel_ ? "a tunnel is closed, since what it began with has left the configuration"
-              : "a stream is broken off, since what it began with has left the configuration",
+      tunnel_ ? "a tunnel is closed, since what it began with has gone"
+              : "a stream is broken off, since what it began with has gone",
       {{"route", info_.route}, {"request_id", info_.request_id}, {"limit", "drain_timeout"}});
   retain();
   if (tunnel_) {

@@ -6,9 +6,16 @@
 #include <thread>
 #include <utility>
 
+#include "gateway/exchange.h"
 #include "net/address.h"
 
 namespace heddle::gateway {
+namespace {
+
+// For the workers to take away what has ended, beyond the time that it had.
+constexpr std::chrono::milliseconds kLastTurn{500};
+
+}  // namespace
 
 Gateway::Gateway(std::vector<std::unique_ptr<net::Worker>>& workers, net::BlockingPool& blocking,
                  Log& log, metrics::Registry& metrics)
@@ -163,14 +170,23 @@ bool Gateway::drain(std::chrono::milliseconds timeout, const std::function<bool(
     worker.listeners().stop_accepting();
     worker.listeners().drain();
   });
+  if (wait_for_connections(timeout, hurry)) return true;
+  const std::size_t left = sum([](GatewayWorker& worker) { return worker.exchanges(); });
+  log_.warn("not everything ended in time; closing what is left",
+            {{"exchanges", left}, {"limit", "drain_timeout"}});
+  if (!hurry()) {
+    on_all_workers([](GatewayWorker& worker) { worker.listeners().give_up(); });
+    wait_for_connections(Exchange::kFarewell + kLastTurn, hurry);
+  }
+  return left == 0;
+}
+
+// Whether none is left.
+bool Gateway::wait_for_connections(std::chrono::milliseconds timeout,
+                                   const std::function<bool()>& hurry) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   while (sum([](GatewayWorker& worker) { return worker.listeners().connections(); }) > 0) {
-    if (std::chrono::steady_clock::now() >= deadline || hurry()) {
-      const std::size_t left = sum([](GatewayWorker& worker) { return worker.exchanges(); });
-      log_.warn("not everything ended in time; closing what is left",
-                {{"exchanges", left}, {"limit", "drain_timeout"}});
-      return left == 0;
-    }
+    if (std::chrono::steady_clock::now() >= deadline || hurry()) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   return true;

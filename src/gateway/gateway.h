@@ -61,7 +61,7 @@ class Gateway {
   std::shared_ptr<const Snapshot> snapshot() const { return snapshot_; }
 
   // Stops accepting and lets exchanges in flight end, up to `timeout` or until `hurry` says so;
-  // then closes what is left. True when nothing had to be broken off.
+  // then closes what is left, tunnels and TCP connections softly. True when nothing was left.
   bool drain(std::chrono::milliseconds timeout, const std::function<bool()>& hurry);
 
   // Dismantles the workers' halves on their threads: connections, snapshots, exchanges waiting for
@@ -84,6 +84,7 @@ class Gateway {
   void on_all_workers(const std::function<void(GatewayWorker&)>& task);
   Result<void> each_worker(const std::function<Result<void>(GatewayWorker&)>& task);
   std::size_t sum(const std::function<std::size_t(GatewayWorker&)>& part);
+  bool wait_for_connections(std::chrono::milliseconds timeout, const std::function<bool()>& hurry);
 
   std::vector<std::unique_ptr<net::Worker>>& workers_;
   Log& log_;

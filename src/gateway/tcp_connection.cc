@@ -100,14 +100,17 @@ void TcpConnection::follow(const std::shared_ptr<const BoundSnapshot>& current) 
 void TcpConnection::end_outdated() {
   if (state_ == State::kClosing || state_ == State::kDone || drain_timer_.armed()) return;
   const auto& current = listener_.gateway().current();
-  drain_timer_.arm(worker().timers(), current->snapshot->config().drain_timeout, [this] {
-    listener_.gateway().log().info(
-        "a TCP connection is closed, since what it began with has left the configuration",
-        {{"listener", listener_.name()},
-         {"request_id", info_.request_id},
-         {"limit", "drain_timeout"}});
-    close_softly("drain_timeout", {});
-  });
+  drain_timer_.arm(worker().timers(), current->snapshot->config().drain_timeout,
+                   [this] { give_up(); });
+}
+
+void TcpConnection::give_up() {
+  if (state_ == State::kClosing || state_ == State::kDone) return;
+  listener_.gateway().log().info("a TCP connection is closed, since what it began with has gone",
+                                 {{"listener", listener_.name()},
+                                  {"request_id", info_.request_id},
+                                  {"limit", "drain_timeout"}});
+  close_softly("drain_timeout", {});
 }
 
 void TcpConnection::refuse(std::string_view reason) {

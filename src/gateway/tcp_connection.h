@@ -50,6 +50,8 @@ class TcpConnection final : TcpEnd::Owner, NetworkChain::Owner {
   void follow(const std::shared_ptr<const BoundSnapshot>& current);
   // Ends it after drain_timeout.
   void end_outdated();
+  // Ends it now: both peers get what is on its way and FIN.
+  void give_up();
   // Breaks it off: both peers get a reset. `details` for the access log.
   void abort(std::string_view details);
 

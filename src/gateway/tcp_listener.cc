@@ -99,6 +99,10 @@ void TcpListener::retire() {
   for_each([&](TcpConnection& connection) { connection.end_outdated(); });
 }
 
+void TcpListener::give_up() {
+  for_each([](TcpConnection& connection) { connection.give_up(); });
+}
+
 void TcpListener::abort() {
   for_each([](TcpConnection& connection) { connection.abort("shutdown"); });
 }

@@ -49,6 +49,8 @@ class TcpListener final : net::Acceptor::Observer {
   // It has left the configuration, or its address did: connections end after drain_timeout.
   void retire();
   bool retired() const { return retired_; }
+  // Connections end now, softly.
+  void give_up();
   void abort();
   std::size_t connections() const { return connections_.size(); }
 

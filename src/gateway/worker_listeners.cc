@@ -170,6 +170,14 @@ void WorkerListeners::drain() {
   }
 }
 
+void WorkerListeners::give_up() {
+  for (Open& item : open_) {
+    item.retired_until = gateway_.worker().now();
+    if (item.tcp) item.tcp->give_up();
+  }
+  sweep();
+}
+
 void WorkerListeners::abort() {
   sweep_timer_.cancel();
   for (const Open& item : open_) item.http ? item.http->abort() : item.tcp->abort();

@@ -40,6 +40,8 @@ class WorkerListeners {
   void follow();
   void stop_accepting();
   void drain();
+  // Those that are left end now: tunnels and TCP connections softly, within Exchange::kFarewell.
+  void give_up();
   void abort();
   std::size_t connections() const;
   std::size_t tcp_connections() const;
