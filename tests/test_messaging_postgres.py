@@ -17,6 +17,7 @@ from support.messages import PASSWORD as ACCOUNT_PASSWORD
 from support.messages import Person, configuration, error, register
 from support.postgres import PASSWORD, Postgres
 from support.server import Server
+from support.tls import Authority
 from support.waiting import until
 
 
@@ -224,3 +225,30 @@ def test_the_url_is_not_shown(serve, config: dict[str, Any], postgres: Postgres)
     refused = serve.run("validate", "-c", str(bad))
     assert refused.returncode != 0 and "storage.url" in refused.stdout + refused.stderr
     assert PASSWORD not in refused.stdout + refused.stderr
+
+
+@pytest.fixture(scope="module")
+def tls_postgres(authority: Authority) -> Iterator[Postgres]:
+    """It takes nothing but TLS at its port, with a certificate for the name localhost."""
+    server = Postgres(certificate=authority.issue("database", "DNS:localhost"))
+    yield server
+    server.remove()
+
+
+def test_over_tls(serve, tmp_path: Path, tls_postgres: Postgres, authority: Authority) -> None:
+    server = serve(configuration(tmp_path / "data", {"url": tls_postgres.tls_url("localhost", authority.cert), "timeout": "20s"}))
+    anna, bert = register(server, "anna"), register(server, "bert")
+    assert anna.send(bert, "hello").status == 201
+    assert [m["text"] for m in bert.fetch()] == ["hello"]
+    sessions = tls_postgres.sql("SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE client_addr IS NOT NULL").split()
+    assert sessions and set(sessions) == {"t"}, sessions
+
+
+@pytest.mark.parametrize("wrong", ["name", "authority"])
+def test_a_database_that_is_not_who_it_should_be(serve, tmp_path: Path, tls_postgres: Postgres, authority: Authority, wrong: str) -> None:
+    url = (tls_postgres.tls_url("127.0.0.1", authority.cert) if wrong == "name" else
+           tls_postgres.tls_url("localhost", Authority(tmp_path / "other", "other").cert))
+    done = serve.run("serve", "-c", str(serve.write(configuration(tmp_path / "data", {"url": url, "timeout": "20s"}))))
+    text = done.stdout + done.stderr
+    assert done.returncode == 1 and "message store" in text and "certificate" in text, text
+    assert PASSWORD not in text

@@ -1,20 +1,27 @@
-"""A PostgreSQL server of its own: a cluster in a folder below /tmp, reached by a Unix socket there. PostgreSQL does not run as root,
-so root becomes the user `postgres`, which Debian's package makes."""
+"""A PostgreSQL server of its own: a cluster in a folder below /tmp, reached by a Unix socket there, or by TLS. PostgreSQL does not run as
+root, so root becomes the user `postgres`, which Debian's package makes."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import tempfile
 from pathlib import Path
 
+from support.tls import Certificate
+from support.upstreams import closed_port
+
 PASSWORD = "secret"
 
 
 class Postgres:
-    def __init__(self) -> None:
+    def __init__(self, durable: bool = False, certificate: Certificate | None = None) -> None:
+        """`durable`: it waits for the disk, as outside of tests. With a certificate it listens on 127.0.0.1 too, for TLS only."""
+        self.port = closed_port() if certificate else 5432  # a part of the socket's name
+        self._options = ["-p", str(self.port), *([] if durable else ["-F"])]
         # Below /tmp: the path of a socket must be short, and `postgres` must be able to enter.
         self._folder = Path(tempfile.mkdtemp(prefix="heddle-pg-", dir="/tmp"))
         (self._folder / "password").write_text(PASSWORD)
@@ -23,15 +30,29 @@ class Postgres:
             shutil.chown(self._folder / "password", "postgres")
         self._run("initdb", "-D", f"{self._folder}/data", "-U", "admin", "--auth=scram-sha-256", f"--pwfile={self._folder}/password",
                   "--encoding=UTF8", "--no-sync", "--no-instructions")
+        for name, value in (("unix_socket_directories", self._folder), ("listen_addresses", "127.0.0.1" if certificate else "")):
+            self._options += ["-c", f"{name}={value}"]
+        if certificate:
+            self._options += ["-c", "ssl=on"]
+            for source, name in ((certificate.cert, "server.crt"), (certificate.key, "server.key")):
+                target = self._folder / "data" / name
+                shutil.copy(source, target)
+                target.chmod(0o600)
+                if os.geteuid() == 0:
+                    shutil.chown(target, "postgres")
+            (self._folder / "data" / "pg_hba.conf").write_text("local all all scram-sha-256\nhostssl all all 127.0.0.1/32 scram-sha-256\n")
         self.start()
 
     @property
     def url(self) -> str:
-        return f"postgresql://admin:{PASSWORD}@/postgres?host={self._folder}"
+        return f"postgresql://admin:{PASSWORD}@/postgres?host={self._folder}&port={self.port}"
+
+    def tls_url(self, host: str, authority: Path) -> str:
+        """Of a client that wants the server to be `host`, by a certificate of the authority."""
+        return f"postgresql://admin:{PASSWORD}@{host}:{self.port}/postgres?sslmode=verify-full&sslrootcert={authority}"
 
     def start(self) -> None:
-        self._run("pg_ctl", "-D", f"{self._folder}/data", "-l", f"{self._folder}/log", "-w", "-o",
-                  f"-F -c listen_addresses= -c unix_socket_directories={self._folder}", "start")
+        self._run("pg_ctl", "-D", f"{self._folder}/data", "-l", f"{self._folder}/log", "-w", "-o", shlex.join(self._options), "start")
 
     def stop(self) -> None:
         """As a crash would: connections break."""
