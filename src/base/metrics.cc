@@ -27,11 +27,11 @@ Histogram::Histogram(std::span<const std::uint64_t> upper_bounds, double scale)
   }
 }
 
-void Histogram::observe(std::uint64_t value) {
+void Histogram::observe(std::uint64_t value, std::uint64_t times) {
   std::size_t bucket = first_[static_cast<std::size_t>(std::bit_width(value))];
   while (bucket < bounds_.size() && bounds_[bucket] < value) ++bucket;
-  cells_.add(bucket, 1);
-  cells_.add(bounds_.size() + 1, value);
+  cells_.add(bucket, times);
+  cells_.add(bounds_.size() + 1, value * times);
 }
 
 Histogram::Snapshot Histogram::snapshot() const {

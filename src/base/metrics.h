@@ -58,7 +58,7 @@ class Histogram {
 
   // At most 255 bounds, ascending.
   Histogram(std::span<const std::uint64_t> upper_bounds, double scale);
-  void observe(std::uint64_t value);
+  void observe(std::uint64_t value, std::uint64_t times = 1);
   Snapshot snapshot() const;
   std::span<const std::uint64_t> upper_bounds() const { return bounds_; }
   double scale() const { return scale_; }

@@ -119,6 +119,8 @@ class MessageHook {
   // fails decides by its own policy (`on_failure`), so there is always a verdict.
   virtual std::optional<Verdict> ask(HookMoment moment, net::Worker& worker,
                                      const MessageEvent& event, VerdictReceiver& receiver) = 0;
+  // Whether ask() always returns the verdict and never keeps its receiver.
+  virtual bool answers_at_once() const { return false; }
   // The other moments. Nothing comes back.
   virtual void tell(net::Worker& worker, const HookEvent& event) = 0;
   // The server goes down: it accepts no more connections, those that it has are still open. Any

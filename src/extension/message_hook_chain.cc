@@ -12,7 +12,9 @@ HookChain::HookChain(std::vector<std::shared_ptr<MessageHook>> hooks) : hooks_(s
   });
   for (std::size_t i = 0; i < kHookMoments; ++i) {
     for (const auto& hook : hooks_) {
-      if (hook->wants(static_cast<HookMoment>(i))) by_moment_.at(i).push_back(hook.get());
+      if (!hook->wants(static_cast<HookMoment>(i))) continue;
+      by_moment_.at(i).in_order.push_back(hook.get());
+      by_moment_.at(i).at_once &= hook->answers_at_once();
     }
   }
 }
@@ -30,7 +32,7 @@ class HookChain::Run final : public VerdictReceiver {
 
   // From the hook with this index on.
   static void go_on(std::unique_ptr<Run> run, std::size_t index) {
-    const Hooks& hooks = run->chain_->at(run->moment_);
+    const auto& hooks = run->chain_->at(run->moment_).in_order;
     while (index < hooks.size()) {
       MessageHook& hook = *hooks[index];
       run->index_ = index++;
@@ -61,14 +63,28 @@ class HookChain::Run final : public VerdictReceiver {
   std::size_t index_ = 0;
 };
 
+// Of hooks that answer at once.
+class HookChain::Nobody final : public VerdictReceiver {
+ public:
+  void on_verdict(Verdict /*verdict*/) override {}
+};
+
 void HookChain::ask(HookMoment moment, net::Worker& worker, const MessageEvent& event,
                     std::move_only_function<void(Verdict)> done) const {
-  if (!wants(moment)) return done({});
+  const Hooks& hooks = at(moment);
+  if (hooks.at_once) {
+    Nobody nobody;
+    for (MessageHook* hook : hooks.in_order) {
+      auto verdict = hook->ask(moment, worker, event, nobody);
+      if (!verdict->allowed) return done(std::move(*verdict));
+    }
+    return done({});
+  }
   Run::go_on(std::make_unique<Run>(shared_from_this(), moment, worker, event, std::move(done)), 0);
 }
 
 void HookChain::tell(net::Worker& worker, const HookEvent& event) const {
-  for (MessageHook* hook : at(moment_of(event))) hook->tell(worker, event);
+  for (MessageHook* hook : at(moment_of(event)).in_order) hook->tell(worker, event);
 }
 
 void HookChain::shut_down() const {
@@ -105,6 +121,7 @@ class RefusingHook final : public MessageHook {
                              VerdictReceiver& /*receiver*/) override {
     return Verdict{.allowed = false, .reason = "the plugin is not loaded", .plugin = plugin_};
   }
+  bool answers_at_once() const override { return true; }
   void tell(net::Worker& /*worker*/, const HookEvent& /*event*/) override {}
 
  private:

@@ -19,7 +19,7 @@ class HookChain : public std::enable_shared_from_this<HookChain> {
   explicit HookChain(std::vector<std::shared_ptr<MessageHook>> hooks);
 
   // Whether anybody listens: the service need not make the event otherwise.
-  bool wants(HookMoment moment) const { return !at(moment).empty(); }
+  bool wants(HookMoment moment) const { return !at(moment).in_order.empty(); }
 
   // Asks the hooks one after the other (kSend or kEnqueue). The first that rejects decides and
   // those behind it are not asked. `done` comes exactly once, from within the call or later on
@@ -32,8 +32,12 @@ class HookChain : public std::enable_shared_from_this<HookChain> {
   void shut_down() const;
 
  private:
+  class Nobody;
   class Run;
-  using Hooks = std::vector<MessageHook*>;
+  struct Hooks {
+    std::vector<MessageHook*> in_order;
+    bool at_once = true;  // none of them answers later
+  };
   const Hooks& at(HookMoment moment) const { return by_moment_[static_cast<std::size_t>(moment)]; }
 
   std::vector<std::shared_ptr<MessageHook>> hooks_;

@@ -30,6 +30,7 @@ class TestHook final : public MessageHook {
     waiting = &receiver;
     return std::nullopt;
   }
+  bool answers_at_once() const override { return !waits; }
   void tell(net::Worker& /*worker*/, const HookEvent& event) override {
     calls_.push_back(name_ + ":" + std::string(to_string(moment_of(event))));
   }

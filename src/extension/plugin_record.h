@@ -41,10 +41,14 @@ class PluginRecord {
   PluginRecord(const PluginRecord&) = delete;
   PluginRecord& operator=(const PluginRecord&) = delete;
 
-  // One call of the callback with this index.
-  void call(std::size_t callback, std::int64_t wall_nanoseconds) {
+  // One call of the callback with this index; its duration counts for `stands_for` calls, of which
+  // the others were counted without one.
+  void call(std::size_t callback, std::int64_t wall_nanoseconds, std::uint64_t stands_for = 1) {
+    count(callback);
+    duration_->observe(static_cast<std::uint64_t>(wall_nanoseconds), stands_for);
+  }
+  void count(std::size_t callback) {
     if (callback < calls_.size()) calls_[callback]->add();
-    duration_->observe(static_cast<std::uint64_t>(wall_nanoseconds));
   }
   void cpu(std::uint64_t nanoseconds);
   void exchange() { exchanges_->add(); }

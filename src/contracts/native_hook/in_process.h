@@ -33,6 +33,7 @@ class InProcessPlugin final : public extension::MessageHookPlugin {
   std::optional<extension::Verdict> ask(extension::HookMoment moment, net::Worker& worker,
                                         const extension::MessageEvent& event,
                                         extension::VerdictReceiver& receiver) override;
+  bool answers_at_once() const override { return true; }
   void tell(net::Worker& worker, const extension::HookEvent& event) override;
   void shut_down() override;
 

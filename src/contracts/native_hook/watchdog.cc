@@ -8,9 +8,8 @@
 namespace heddle::native_hook {
 
 WatchedCalls::WatchedCalls(std::shared_ptr<extension::PluginRecord> record, std::string plugin,
-                           const sandbox::CycleClock& clock, std::chrono::nanoseconds limit)
+                           std::chrono::nanoseconds limit)
     : record_(std::move(record)),
-      clock_(clock),
       limit_(limit),
       stalls_(record_->registry().counter(
           "heddle_plugin_stalls_total",
@@ -18,13 +17,22 @@ WatchedCalls::WatchedCalls(std::shared_ptr<extension::PluginRecord> record, std:
           {{"plugin", std::move(plugin)}})) {}
 
 void WatchedCalls::check() {
-  const std::uint64_t now = clock_.now();
+  const Nanoseconds now = monotonic_now();
   for (Place& place : places_) {
-    const std::uint64_t since = place.since.load(std::memory_order_relaxed);
-    if (since == 0 || since == place.told || since > now) continue;
-    const Nanoseconds running = clock_.nanoseconds(now - since);
-    if (running < limit_.count()) continue;
-    place.told = since;
+    if (!place.runs.load(std::memory_order_relaxed)) {
+      place.seen = 0;
+      continue;
+    }
+    const std::uint64_t number = place.number.load(std::memory_order_relaxed);
+    if (number != place.seen) {
+      place.seen = number;
+      place.since = now;
+      place.told = false;
+      continue;
+    }
+    const Nanoseconds running = now - place.since;
+    if (place.told || running < limit_.count()) continue;
+    place.told = true;
     stalls_->add();
     record_->write(LogLevel::kWarn,
                    "native code of a plugin blocks its thread and cannot be stopped; mend the "

@@ -13,37 +13,46 @@
 #include <thread>
 #include <vector>
 
+#include "base/clock.h"
 #include "extension/plugin_record.h"
-#include "sandbox/cycle_clock.h"
 
 namespace heddle::native_hook {
 
-// The calls of one plugin that run now; instants are those of the clock, which outlives it.
+// The calls of one plugin that run now. A call writes its number and that it runs, no instant: the
+// watchdog sees by the number whether it is the one that ran when it looked before.
 class WatchedCalls {
  public:
   // Of workers, by index; threads that share a place hide each other's stalls, no more.
   static constexpr std::size_t kPlaces = 64;
 
   WatchedCalls(std::shared_ptr<extension::PluginRecord> record, std::string plugin,
-               const sandbox::CycleClock& clock, std::chrono::nanoseconds limit);
+               std::chrono::nanoseconds limit);
 
-  void begin(std::size_t place, std::uint64_t now) {
-    places_[place % kPlaces].since.store(now, std::memory_order_relaxed);
+  // The number of the call at this place, from 1.
+  std::uint64_t begin(std::size_t place) {
+    Place& at = places_[place % kPlaces];
+    const std::uint64_t number = at.number.load(std::memory_order_relaxed) + 1;
+    at.number.store(number, std::memory_order_relaxed);
+    at.runs.store(true, std::memory_order_relaxed);
+    return number;
   }
   void end(std::size_t place) {
-    places_[place % kPlaces].since.store(0, std::memory_order_relaxed);
+    places_[place % kPlaces].runs.store(false, std::memory_order_relaxed);
   }
   // By the watchdog's thread only.
   void check();
 
  private:
   struct alignas(64) Place {
-    std::atomic<std::uint64_t> since{0};  // 0: idle
-    std::uint64_t told = 0;               // the call that was told
+    std::atomic<std::uint64_t> number{0};
+    std::atomic<bool> runs{false};
+    // The watchdog's:
+    std::uint64_t seen = 0;  // the call that ran when it looked; 0: none
+    Nanoseconds since = 0;   // when it saw that one first
+    bool told = false;
   };
 
   std::shared_ptr<extension::PluginRecord> record_;
-  const sandbox::CycleClock& clock_;
   std::chrono::nanoseconds limit_;
   std::shared_ptr<metrics::Counter> stalls_;
   std::array<Place, kPlaces> places_;
