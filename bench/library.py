@@ -25,10 +25,9 @@ class Program(rpc.Host):
 
     def run(self, case: str, scale: float = 1.0) -> float:
         count = max(1, int(CASES[case][0] * scale))
-        before = self._cpu_ns()
-        self.process.stdin.write(f"{count} {case} {PARAMS}\n")
-        self._wait("done")
-        return (self._cpu_ns() - before) / 1e3 / count
+        before = self.cpu_us()
+        self.ask(f"{count} {case} {PARAMS}")
+        return (self.cpu_us() - before) / count
 
 
 def guest(folder: Path, name: str, *flags: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import statistics
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,7 @@ class Load:
     headers: tuple[tuple[str, str], ...] = ()
     body: Path | None = None
     rate: int = 0
+    script: Path | None = None  # of wrk: makes the requests
 
 
 @dataclass
@@ -63,10 +65,11 @@ class Outcome:
 
 
 def run_wrk(proxy: Process, load: Load, seconds: int) -> Outcome:
-    """HTTP/1.1 as fast as it goes, without a body."""
+    """HTTP/1.1 as fast as it goes; bodies only by a script."""
     headers = [item for name, value in load.headers for item in ("-H", f"{name}: {value}")]
+    script = ["-s", str(load.script)] if load.script else []
     command = ["taskset", "-c", LOAD_CORE, program("wrk", "wrk"), "-t1", f"-c{load.connections}", f"-d{seconds}s",
-               "--latency", *headers, proxy.url(load.path)]
+               "--latency", *script, *headers, proxy.url(load.path)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     out = result.stdout
     failures = [line.strip() for line in out.splitlines() if "Non-2xx" in line or "Socket errors" in line]
@@ -118,3 +121,10 @@ def one_round(proxy: Process, load: Load, seconds: int, row: Row) -> None:
         row.failures.append("no request completed")
         return
     row.rounds.append(Round(spent / outcome.requests * 1e6, outcome.rps, *outcome.latencies_ms))
+
+
+def one_round_of_both(one: Process, one_row: Row, other: Process, other_row: Row, load: Load, seconds: int) -> None:
+    """Both at once."""
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(one_round, one, load, seconds, one_row), pool.submit(one_round, other, load, seconds, other_row)]:
+            done.result()

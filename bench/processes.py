@@ -38,6 +38,26 @@ def program(name: str, package: str) -> str:
     return found
 
 
+def tree(pid: int) -> list[int]:
+    """The process and all that came from it."""
+    found, waiting = [], [pid]
+    while waiting:
+        found.append(waiting.pop())
+        try:
+            for task in os.listdir(f"/proc/{found[-1]}/task"):
+                children = Path(f"/proc/{found[-1]}/task/{task}/children").read_text().split()
+                waiting += [int(child) for child in children]
+        except OSError:
+            pass
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """Of the process and all that came from it."""
+    files = [file for each in tree(pid) for file in Path(f"/proc/{each}/task").glob("*/schedstat")]
+    return sum(int(file.read_text().split()[0]) for file in files) / 1e9
+
+
 @dataclass
 class Process:
     """One pinned process; its CPU time is that of its whole tree."""
@@ -49,6 +69,7 @@ class Process:
     folder: Path
     entry: str = "http"  # http, https, h2c (HTTP/2 by prior knowledge), h2 (over TLS)
     admin: int = 0
+    probe: str = "/20"  # answered with 200 when the process is ready
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def url(self, path: str) -> str:
@@ -71,7 +92,7 @@ class Process:
         while True:
             if self.process.poll() is not None:
                 raise SystemExit(f"bench: {self.name} ended: {self._tail()}")
-            if subprocess.run([*PROBE, *self.probe_options(), self.url("/20")], check=False).returncode == 0:
+            if subprocess.run([*PROBE, *self.probe_options(), self.url(self.probe)], check=False).returncode == 0:
                 return
             if time.monotonic() > deadline:
                 raise SystemExit(f"bench: {self.name} does not answer: {self._tail()}")
@@ -84,25 +105,10 @@ class Process:
         return self.log()[-1500:]
 
     def tree(self) -> list[int]:
-        """The process and all that came from it."""
-        found, waiting = [], [self.process.pid]
-        while waiting:
-            pid = waiting.pop()
-            found.append(pid)
-            try:
-                for task in os.listdir(f"/proc/{pid}/task"):
-                    children = Path(f"/proc/{pid}/task/{task}/children").read_text().split()
-                    waiting += [int(child) for child in children]
-            except OSError:
-                pass
-        return found
+        return tree(self.process.pid)
 
     def cpu_seconds(self) -> float:
-        total = 0
-        for pid in self.tree():
-            for file in Path(f"/proc/{pid}/task").glob("*/schedstat"):
-                total += int(file.read_text().split()[0])
-        return total / 1e9
+        return cpu_seconds(self.process.pid)
 
     def resident_bytes(self) -> int:
         pages = 0

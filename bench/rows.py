@@ -1,4 +1,4 @@
-"""What is measured: groups of cases, each one proxy under one load. A group's cases are compared with each other."""
+"""What is measured: groups of tables, of cases, each one proxy under one load. A table's cases are compared with each other."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ BROWSER = (
     ("Referer", "http://127.0.0.1/some/page?with=a&query=string"), ("Upgrade-Insecure-Requests", "1"),
     ("Sec-Fetch-Dest", "document"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Site", "same-origin"),
 )
+FILTERS = (("empty", "empty filter"), ("one_header", "filter adding one header, C"),
+           ("minimal", "filter adding one header, Rust SDK"), ("reads50", "filter with 50 header reads, C"))
 FIXED_RATE = 8000
 ROUTES = "route handler, 200 bytes of JSON, Rust"
 ROUTE_RATE = 2000
@@ -27,8 +29,22 @@ ROUTE_RATE = 2000
 @dataclass(frozen=True)
 class Case:
     group: str
+    title: str  # of its table
     label: str
-    key: str  # within the group
+    key: str  # within the table
+    process: Process
+    load: Load
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two proxies under the same load at the same time on the same core, to see what is less than the speed of a shared machine
+    varies by from second to second."""
+
+    group: str
+    label: str
+    key: str
+    base: Process
     process: Process
     load: Load
 
@@ -42,7 +58,9 @@ class Bench:
         self._with_wasmtime = with_wasmtime
         self._guests: tuple[Path, ...] = ()
         self._made: dict[str, Process] = {}
+        self._group = ""
         self.cases: list[Case] = []
+        self.pairs: list[Pair] = []
 
     def guests(self) -> tuple[Path, Path]:
         """Those of routes: plugin and component. Built when they are asked for."""
@@ -91,13 +109,30 @@ class Bench:
     def haproxy(self) -> Process:
         return self._once("haproxy", lambda n: proxies.haproxy(n, self._folder, self._origin))
 
-    def add(self, group: str, load: Load, *cases: tuple[str, str, Process | None]) -> None:
+    def begin(self, group: str) -> None:
+        """What is added from now on belongs to it."""
+        self._group = group
+
+    def add(self, title: str, load: Load, *cases: tuple[str, str, Process | None]) -> None:
         """Cases as (key, label, process); those without a process (no Envoy) are left out."""
-        self.cases += [Case(group, label, key, process, load) for key, label, process in cases if process is not None]
+        self.cases += [Case(self._group, title, label, key, process, load) for key, label, process in cases if process is not None]
+
+
+    def pair(self, load: Load, key: str, label: str, base: Process, process: Process) -> None:
+        self.pairs.append(Pair(self._group, label, key, base, process, load))
 
 
 def plain(bench: Bench) -> None:
     with_filters(bench, "20")
+
+
+def pairs(bench: Bench) -> None:
+    """The gateway next to nginx, and to itself with one filter."""
+    bench.pair(Load(), "nginx", "nginx, Heddle", bench.nginx(), bench.heddle())
+    bench.pair(Load(headers=BROWSER), "nginx-browser", "the same with a browser's head", bench.nginx(), bench.heddle())
+    for key, label in FILTERS:
+        bench.pair(Load(), key, f"Heddle, Heddle + {label}", bench.heddle(), bench.heddle(key))
+    bench.pair(Load(), "reads", "Heddle + empty filter, Heddle + filter with 50 header reads, C", bench.heddle("empty"), bench.heddle("reads50"))
 
 
 def sizes(bench: Bench) -> None:
@@ -106,14 +141,12 @@ def sizes(bench: Bench) -> None:
 
 
 def with_filters(bench: Bench, size: str) -> None:
-    filters = (("empty", "empty filter"), ("one_header", "filter adding one header, C"),
-               ("minimal", "filter adding one header, Rust SDK"), ("reads50", "filter with 50 header reads, C"))
     bench.add(f"reply of {size}", Load(f"/{size}"), ("nginx", "nginx", bench.nginx()),
               ("nginx-bare", "nginx without forwarding headers", bench.nginx(forwarding=False)),
               ("haproxy", "HAProxy", bench.haproxy()), ("envoy", "Envoy", bench.envoy()), ("heddle", "Heddle", bench.heddle()))
-    for key, label in filters:
+    for key, label in FILTERS:
         bench.add(f"reply of {size}", Load(f"/{size}"), (f"heddle-{key}", f"Heddle + {label}", bench.heddle(key)))
-    for key, label in filters:
+    for key, label in FILTERS:
         bench.add(f"reply of {size}", Load(f"/{size}"), (f"envoy-{key}", f"Envoy + {label}", bench.envoy(key)))
 
 
@@ -170,12 +203,12 @@ def routes(bench: Bench) -> None:
               ("reuse", "Heddle, instances reused", bench.heddle_route("reuse")),
               ("wasmtime-fresh", "wasmtime serve, a fresh instance each", bench.wasmtime(reuse=False)),
               ("wasmtime-reuse", "wasmtime serve, instances reused", bench.wasmtime(reuse=True)))
-    group = f"latency at {ROUTE_RATE:,} requests a second beside suspended guests"
+    title = f"latency at {ROUTE_RATE:,} requests a second beside suspended guests"
     for path, what in (("/20", "forwarding 20 bytes"), (route_proxies.ITEM, "a fresh instance each")):
         load = Load(path, rate=ROUTE_RATE)
-        bench.add(group, load, (f"0{path}", f"{what}, none suspended", bench.heddle_route("fresh")),
+        bench.add(title, load, (f"0{path}", f"{what}, none suspended", bench.heddle_route("fresh")),
                   (f"many{path}", f"{what}, {route_proxies.SUSPENDED:,} suspended", bench.heddle_route("fresh", suspended=True)))
 
 
-GROUPS = {"plain": plain, "sizes": sizes, "heads": heads, "entries": entries, "bodies": bodies, "chains": chains, "latencies": latencies,
+GROUPS = {"plain": plain, "pairs": pairs, "sizes": sizes, "heads": heads, "entries": entries, "bodies": bodies, "chains": chains, "latencies": latencies,
           "routes": routes}

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from processes import PROXY_CORE
+from processes import PROXY_CORE, cpu_seconds
 
 ROOT = Path(__file__).resolve().parents[1]
 # What is called, how often a round, and what must be reached (design/performance.md).
@@ -28,11 +28,12 @@ class Host:
 
     name: str
     command: list[str]
+    cores: str = PROXY_CORE
     process: subprocess.Popen[str] | None = field(default=None, init=False)
     figures: dict[str, list[float]] = field(default_factory=dict, init=False)  # CPU us per call, by case
 
     def start(self) -> None:
-        self.process = subprocess.Popen(["taskset", "-c", PROXY_CORE, *self.command], stdin=subprocess.PIPE,
+        self.process = subprocess.Popen(["taskset", "-c", self.cores, *self.command], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True, bufsize=1)
         self._wait("ready")
 
@@ -41,17 +42,20 @@ class Host:
         if line != word:
             raise SystemExit(f"bench: {self.name} failed ({line or 'ended'}): the figures mean nothing")
 
-    def _cpu_ns(self) -> int:
-        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
-        return sum(int(task.read_text().split()[0]) for task in tasks)
+    def cpu_us(self) -> float:
+        """Of it and its children, since it was started."""
+        return cpu_seconds(self.process.pid) * 1e6
+
+    def ask(self, line: str) -> None:
+        self.process.stdin.write(line + "\n")
+        self._wait("done")
 
     def run(self, case: str, scale: float = 1.0) -> float:
         count, method, params, _ = CASES[case]
         count = max(1, int(count * scale))
-        before = self._cpu_ns()
-        self.process.stdin.write(f"{count} {method} {json.dumps(params)}\n")
-        self._wait("done")
-        return (self._cpu_ns() - before) / 1e3 / count
+        before = self.cpu_us()
+        self.ask(f"{count} {method} {json.dumps(params)}")
+        return (self.cpu_us() - before) / count
 
     def stop(self) -> None:
         self.process.stdin.close()

