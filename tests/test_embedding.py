@@ -55,7 +55,9 @@ def hosts(prefix: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     build = tmp_path_factory.mktemp("embed")
     run("cmake", "-S", EMBED / "cpp", "-B", build, "-G", "Ninja", f"-DCMAKE_PREFIX_PATH={prefix}",
         "-DCMAKE_C_COMPILER=clang-19", "-DCMAKE_CXX_COMPILER=clang++-19",
-        f"-DCMAKE_CXX_FLAGS={' '.join(['-Wall -Wextra -Werror', *sanitizer()])}", f"-DCMAKE_C_FLAGS={' '.join(sanitizer())}")
+        f"-DCMAKE_CXX_FLAGS={' '.join(['-Wall -Wextra -Werror', *sanitizer()])}", f"-DCMAKE_C_FLAGS={' '.join(sanitizer())}",
+        # A program in C does not bring what the library's C++ needs of the sanitizer.
+        *(["-DCMAKE_EXE_LINKER_FLAGS=-fsanitize-link-c++-runtime -Wl,--no-as-needed -lstdc++"] if sanitizer() else []))
     run("ninja", "-C", build)
     return build
 

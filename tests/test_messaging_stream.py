@@ -10,6 +10,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from support.messages import Person, call, configuration, error, register
+from support.paths import heddle_binary, is_sanitized
 from support.server import Server
 from support.waiting import until
 
@@ -111,7 +112,8 @@ def test_a_slow_reader_costs_no_memory_and_loses_nothing(pair: tuple[Person, Per
         text = "x" * 100_000
         for i in range(300):
             assert anna.send(bert, f"{i}:{text}", channel).status == 201
-        assert server.resident() - before < 25 << 20, "30 MB were sent and not read"
+        if not is_sanitized(heddle_binary()):
+            assert server.resident() - before < 25 << 20, "30 MB were sent and not read"
         for i in range(300):
             message = receive(socket)
             assert message["seq"] == i + 1 and str(message["text"]).startswith(f"{i}:")

@@ -1,5 +1,6 @@
 #include "contracts/native_hook/native_calls.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <memory>
@@ -29,7 +30,7 @@ class Terminated {
       large_ = std::make_unique<char[]>(text.size() + 1);
       target = large_.get();
     }
-    std::memcpy(target, text.data(), text.size());
+    std::ranges::copy(text, target);
     target[text.size()] = '\0';
   }
   const std::uint8_t* data() const {
