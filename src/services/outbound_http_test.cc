@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -44,20 +45,30 @@ class SmallServer {
   std::uint16_t port() const {
     return static_cast<std::uint16_t>(std::stoi(address().substr(address().rfind(':') + 1)));
   }
-  std::vector<std::string> heads;  // of the requests; read after their answers
+  // Of the requests that were answered.
+  std::vector<std::string> heads() const {
+    const std::lock_guard lock(mutex_);
+    return heads_;
+  }
 
  private:
   void serve() {
     for (;;) {
       Peer peer = listener_.accept();
       if (stopping_) return;
-      heads.push_back(peer.head());
-      peer.send(answer_(heads.back()));
+      const std::string head = peer.head();
+      {
+        const std::lock_guard lock(mutex_);
+        heads_.push_back(head);
+      }
+      peer.send(answer_(head));
     }
   }
   PeerListener listener_;
   Answer answer_;
   std::atomic<bool> stopping_ = false;
+  mutable std::mutex mutex_;
+  std::vector<std::string> heads_;  // guarded by mutex_
   std::thread thread_;
 };
 
@@ -126,7 +137,7 @@ TEST_F(OutboundTest, SendsAndAnswers) {
   EXPECT_EQ(out->body, "hello");
   EXPECT_TRUE(std::ranges::count(out->headers, std::pair<std::string, std::string>("x-a", "b")) ==
               1);
-  const std::string& head = server.heads.at(0);
+  const std::string head = server.heads().at(0);
   EXPECT_TRUE(head.starts_with("POST /a/b?c=d HTTP/1.1\r\n")) << head;
   EXPECT_NE(head.find(fmt::format("host: api.test:{}\r\n", server.port())), std::string::npos);
   EXPECT_NE(head.find("content-length: 4\r\n"), std::string::npos);
@@ -167,7 +178,7 @@ TEST_F(OutboundTest, PrivateAddressesAreRefused) {
         << address;
   }
   EXPECT_NE(message_.find("permissions.private_networks"), std::string::npos);
-  EXPECT_TRUE(server.heads.empty());
+  EXPECT_TRUE(server.heads().empty());
   // By its numbers, or by a range, it is permitted.
   EXPECT_TRUE(get("http://127.0.0.1:" + port, {.hosts = {"127.0.0.1:" + port}}));
   EXPECT_TRUE(get("http://127.0.0.1:" + port, {.hosts = {"*"}, .private_networks = {"127.0.0.1"}}));
@@ -185,10 +196,10 @@ TEST_F(OutboundTest, TheCheckedAddressIsTheOneConnectedTo) {
 }
 
 TEST_F(OutboundTest, RedirectsAreCheckedAnew) {
-  std::string location;
+  std::atomic<const char*> location = "";
   SmallServer server([&](const std::string& head) {
     if (head.contains("GET /end")) return text("end");
-    return text("", "302 Found", "location: " + location + "\r\n");
+    return text("", "302 Found", fmt::format("location: {}\r\n", location.load()));
   });
   const std::string base = "http://" + server.address();
   const HttpPermissions only_it{.hosts = {server.address(), "open.test"}};
@@ -201,8 +212,8 @@ TEST_F(OutboundTest, RedirectsAreCheckedAnew) {
   ASSERT_TRUE(out) << out.error().message;
   EXPECT_EQ(out->body, "end");
   EXPECT_EQ(out->url, base + "/end?x");
-  EXPECT_TRUE(server.heads.back().starts_with("GET /end?x "));
-  EXPECT_NE(server.heads.back().find("authorization: secret"), std::string::npos);
+  EXPECT_TRUE(server.heads().back().starts_with("GET /end?x "));
+  EXPECT_NE(server.heads().back().find("authorization: secret"), std::string::npos);
   for (const char* evil : {"http://169.254.169.254/latest", "http://127.0.0.1:1/", "//10.0.0.1/",
                            "http://elsewhere.test/", "http://open.test/"}) {
     location = evil;
@@ -227,10 +238,10 @@ TEST_F(OutboundTest, CredentialsStayWithTheirOrigin) {
                          .body = "body"},
                         {.hosts = {first.address(), second.address()}});
   ASSERT_TRUE(out) << out.error().message;
-  EXPECT_TRUE(second.heads.back().starts_with("PUT / "));
-  EXPECT_EQ(second.heads.back().find("secret"), std::string::npos);
-  EXPECT_EQ(second.heads.back().find("cookie"), std::string::npos);
-  EXPECT_NE(second.heads.back().find("x-a: kept"), std::string::npos);
+  EXPECT_TRUE(second.heads().back().starts_with("PUT / "));
+  EXPECT_EQ(second.heads().back().find("secret"), std::string::npos);
+  EXPECT_EQ(second.heads().back().find("cookie"), std::string::npos);
+  EXPECT_NE(second.heads().back().find("x-a: kept"), std::string::npos);
 }
 
 TEST_F(OutboundTest, Limits) {
