@@ -10,6 +10,7 @@ from support.configs import gateway, plugin, route, upstream
 from support.prometheus import Family, parse
 from support.server import Server
 from support.upstreams import closed_port
+from support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +23,8 @@ def server(serve_module, probe: Path) -> Server:
     for target, times in (("/api", 10), ("/dead", 3), ("/none", 2)):
         for _ in range(times):
             server.fetch(target)
+    # An answer is counted when it is sent, which its reader may be ahead of.
+    until(lambda: "heddle_exchanges_active 0\n" in server.metrics(), "every exchange to end")
     return server
 
 
