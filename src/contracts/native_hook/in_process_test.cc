@@ -62,6 +62,27 @@ TEST_F(InProcessTest, TheWatchdogNamesAPluginThatBlocks) {
   EXPECT_EQ(counter("heddle_plugin_stalls_total"), 1U);
 }
 
+// Not each is timed, and those that are stand for the others.
+TEST_F(InProcessTest, EveryCallIsCountedAndHasADuration) {
+  start("recorder");
+  constexpr int kCalls = 10'000;
+  on_worker([&] {
+    for (int i = 0; i < kCalls; ++i) {
+      chain_->ask(extension::HookMoment::kEnqueue, *worker_, message(5), [](const auto&) {});
+    }
+  });
+  std::uint64_t durations = 0;
+  std::uint64_t nanoseconds = 0;
+  metrics_.visit([&](const metrics::Registry::Entry& entry) {
+    if (entry.name != "heddle_plugin_call_duration_seconds") return;
+    durations += entry.histogram->snapshot().count;
+    nanoseconds += entry.histogram->snapshot().sum;
+  });
+  EXPECT_EQ(counter("heddle_plugin_calls_total"), kCalls);
+  EXPECT_NEAR(static_cast<double>(durations), kCalls, 16);
+  EXPECT_GT(nanoseconds, 0U);
+}
+
 TEST_F(InProcessTest, ReasonsBelongToTheirCall) {
   start("recorder");
   std::vector<std::jthread> threads;
