@@ -1,22 +1,17 @@
 // What the verdict of one plugin costs: asks the hook of the plugin argv[1] (a Wasm module or a
 // shared object; argv[2]: its isolation) as standard input says, a line with a count each, and
 // prints a line when it is done. One call at a time, through the chain that the service uses.
-#include <fstream>
 #include <future>
 #include <iostream>
-#include <iterator>
 #include <string>
 #include <vector>
 
-#include "base/log.h"
-#include "base/metrics.h"
+#include "../plugin_host.h"
 #include "contracts/message_hook/contract.h"
 #include "contracts/native_hook/child_main.h"
 #include "contracts/native_hook/child_memory.h"
 #include "contracts/native_hook/contract.h"
 #include "extension/message_hook_chain.h"
-#include "net/worker.h"
-#include "sandbox/engine.h"
 
 namespace heddle {
 namespace {
@@ -114,8 +109,7 @@ Result<std::shared_ptr<extension::LoadedPlugin>> load(extension::PluginContract&
                                                       extension::PluginContract& natives,
                                                       sandbox::Engine& engine,
                                                       const extension::PluginSpec& spec) {
-  std::ifstream stream(spec.path, std::ios::binary);
-  const std::string bytes{std::istreambuf_iterator<char>(stream), {}};
+  const std::string bytes = bench::read_file(spec.path);
   const auto file = std::as_bytes(std::span(bytes));
   if (natives.takes_file(file)) return natives.load_file(spec, file);
   auto module = engine.compile(file, spec.path);
@@ -124,21 +118,15 @@ Result<std::shared_ptr<extension::LoadedPlugin>> load(extension::PluginContract&
 }
 
 int run(const std::string& file, const std::string& isolation) {
-  const auto log = Log::null();
-  metrics::Registry metrics;
-  auto engine = sandbox::Engine::create({.instances = 4}, *log, metrics);
-  if (!engine) return std::cerr << engine.error().message << "\n", 1;
-  message_hook::Contract messages({.engine = **engine, .log = *log, .metrics = metrics});
-  native_hook::Contract natives({.engine = **engine, .log = *log, .metrics = metrics});
-  auto plugin = load(messages, natives, **engine, spec_of(file, isolation));
-  if (!plugin) return std::cerr << plugin.error().message << "\n", 1;
-  net::Worker worker(0, *log);
-  worker.start();
-  Asker asker(worker, (*plugin)->message_hook());
-  const int code = serve(asker);
-  worker.stop();
-  worker.join();
-  return code;
+  bench::PluginHost host({.instances = 4});
+  if (!host.engine) return bench::failed(host.engine.error());
+  sandbox::Engine& engine = **host.engine;
+  message_hook::Contract messages({.engine = engine, .log = *host.log, .metrics = host.metrics});
+  native_hook::Contract natives({.engine = engine, .log = *host.log, .metrics = host.metrics});
+  auto plugin = load(messages, natives, engine, spec_of(file, isolation));
+  if (!plugin) return bench::failed(plugin.error());
+  Asker asker(host.worker, (*plugin)->message_hook());
+  return bench::with_worker(host.worker, [&] { return serve(asker); });
 }
 
 }  // namespace

@@ -2,19 +2,14 @@
 // standard input says, a line `COUNT METHOD PARAMS` each, and prints a line when it is done.
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
-#include <fstream>
 #include <future>
 #include <iostream>
-#include <iterator>
 #include <sstream>
 #include <string>
 
-#include "base/log.h"
-#include "base/metrics.h"
+#include "../plugin_host.h"
 #include "contracts/json_rpc/contract.h"
 #include "contracts/json_rpc/host_methods.h"
-#include "net/worker.h"
-#include "sandbox/engine.h"
 
 namespace heddle {
 namespace {
@@ -81,30 +76,21 @@ int serve(Caller& caller) {
 }
 
 int run(const std::string& file) {
-  const auto log = Log::null();
-  metrics::Registry metrics;
-  auto engine =
-      sandbox::Engine::create({.instances = 1, .suspendable_instances = 8}, *log, metrics);
-  if (!engine) return std::cerr << engine.error().message << "\n", 1;
-  std::ifstream stream(file, std::ios::binary);
-  const std::string bytes{std::istreambuf_iterator<char>(stream), {}};
-  auto module = (*engine)->compile(std::as_bytes(std::span(bytes)), file);
-  if (!module) return std::cerr << module.error().message << "\n", 1;
+  bench::PluginHost host({.instances = 1, .suspendable_instances = 8});
+  if (!host.engine) return bench::failed(host.engine.error());
+  const std::string bytes = bench::read_file(file);
+  auto module = (*host.engine)->compile(std::as_bytes(std::span(bytes)), file);
+  if (!module) return bench::failed(module.error());
   HostMethods methods;
   add_methods(methods);
   json_rpc::Contract contract(
-      {.engine = **engine, .log = *log, .metrics = metrics, .methods = methods});
+      {.engine = **host.engine, .log = *host.log, .metrics = host.metrics, .methods = methods});
   extension::PluginSpec spec;
   spec.name = "bench";
   auto plugin = contract.load(spec, *module);
-  if (!plugin) return std::cerr << plugin.error().message << "\n", 1;
-  net::Worker worker(0, *log);
-  worker.start();
-  Caller caller(worker, (*plugin)->rpc_target());
-  const int code = serve(caller);
-  worker.stop();
-  worker.join();
-  return code;
+  if (!plugin) return bench::failed(plugin.error());
+  Caller caller(host.worker, (*plugin)->rpc_target());
+  return bench::with_worker(host.worker, [&] { return serve(caller); });
 }
 
 }  // namespace
