@@ -5,6 +5,15 @@
 #include <utility>
 
 namespace heddle::extension {
+namespace {
+
+// Of hooks that answer at once.
+class Nobody final : public VerdictReceiver {
+ public:
+  void on_verdict(Verdict /*verdict*/) override {}
+};
+
+}  // namespace
 
 HookChain::HookChain(std::vector<std::shared_ptr<MessageHook>> hooks) : hooks_(std::move(hooks)) {
   std::ranges::sort(hooks_, [](const auto& a, const auto& b) {
@@ -38,8 +47,7 @@ class HookChain::Run final : public VerdictReceiver {
       run->index_ = index++;
       auto verdict = hook.ask(run->moment_, run->worker_, run->event_, *run);
       if (!verdict) {
-        // The hook holds the only way back.
-        static_cast<void>(run.release());
+        run.release();  // NOLINT(bugprone-unused-return-value): the hook holds the only way back
         return;
       }
       if (!verdict->allowed) return run->done_(std::move(*verdict));
@@ -61,12 +69,6 @@ class HookChain::Run final : public VerdictReceiver {
   const MessageEvent& event_;
   std::move_only_function<void(Verdict)> done_;
   std::size_t index_ = 0;
-};
-
-// Of hooks that answer at once.
-class HookChain::Nobody final : public VerdictReceiver {
- public:
-  void on_verdict(Verdict /*verdict*/) override {}
 };
 
 void HookChain::ask(HookMoment moment, net::Worker& worker, const MessageEvent& event,

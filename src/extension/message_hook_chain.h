@@ -32,8 +32,7 @@ class HookChain : public std::enable_shared_from_this<HookChain> {
   void shut_down() const;
 
  private:
-  class Nobody;
-  class Run;
+  class Run;  // NOLINT(cppcoreguidelines-virtual-class-destructor): it is final
   struct Hooks {
     std::vector<MessageHook*> in_order;
     bool at_once = true;  // none of them answers later

@@ -26,7 +26,7 @@
 
 namespace heddle::gateway {
 
-class TcpListener;
+class TcpListener;  // NOLINT(cppcoreguidelines-virtual-class-destructor): it is final
 struct BoundSnapshot;
 struct TcpEntry;
 class UpstreamOrigin;

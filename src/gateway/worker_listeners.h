@@ -18,7 +18,7 @@
 namespace heddle::gateway {
 
 class GatewayWorker;
-class TcpListener;
+class TcpListener;  // NOLINT(cppcoreguidelines-virtual-class-destructor): it is final
 
 class WorkerListeners {
  public:

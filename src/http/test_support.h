@@ -207,12 +207,14 @@ struct ScriptedHandler : ServerHandler {
 };
 
 class WorkerFixture : public ::testing::Test {
- protected:
-  WorkerFixture() { worker.start(); }
+ public:
   ~WorkerFixture() override {
     worker.stop();
     worker.join();
   }
+
+ protected:
+  WorkerFixture() { worker.start(); }
   template <typename Task>
   void on_worker(Task task) {
     std::promise<void> done;

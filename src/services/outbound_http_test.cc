@@ -79,6 +79,9 @@ std::string text(std::string_view body, std::string_view status = "200 OK",
 }
 
 class OutboundTest : public testing::Test {
+ public:
+  ~OutboundTest() override { pool_.reset(); }
+
  protected:
   void make(OutboundOptions options = {}) {
     http_ = make_outbound_http(
@@ -91,7 +94,6 @@ class OutboundTest : public testing::Test {
           return net::Resolver::Addresses{*net::SocketAddress::numeric(names_[host], 0)};
         });
   }
-  ~OutboundTest() override { pool_.reset(); }
   Result<OutboundResponse> call(OutboundRequest request, const HttpPermissions& permissions) {
     if (!http_) make();
     request.plugin = "p";
@@ -173,7 +175,7 @@ TEST_F(OutboundTest, PrivateAddressesAreRefused) {
         << address;
     const std::string literal =
         std::string(address).contains(':') ? fmt::format("[{}]", address) : address;
-    EXPECT_EQ(refused("http://" + literal + ":" + port + "/", {.hosts = {"*"}}),
+    EXPECT_EQ(refused(fmt::format("http://{}:{}/", literal, port), {.hosts = {"*"}}),
               ErrorKind::kPermission)
         << address;
   }

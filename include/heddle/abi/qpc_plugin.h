@@ -25,6 +25,9 @@
 extern "C" {
 #endif
 
+/* C, and one layout for two word sizes.
+ * NOLINTBEGIN(modernize-use-using,bugprone-branch-clone) */
+
 #define PLUGIN_OK 0
 
 #define HOOK_CONTINUE 0
@@ -160,6 +163,8 @@ QPC_AT(HookVTable, error_message, 56, 28);
 QPC_AT(HookVTable, destroy, 64, 32);
 QPC_AT(HookVTable, on_shutdown, 72, 36);
 QPC_SIZE(HookVTable, 80, 40);
+
+/* NOLINTEND(modernize-use-using,bugprone-branch-clone) */
 
 #ifdef __cplusplus
 }

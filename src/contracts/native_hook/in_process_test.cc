@@ -87,6 +87,7 @@ TEST_F(InProcessTest, ReasonsBelongToTheirCall) {
   start("recorder");
   std::vector<std::jthread> threads;
   std::atomic<int> wrong{0};
+  threads.reserve(4);
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&, i] {
       struct Nowhere final : extension::VerdictReceiver {
