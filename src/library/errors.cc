@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "contracts/json_rpc/call_errors.h"
-#include "library/json_check.h"
 
 namespace heddle::library {
 namespace {
@@ -71,10 +70,15 @@ extension::RpcOutcome to_outcome(const v1::Result<v1::Json>& answer) {
   return json_rpc::success(answer->dump());
 }
 
+v1::Error not_json(const JsonFault& fault) {
+  return {.kind = v1::ErrorKind::kInvalidArgument,
+          .message = fmt::format("not JSON: {} at byte {}", fault.why, fault.at)};
+}
+
 v1::Result<void> checked_json(std::string_view text) {
-  auto checked = check_json(text);
-  if (checked) return {};
-  v1::Error error = std::move(checked.error());
+  const auto fault = check_json(text, kMaxJsonDepth);
+  if (!fault) return {};
+  v1::Error error = not_json(*fault);
   error.message = "params are " + error.message;
   error.code = extension::RpcError::kInvalidParams;
   error.cause = "params";

@@ -8,15 +8,14 @@
 #include <memory>
 #include <new>
 
+#include "library/errors.h"
 #include "library/json_access.h"
-#include "library/json_check.h"
 
 namespace heddle::v1 {
 namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t kMaxDepth = library::kMaxJsonDepth;
 constexpr std::size_t kParseBuffer = 2048;
 const Json kNull;
 
@@ -85,12 +84,12 @@ Json Json::object(std::initializer_list<std::pair<std::string_view, Json>> membe
 
 Result<Json> Json::parse(std::string_view text) {
   std::array<unsigned char, kParseBuffer> buffer;
-  json::parser parser({}, json::parse_options{.max_depth = kMaxDepth}, buffer.data(),
+  json::parser parser({}, json::parse_options{.max_depth = library::kMaxJsonDepth}, buffer.data(),
                       buffer.size());
   boost::system::error_code error;
   const std::size_t read = parser.write_some(text, error);
   if (!error && read == text.size()) return JsonAccess::wrap(parser.release());
-  return std::unexpected(library::not_json(error ? error.message() : "extra data", read));
+  return std::unexpected(library::not_json({error ? error.message() : "extra data", read}));
 }
 
 std::string Json::dump() const {

@@ -77,7 +77,7 @@ void Call::again(std::string_view method, std::string_view params,
                  extension::RpcTarget::Done done) {
   done_ = std::move(done);
   host_calls_ = 0;
-  begun_ = monotonic_now();
+  begun_ = worker_.now();
   program_->renew_cpu_limit(version_->spec.cpu_limit);
   arm_timeout();
   protocol_.call(method, params);
@@ -252,8 +252,8 @@ bool Call::input_open() {
 
 // ---- the answer and the end
 
-void Call::on_result(const boost::json::value& result) {
-  answer_ = success(boost::json::serialize(result));
+void Call::on_result(std::string result) {
+  answer_ = success(std::move(result));
   answered();
 }
 

@@ -72,7 +72,7 @@ class Call final : public std::enable_shared_from_this<Call>,
   void on_request(LineProtocol::Token token, std::string_view method,
                   const boost::json::value& params) override;
   void on_notification(std::string_view method, const boost::json::value& params) override;
-  void on_result(const boost::json::value& result) override;
+  void on_result(std::string result) override;
   void on_error(RpcError error) override;
   void on_violation(Violation violation, std::string_view detail) override;
   void on_send(std::string line) override;

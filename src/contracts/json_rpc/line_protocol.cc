@@ -10,6 +10,7 @@
 #include <boost/json/value.hpp>
 #include <utility>
 
+#include "base/json_check.h"
 #include "base/log.h"
 #include "base/utf8.h"
 
@@ -43,6 +44,28 @@ bool is_ours(const boost::json::value* id, std::int64_t ours) {
   return id->to_number<std::int64_t>(error) == ours && !error;
 }
 
+bool take_prefix(std::string_view& text, std::string_view prefix) {
+  if (!text.starts_with(prefix)) return false;
+  text.remove_prefix(prefix.size());
+  return true;
+}
+
+bool take_suffix(std::string_view& text, std::string_view suffix) {
+  if (!text.ends_with(suffix)) return false;
+  text.remove_suffix(suffix.size());
+  return true;
+}
+
+// JSON has newlines only between its tokens, where a space does as well.
+void to_one_line(std::string& text, std::size_t from) {
+  for (const char blank : {'\n', '\r'}) {
+    for (std::size_t at = text.find(blank, from); at != std::string::npos;
+         at = text.find(blank, at)) {
+      text[at] = ' ';
+    }
+  }
+}
+
 Violation why_not_json(std::string_view line, const boost::system::error_code& error) {
   if (error == boost::json::error::too_deep) return Violation::kTooDeep;
   return is_utf8(line) ? Violation::kNotJson : Violation::kNotUtf8;
@@ -57,7 +80,6 @@ std::string_view to_string(Violation violation) {
   return kNames[static_cast<std::size_t>(violation)];
 }
 
-// JSON has newlines only between its tokens, where a space does as well.
 void LineProtocol::call(std::string_view method, std::string_view params) {
   id_ = next_id_++;
   answered_ = false;
@@ -65,8 +87,9 @@ void LineProtocol::call(std::string_view method, std::string_view params) {
   std::string out = fmt::format(R"({{"jsonrpc":"2.0","id":{},"method":)", id_);
   append_json_string(out, method);
   out += R"(,"params":)";
+  const std::size_t from = out.size();
   out += params.empty() ? "null" : params;
-  std::ranges::replace_if(out, [](char c) { return c == '\n' || c == '\r'; }, ' ');
+  to_one_line(out, from);
   out += "}\n";
   handler_.on_send(std::move(out));
 }
@@ -111,7 +134,7 @@ void LineProtocol::end() {
 }
 
 void LineProtocol::line(std::string_view text) {
-  if (is_blank(text)) return;
+  if (is_blank(text) || plain_answer(text)) return;
   boost::system::error_code error;
   const boost::json::parse_options options{.max_depth = limits_.depth};
   std::array<unsigned char, kSmallMessage> buffer;
@@ -124,6 +147,21 @@ void LineProtocol::line(std::string_view text) {
   } else {
     message(value, nullptr);
   }
+}
+
+// The answer as most guests write it: without blanks, `result` last or before the id. Its text is
+// what goes to the caller, so no values are made of it. False, and nothing done: anything else.
+bool LineProtocol::plain_answer(std::string_view text) {
+  if (answered_ || !take_prefix(text, R"({"jsonrpc":"2.0",)")) return false;
+  const std::string id = fmt::format(R"("id":{})", id_);
+  const bool id_first = take_prefix(text, id);
+  if (id_first && !take_prefix(text, ",")) return false;
+  if (!take_prefix(text, R"("result":)") || !take_suffix(text, "}")) return false;
+  if (!id_first && !(take_suffix(text, id) && take_suffix(text, ","))) return false;
+  if (check_json(text, limits_.depth - 1)) return false;
+  answered_ = true;
+  handler_.on_result(std::string(text));
+  return true;
 }
 
 void LineProtocol::batch(const boost::json::array& messages) {
@@ -197,7 +235,7 @@ void LineProtocol::answer(const boost::json::object& object) {
   if (failed) {
     handler_.on_error(read_error(*error));
   } else {
-    handler_.on_result(*result);
+    handler_.on_result(boost::json::serialize(*result));
   }
 }
 
@@ -228,7 +266,7 @@ void LineProtocol::fail(Token token, const RpcError& error) {
 
 void LineProtocol::reply(const Open& open, std::string_view key, std::string_view value) {
   std::string out = fmt::format(R"({{"jsonrpc":"2.0","id":{},"{}":{}}})", open.id, key, value);
-  std::ranges::replace_if(out, [](char c) { return c == '\n' || c == '\r'; }, ' ');
+  to_one_line(out, 0);
   if (!open.batch) {
     out += '\n';
     return handler_.on_send(std::move(out));

@@ -52,8 +52,8 @@ class LineProtocol {
     virtual void on_request(Token token, std::string_view method,
                             const boost::json::value& params) = 0;
     virtual void on_notification(std::string_view method, const boost::json::value& params) = 0;
-    // The answer; one of the two, once a request.
-    virtual void on_result(const boost::json::value& result) = 0;
+    // The answer; one of the two, once a request. `result` is JSON text.
+    virtual void on_result(std::string result) = 0;
     virtual void on_error(RpcError error) = 0;
     // Before the answer: the call is over, nothing more comes. After it: for the log.
     virtual void on_violation(Violation violation, std::string_view detail) = 0;
@@ -91,6 +91,7 @@ class LineProtocol {
   bool accepts() const { return !broken_; }
   void split(std::string_view bytes);
   void line(std::string_view text);
+  bool plain_answer(std::string_view text);
   void message(const boost::json::value& value, const std::shared_ptr<Batch>& batch);
   void batch(const boost::json::array& messages);
   void request(const boost::json::object& object, const std::shared_ptr<Batch>& batch);

@@ -21,7 +21,10 @@ class Checker final : public LineProtocol::Handler {
   }
   void on_notification(std::string_view /*method*/, const boost::json::value& /*params*/) override {
   }
-  void on_result(const boost::json::value& /*result*/) override { answer(); }
+  void on_result(std::string result) override {
+    boost::json::parse(result);
+    answer();
+  }
   void on_error(RpcError error) override {
     answer();
     std::string text;

@@ -22,9 +22,7 @@ class Recorder final : public LineProtocol::Handler {
   void on_notification(std::string_view method, const boost::json::value& params) override {
     note("notification " + std::string(method) + " " + boost::json::serialize(params));
   }
-  void on_result(const boost::json::value& result) override {
-    note("result " + boost::json::serialize(result));
-  }
+  void on_result(std::string result) override { note("result " + result); }
   void on_error(RpcError error) override {
     note("error " + std::to_string(error.code) + " " + error.message +
          (error.data.empty() ? "" : " " + error.data));
@@ -78,6 +76,14 @@ const Row kRows[] = {
     {"CarriageReturnAndBlankLines", "\r\n \n{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":1}\r\n\n",
      "result 1"},
     {"KeysInAnyOrder", R"({"result":1,"id":0,"jsonrpc":"2.0"})", "result 1"},
+    {"IdAfterTheResult", R"({"jsonrpc":"2.0","result":{"id":0},"id":0})", R"(result {"id":0})"},
+    {"NumbersAsTheyWereWritten",
+     R"({"jsonrpc":"2.0","id":0,"result":[1.50,123456789012345678901]})",
+     "result [1.50,123456789012345678901]"},
+    {"BlanksAroundTheResult", R"({"jsonrpc":"2.0","id":0,"result": "a\n" })", R"(result  "a\n" )"},
+    {"ResultTwice", R"({"jsonrpc":"2.0","id":0,"result":1,"result":2})", "result 2"},
+    {"NoResult", R"({"jsonrpc":"2.0","id":0,"result":})", "violation not_json"},
+    {"ResultThatEndsInAnId", R"({"jsonrpc":"2.0","result":{"a":1,"id":0})", "violation not_json"},
     {"ResultBesideErrorNull", R"({"jsonrpc":"2.0","id":0,"result":1,"error":null})", "result 1"},
 
     {"ErrorWithNumber", R"({"jsonrpc":"2.0","id":0,"error":{"code":-32601,"message":"no"}})",
@@ -130,6 +136,9 @@ const Row kRows[] = {
     {"TwoMessagesOnALine", R"({"jsonrpc":"2.0","id":0,"result":1}{"jsonrpc":"2.0"})",
      "violation not_json"},
     {"DeepNesting", R"({"jsonrpc":"2.0","id":0,"result":[[[[1]]]]})", "violation too_deep"},
+    {"DeepNestingBeforeTheId", R"({"jsonrpc":"2.0","result":[[[[1]]]],"id":0})",
+     "violation too_deep"},
+    {"AsDeepAsAllowed", R"({"jsonrpc":"2.0","id":0,"result":[[[1]]]})", "result [[[1]]]"},
     {"LongLine", std::string(201, ' ') + "\n", "violation line_too_long"},
     {"LongLineAfterTheAnswer",
      "{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":1}\n" + std::string(300, 'x') +

@@ -1,11 +1,9 @@
-#include "library/json_check.h"
-
-#include <fmt/format.h>
+#include "base/json_check.h"
 
 #include <boost/json/basic_parser_impl.hpp>
 #include <limits>
 
-namespace heddle::library {
+namespace heddle {
 namespace {
 
 namespace json = boost::json;
@@ -41,17 +39,13 @@ struct Ignore {
 
 }  // namespace
 
-v1::Error not_json(std::string_view why, std::size_t at) {
-  return {.kind = v1::ErrorKind::kInvalidArgument,
-          .message = fmt::format("not JSON: {} at byte {}", why, at)};
-}
-
-v1::Result<void> check_json(std::string_view text) {
-  json::basic_parser<Ignore> parser(json::parse_options{.max_depth = kMaxJsonDepth});
+std::optional<JsonFault> check_json(std::string_view text, std::size_t max_depth) {
+  json::basic_parser<Ignore> parser(json::parse_options{.max_depth = max_depth});
   boost::system::error_code error;
   const std::size_t read = parser.write_some(false, text.data(), text.size(), error);
-  if (!error && read == text.size()) return {};
-  return std::unexpected(not_json(error ? error.message() : "extra data", read));
+  if (error) return JsonFault{error.message(), read};
+  if (read != text.size()) return JsonFault{"extra data", read};
+  return std::nullopt;
 }
 
-}  // namespace heddle::library
+}  // namespace heddle
