@@ -72,25 +72,28 @@ void append_fields(std::string& out, const auto& fields) {
 // By name; those of one name are joined with commas.
 void append_headers(std::string& out, const HandlerRequest& request) {
   std::vector<const std::pair<std::string, std::string>*> sorted;
+  sorted.reserve(request.headers.size());
   for (const auto& header : request.headers) sorted.push_back(&header);
   // Those of one name stay in their order, which is that of their addresses.
   std::ranges::sort(sorted, {}, [](const auto* header) {
     return std::pair(std::string_view(header->first), header);
   });
   out += '{';
-  std::string joined;
   for (std::size_t i = 0; i < sorted.size(); ++i) {
     const auto& [name, value] = *sorted[i];
-    joined += value;
-    if (i + 1 < sorted.size() && sorted[i + 1]->first == name) {
-      joined += ", ";
-      continue;
-    }
-    if (out.back() != '{') out += ',';
+    if (i > 0) out += ',';
     append_json_string(out, name);
     out += ':';
+    if (i + 1 == sorted.size() || sorted[i + 1]->first != name) {
+      append_json_string(out, value);
+      continue;
+    }
+    std::string joined = value;
+    for (; i + 1 < sorted.size() && sorted[i + 1]->first == name; ++i) {
+      joined += ", ";
+      joined += sorted[i + 1]->second;
+    }
     append_json_string(out, joined);
-    joined.clear();
   }
   out += '}';
 }

@@ -18,6 +18,7 @@ namespace json = boost::json;
 
 constexpr std::size_t kMaxDepth = 64;
 constexpr std::size_t kPrefix = 4;
+constexpr std::size_t kScratch = 2048;
 // Framing and connection are the gateway's.
 constexpr std::array<std::string_view, 8> kNotTheirs = {
     "connection", "content-length",    "keep-alive", "te",
@@ -34,7 +35,9 @@ struct Scan {
 Scan scan_value(std::string_view text) {
   json::parse_options options;
   options.max_depth = kMaxDepth;
-  json::stream_parser parser({}, options);
+  std::array<unsigned char, kScratch> scratch;  // of the parser, not of the value
+  json::stream_parser parser({}, options, scratch.data(), scratch.size());
+  parser.reset(json::make_shared_resource<json::monotonic_resource>());
   boost::system::error_code failed;
   const std::size_t used = parser.write_some(text.data(), text.size(), failed);
   if (failed) return {};

@@ -67,6 +67,7 @@ class RouteStream final : public http::Sender {
 };
 
 void RouteStream::send_head(const http::HeaderMap& headers, bool end) {
+  request_.headers.reserve(headers.size());
   for (const auto& [name, value] : headers) {
     if (name == ":method") {
       request_.method = value;
