@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,24 @@ def test_the_path_can_be_changed_and_the_metrics_switched_off(serve) -> None:
     assert moved.admin("/m").status == 200
     off = serve(gateway(metrics={"prometheus": {"enabled": False}}))
     assert off.admin("/metrics").status == 404
+
+
+def test_calls_count_whether_they_are_timed_or_not(serve, probe: Path) -> None:
+    """A worker times its first 1,000 calls of a plugin, then one in 17, which stands for the others."""
+    requests = 1_000
+    server = serve(gateway(routes=[route("/api")], plugins=[plugin("busy", probe, config="* count seen")], workers=1))
+    client = http.client.HTTPConnection(*server.address, timeout=10)
+    for _ in range(requests):
+        client.request("GET", "/api")
+        assert client.getresponse().read()
+    until(lambda: "heddle_exchanges_active 0\n" in server.metrics(), "every exchange to end")
+    families = parse(server.metrics())
+    calls = {labels["callback"]: value for name, labels, value in families["heddle_plugin_calls_total"].samples}
+    assert calls["on_request_headers"] == calls["on_response_headers"] == requests
+    durations = {name.rpartition("_")[2]: value
+                 for name, labels, value in families["heddle_plugin_call_duration_seconds"].samples if "le" not in labels}
+    assert durations["count"] == pytest.approx(sum(calls.values()), abs=17 + 100)  # a long call stands for itself
+    assert 0 < durations["sum"] < requests
+    shown = server.admin("/plugins/busy").json()["stats"]
+    assert shown["calls"] == sum(calls.values())
+    assert shown["average_call_us"] > 0

@@ -13,6 +13,9 @@ namespace {
 // Ticks without a guest before the thread sleeps: a server with steady traffic should not pay for
 // waking it.
 constexpr int kIdleTicks = 50;
+// Ticks until the next one while no guest is seen to run. One that runs for long is seen at it, and
+// those after are on time.
+constexpr int kSlowTicks = 4;
 
 void sleep_until(Nanoseconds instant) {
   const timespec until{.tv_sec = instant / 1'000'000'000, .tv_nsec = instant % 1'000'000'000};
@@ -44,7 +47,7 @@ void EpochTicker::Slot::announce(EpochTicker& ticker) {
 // Since the last time it was asked.
 bool EpochTicker::Slot::was_active() {
   const bool entered = entered_.exchange(false, std::memory_order_seq_cst);
-  return entered || running_.load(std::memory_order_acquire) != 0;
+  return entered || is_running();
 }
 
 void EpochTicker::wake() {
@@ -56,13 +59,18 @@ bool EpochTicker::any_active() {
   return std::ranges::any_of(slots_, [](Slot& slot) { return slot.was_active(); });
 }
 
+bool EpochTicker::any_running() {
+  return std::ranges::any_of(slots_, [](const Slot& slot) { return slot.is_running(); });
+}
+
 void EpochTicker::run() {
   pthread_setname_np(pthread_self(), "heddle-epoch");
   Nanoseconds next = monotonic_now();
   int idle = 0;
   while (!stop_.load(std::memory_order_relaxed)) {
     // A tick that came late is not made up for: guests would lose time that they did not run.
-    next = std::max(next + tick_.count(), monotonic_now());
+    const int ticks = any_running() ? 1 : kSlowTicks;
+    next = std::max(next + ticks * tick_.count(), monotonic_now());
     sleep_until(next);
     advance_(context_);
     idle = any_active() ? 0 : idle + 1;

@@ -140,6 +140,8 @@ struct CallCost {
   // which the kernel ran something else.
   std::chrono::nanoseconds cpu{0};
   std::uint64_t host_calls = 0;
+  // How many calls the times are those of; 0: it was not timed, and they are zero (time_one_in()).
+  std::uint32_t stands_for = 1;
 };
 
 class Instance {
@@ -243,6 +245,13 @@ class Instance {
   const CallCost& last_cost() const { return last_; }
   std::size_t memory_bytes() { return memory().size(); }
   std::uint64_t denied_growths() const { return denied_growths_; }
+  // How often the memory grew or was not allowed to.
+  std::uint64_t growths() const { return growths_; }
+  // For who calls so often that two readings of the clock matter: from now on one call in `calls`
+  // is timed and stands for as many. Those that last for two ticks are always, and stand for
+  // themselves; of one that was not to be timed these ticks are a guess, and the time-out counts
+  // from then on. Not for call_async().
+  void time_one_in(std::uint32_t calls) { timed_one_in_ = calls; }
   void set_limits(const Limits& limits) { limits_ = limits; }
   const Limits& limits() const { return limits_; }
 
@@ -267,6 +276,8 @@ class Instance {
   WasiHost* wasi_;
   CallCost last_;
   std::uint64_t denied_growths_ = 0;
+  std::uint64_t growths_ = 0;
+  std::uint32_t timed_one_in_ = 1;
   int depth_ = 0;
   bool dead_ = false;
 

@@ -55,6 +55,33 @@ TEST_F(LimitsTest, CallsBelowTheTimeLimitEnd) {
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(instance->call(*run).has_value());
 }
 
+// One call in a few is timed: those that last are all the same, and end in time.
+TEST_F(LimitsTest, TimedOneInAFew) {
+  constexpr std::uint32_t kOneIn = 4;
+  limits_.timeout = 100ms;
+  auto instance = start(R"((module (func (export "run") (param i64) (local $i i64)
+    (loop (local.set $i (i64.add (local.get $i) (i64.const 1)))
+          (br_if 0 (i64.lt_u (local.get $i) (local.get 0)))))))");
+  const auto run = instance->function<void(std::uint64_t)>("run");
+  instance->time_one_in(kOneIn);
+  std::uint32_t counted = 0;
+  for (std::uint32_t i = 0; i < 3 * kOneIn; ++i) {
+    ASSERT_TRUE(instance->call(*run, 1).has_value());
+    const CallCost& cost = instance->last_cost();
+    EXPECT_EQ(cost.stands_for, (i + 1) % kOneIn == 0 ? kOneIn : 0);
+    EXPECT_EQ(cost.wall > 0ns, cost.stands_for > 0);
+    counted += cost.stands_for;
+  }
+  EXPECT_EQ(counted, 3 * kOneIn);
+  const auto begun = std::chrono::steady_clock::now();
+  const auto endless = instance->call(*run, UINT64_MAX);
+  ASSERT_FALSE(endless.has_value());
+  EXPECT_EQ(endless.error().reason, TrapReason::kTimeout);
+  EXPECT_GE(std::chrono::steady_clock::now() - begun, limits_.timeout);
+  EXPECT_EQ(instance->last_cost().stands_for, 1U);
+  EXPECT_GE(instance->last_cost().wall, limits_.timeout);
+}
+
 TEST_F(LimitsTest, MemoryGrowth) {
   limits_.memory = std::size_t{2} << 20U;
   auto instance = start(R"((module (memory (export "memory") 1)

@@ -141,23 +141,33 @@ void WasmtimeInstance::open_account() {
   fiber_depth_ = 1;
   denied_ = Growth::kNone;
   pending_.reset();
-  begun_ = engine_.clock().now();
+}
+
+bool WasmtimeInstance::is_timed() {
+  if (++not_timed_ < timed_one_in_) return false;
+  not_timed_ = 0;
+  return true;
 }
 
 void WasmtimeInstance::begin() {
   enter_slot();
   wasmtime_context_set_epoch_deadline(context_, kFirstTicks);
-  sampled_wall_ = sampled_cpu_ = std::chrono::nanoseconds(0);
+  unseen_ = sampled_cpu_ = std::chrono::nanoseconds(0);
   open_account();
+  begun_ = is_timed() ? engine_.clock().now() : 0;
 }
 
 void WasmtimeInstance::end() {
-  const CycleClock& clock = engine_.clock();
-  last_.wall = std::chrono::nanoseconds(clock.nanoseconds(clock.now() - begun_));
-  last_.cpu = last_.wall;
-  last_.host_calls = host_calls_;
-  if (sampled_wall_.count() != 0) [[unlikely]] {
+  last_ = {.host_calls = host_calls_, .stands_for = 0};
+  if (begun_ != 0) {
+    const CycleClock& clock = engine_.clock();
+    last_.wall = unseen_ + std::chrono::nanoseconds(clock.nanoseconds(clock.now() - begun_));
+    last_.cpu = last_.wall;
+    last_.stands_for = timed_one_in_;
+  }
+  if (sampled_cpu_.count() != 0) [[unlikely]] {
     last_.cpu = std::min(last_.wall, sampled_wall_ + (thread_cpu() - sampled_cpu_));
+    last_.stands_for = 1;
   }
   slot_->leave();
 }
@@ -166,9 +176,15 @@ wasmtime_error_t* WasmtimeInstance::look_at_clock(std::uint64_t* delta,
                                                   wasmtime_update_deadline_kind_t* kind) {
   if (loop_ != nullptr) return give_way(delta, kind);
   const CycleClock& clock = engine_.clock();
+  // Of a call that was not to be timed nobody knows how long it has run: its time-out counts from
+  // here, so that it is never early.
+  if (begun_ == 0) {
+    begun_ = clock.now();
+    unseen_ = kFirstTicks * engine_.ticker().tick();
+  }
   const std::chrono::nanoseconds wall(clock.nanoseconds(clock.now() - begun_));
-  if (sampled_wall_.count() == 0) {
-    sampled_wall_ = wall;
+  if (sampled_cpu_.count() == 0) {
+    sampled_wall_ = unseen_ + wall;
     sampled_cpu_ = thread_cpu();
   }
   if (wall < limits_.timeout) {
@@ -184,7 +200,10 @@ wasmtime_error_t* WasmtimeInstance::look_at_clock(std::uint64_t* delta,
 
 bool WasmtimeInstance::allow_growth(std::uint32_t kind, std::uint64_t desired) {
   const bool is_memory = kind == 0;
-  if (is_memory) memory_stale_ = true;
+  if (is_memory) {
+    memory_stale_ = true;
+    ++growths_;
+  }
   if (desired <= (is_memory ? limits_.memory : limits_.table_elements)) return true;
   if (is_memory) ++denied_growths_;
   (is_memory ? engine_.metrics().denied_memory : engine_.metrics().denied_table)->add();

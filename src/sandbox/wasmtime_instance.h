@@ -56,6 +56,7 @@ class WasmtimeInstance final : public Instance {
   enum class Growth : std::uint8_t { kNone, kMemory, kTable };
 
   void open_account();
+  bool is_timed();
   void enter_slot() {
     slot_ = &engine_.ticker().slot();
     slot_->enter(engine_.ticker());
@@ -64,7 +65,7 @@ class WasmtimeInstance final : public Instance {
   void end();
   void begin_slice();
   void end_slice();
-  std::chrono::nanoseconds slice_cpu() const;
+  std::chrono::nanoseconds slice_cpu(std::uint64_t now) const;  // `now`: of the cycle clock
   wasmtime_error_t* give_way(std::uint64_t* delta, wasmtime_update_deadline_kind_t* kind);
   void run();
   void go_on(std::uint64_t wait_number);
@@ -96,10 +97,12 @@ class WasmtimeInstance final : public Instance {
   GuestMemory view_;
 
   // Of the outermost call that runs, or ran last.
-  std::uint64_t begun_ = 0;
+  std::uint64_t begun_ = 0;      // 0: it is not timed
+  std::uint32_t not_timed_ = 0;  // calls since one was
   std::uint64_t host_calls_ = 0;
-  std::chrono::nanoseconds sampled_wall_{0};  // where the CPU time was first read; 0: not
-  std::chrono::nanoseconds sampled_cpu_{0};
+  std::chrono::nanoseconds unseen_{0};        // of the call, before `begun_`: a guess
+  std::chrono::nanoseconds sampled_wall_{0};  // where the CPU time was first read
+  std::chrono::nanoseconds sampled_cpu_{0};   // 0: it was not
   Growth denied_ = Growth::kNone;
   std::uint64_t denied_size_ = 0;
   std::unique_ptr<Trap> pending_;  // what the call will end with once control is back in the engine

@@ -121,6 +121,7 @@ void WasmtimeInstance::start_async(std::move_only_function<void(Result<void>)> d
   assert(loop_ != nullptr && !started_ && call_.future == nullptr);
   if (auto fits = check_initial_memory(); !fits) return done(std::move(fits));
   open_account();
+  begun_ = engine_.clock().now();
   call_.future.reset(wasmtime_instance_pre_instantiate_async(
       linked_->handle(), context_, &instance_, &call_.trap, &call_.error));
   call_.done = [this, done = std::move(done)](const wasm_trap_t* trap,
@@ -141,6 +142,7 @@ void WasmtimeInstance::invoke_async(const std::array<std::byte, 16>& handle, con
     call_.arguments[i] = to_value(values[i], types[i]);
   }
   open_account();
+  begun_ = engine_.clock().now();
   call_.future.reset(wasmtime_func_call_async(context_, &call_.function, call_.arguments.data(),
                                               values.size(), &call_.result, has_result ? 1 : 0,
                                               &call_.trap, &call_.error));
@@ -161,24 +163,24 @@ void WasmtimeInstance::begin_slice() {
   slice_begun_ = engine_.clock().now();
 }
 
-std::chrono::nanoseconds WasmtimeInstance::slice_cpu() const {
+std::chrono::nanoseconds WasmtimeInstance::slice_cpu(std::uint64_t now) const {
   if (slice_thread_cpu_.count() != 0) return thread_cpu() - slice_thread_cpu_;
-  const CycleClock& clock = engine_.clock();
-  return std::chrono::nanoseconds(clock.nanoseconds(clock.now() - slice_begun_));
+  return std::chrono::nanoseconds(engine_.clock().nanoseconds(now - slice_begun_));
 }
 
 void WasmtimeInstance::end_slice() {
-  cpu_used_ += slice_cpu();
-  slot_->leave();
   const CycleClock& clock = engine_.clock();
-  last_.wall = std::chrono::nanoseconds(clock.nanoseconds(clock.now() - begun_));
+  const std::uint64_t now = clock.now();
+  cpu_used_ += slice_cpu(now);
+  slot_->leave();
+  last_.wall = std::chrono::nanoseconds(clock.nanoseconds(now - begun_));
   last_.cpu = cpu_used_;
   last_.host_calls = host_calls_;
 }
 
 wasmtime_error_t* WasmtimeInstance::give_way(std::uint64_t* delta,
                                              wasmtime_update_deadline_kind_t* kind) {
-  if (cpu_used_ + slice_cpu() >= limits_.cpu) {
+  if (cpu_used_ + slice_cpu(engine_.clock().now()) >= limits_.cpu) {
     if (pending_ == nullptr) {
       raise(TrapReason::kCpuLimit,
             fmt::format("CPU time limit of {} reached (cpu_limit)", duration_text(limits_.cpu)), 0);

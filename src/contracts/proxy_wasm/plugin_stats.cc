@@ -87,7 +87,7 @@ void PluginStats::trap(const sandbox::Trap& trap, std::string message) {
 extension::PluginStats PluginStats::totals() const {
   extension::PluginStats out;
   const auto durations = duration_->snapshot();
-  out.calls = durations.count;
+  for (const auto& counter : calls_) out.calls += counter->value();
   out.average_call_us =
       static_cast<double>(durations.sum) / 1000;  // the sum, until snapshot() divides it
   out.cpu_seconds = static_cast<double>(cpu_->value()) / 1e6;

@@ -41,11 +41,12 @@ class PluginStats {
  public:
   PluginStats(metrics::Registry& registry, std::string_view plugin, const CallbackSet& callbacks);
 
-  // One outermost guest call. `nanoseconds` of CPU are summed up by the caller and added in whole
-  // microseconds.
-  void call(Callback callback, std::chrono::nanoseconds wall) {
-    calls_[static_cast<std::size_t>(callback)]->add();
-    duration_->observe(static_cast<std::uint64_t>(wall.count()));
+  // One outermost guest call.
+  void call(Callback callback) { calls_[static_cast<std::size_t>(callback)]->add(); }
+  // Of one that stands for `calls`. `nanoseconds` of CPU are summed up by the caller and added in
+  // whole microseconds.
+  void duration(std::chrono::nanoseconds wall, std::uint32_t calls) {
+    duration_->observe(static_cast<std::uint64_t>(wall.count()), calls);
   }
   void cpu(std::uint64_t microseconds) { cpu_->add(microseconds); }
   void exchange() { exchanges_->add(); }

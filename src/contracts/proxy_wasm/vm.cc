@@ -12,6 +12,10 @@ using sandbox::GuestPtr;
 
 namespace {
 constexpr std::uint32_t kTokenStep = 4;
+// Two readings of the clock cost as much as an empty callback: the first kAllTimed of a VM are
+// timed, then one in kOneIn, which is no multiple of the callbacks of any usual exchange.
+constexpr std::uint32_t kAllTimed = 1'000;
+constexpr std::uint32_t kOneIn = 17;
 }  // namespace
 
 Vm::Vm(std::shared_ptr<Version> version, net::Worker* worker)
@@ -102,25 +106,33 @@ void Vm::apply(sandbox::Limits limits) {
 }
 
 void Vm::account(Callback callback, const Root& root) {
-  const sandbox::CallCost& cost = instance_->last_cost();
   PluginStats& stats = root.stats();
-  stats.call(callback, cost.wall);
-  cpu_nanoseconds_ += cost.cpu.count();
-  if (cpu_nanoseconds_ >= 1000) {
-    stats.cpu(static_cast<std::uint64_t>(cpu_nanoseconds_ / 1000));
-    cpu_nanoseconds_ %= 1000;
-  }
-  // Denied memory is counted here, as a guest may live with it and not trap.
-  if (instance_->denied_growths() != denied_growths_) [[unlikely]] {
+  stats.call(callback);
+  if (instance_->last_cost().stands_for > 0) account_times(stats);
+  if (instance_->growths() != growths_) [[unlikely]]
+    account_memory(stats);
+}
+
+void Vm::account_times(PluginStats& stats) {
+  const sandbox::CallCost& cost = instance_->last_cost();
+  stats.duration(cost.wall, cost.stands_for);
+  cpu_nanoseconds_ += cost.cpu.count() * cost.stands_for;
+  stats.cpu(static_cast<std::uint64_t>(cpu_nanoseconds_ / 1000));
+  cpu_nanoseconds_ %= 1000;
+  if (all_timed_ < kAllTimed && ++all_timed_ == kAllTimed) instance_->time_one_in(kOneIn);
+}
+
+// Denied memory is counted here, as a guest may live with it and not trap.
+void Vm::account_memory(PluginStats& stats) {
+  growths_ = instance_->growths();
+  if (instance_->denied_growths() != denied_growths_) {
     denied_growths_ = instance_->denied_growths();
     stats.limit_hit(Limit::kMemory);
   }
   const std::size_t memory = instance_->memory_bytes();
-  if (memory != memory_bytes_) [[unlikely]] {
-    const auto grown = static_cast<std::int64_t>(memory) - static_cast<std::int64_t>(memory_bytes_);
-    each_stats([grown](PluginStats& each) { each.memory(grown); });
-    memory_bytes_ = memory;
-  }
+  const auto grown = static_cast<std::int64_t>(memory) - static_cast<std::int64_t>(memory_bytes_);
+  each_stats([grown](PluginStats& each) { each.memory(grown); });
+  memory_bytes_ = memory;
 }
 
 void Vm::fail(const sandbox::Trap& trap, Context& context) {

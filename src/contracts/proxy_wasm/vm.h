@@ -170,6 +170,8 @@ class Vm final : public sandbox::WasiHost {
     account(callback, *ran.root);
   }
   void account(Callback callback, const Root& root);
+  void account_times(PluginStats& stats);
+  void account_memory(PluginStats& stats);
   void fail(const sandbox::Trap& trap, Context& context);
   Status allocate(std::size_t size, sandbox::GuestPtr data_out, sandbox::GuestPtr size_out,
                   char*& bytes);
@@ -200,8 +202,10 @@ class Vm final : public sandbox::WasiHost {
   bool failed_ = false;
   bool warned_ = false;
 
+  std::uint32_t all_timed_ = 0;       // calls, all of which were
   std::int64_t cpu_nanoseconds_ = 0;  // not yet in the metric
   std::size_t memory_bytes_ = 0;      // as in the metric
+  std::uint64_t growths_ = 0;         // as accounted for
   std::uint64_t denied_growths_ = 0;
 
   std::array<std::uint32_t, 3> tokens_ = {4, 5, 6};  // the next of each kind
