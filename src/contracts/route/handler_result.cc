@@ -7,6 +7,7 @@
 #include <boost/json.hpp>
 #include <optional>
 
+#include "base/json_check.h"
 #include "contracts/route/handler_input.h"
 #include "contracts/route/json_members.h"
 #include "services/crypto.h"
@@ -44,6 +45,11 @@ Scan scan_value(std::string_view text) {
   if (!parser.done()) parser.finish(failed);
   if (failed) return {.value = {}, .unfinished = true};
   return {.length = used, .value = parser.release()};
+}
+
+// The keys of an envelope stand in it as they are, unless it escapes characters that need none.
+bool may_be_envelope(std::string_view text) {
+  return text.contains(R"("status")") || text.contains('\\');
 }
 
 bool is_token(std::string_view name) {
@@ -195,7 +201,10 @@ Result<GuestJson> find_result(const sandbox::GuestMemory& memory, sandbox::Guest
           ErrorKind::kLimit,
           fmt::format("the handler's result of {} bytes is larger than {}", *length, limit));
     }
-    if (text) {
+    if (text && !may_be_envelope(*text)) {
+      if (!check_json(*text, kMaxDepth))
+        return GuestJson{.text = *text, .value = {}, .prefixed = true};
+    } else if (text) {
       Scan scan = scan_value(*text);
       if (scan.length == text->size()) return GuestJson{*text, std::move(scan.value), true};
     }
