@@ -124,7 +124,9 @@ def targets(results: Results, group: str) -> list[tuple[str, str, str, str]]:
             ("an empty filter adds", results.added("empty"), "<= 0.8 us", "0.3"),
             ("a filter adding one header (Rust SDK) adds", results.added("minimal"), "<= 2 us", "0.7"),
             ("the same in C adds", results.added("one_header"), "-", "-"),
-            ("one header read adds", results.added("reads", 50), "<= 0.2 us", "0.06")],
+            ("one header read adds", results.added("reads", 50), "<= 0.2 us", "0.06"),
+            ("route handler (Rust, 200-byte JSON), fresh instance, whole request, against `wasmtime serve` fresh", results.share("fresh"),
+             "<= 0.5", "0.25")],
         "heads": [("gateway, no plugin, against nginx", results.ratio(browser, "heddle", "nginx"), "<= 0.85", "0.70")],
         "entries": [
             ("HTTP/2 downstream, against nginx", results.ratio(h2c, "heddle", "nginx"), "<= 0.75", "0.6"),

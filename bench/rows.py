@@ -127,12 +127,15 @@ def plain(bench: Bench) -> None:
 
 
 def pairs(bench: Bench) -> None:
-    """The gateway next to nginx, and to itself with one filter."""
+    """The gateway next to nginx, and to itself with one filter; a route plugin next to `wasmtime serve`."""
     bench.pair(Load(), "nginx", "nginx, Heddle", bench.nginx(), bench.heddle())
     bench.pair(Load(headers=BROWSER), "nginx-browser", "the same with a browser's head", bench.nginx(), bench.heddle())
     for key, label in FILTERS:
         bench.pair(Load(), key, f"Heddle, Heddle + {label}", bench.heddle(), bench.heddle(key))
     bench.pair(Load(), "reads", "Heddle + empty filter, Heddle + filter with 50 header reads, C", bench.heddle("empty"), bench.heddle("reads50"))
+    if bench.wasmtime(reuse=False):
+        bench.pair(Load(route_proxies.ITEM), "fresh", "wasmtime serve, Heddle: a handler with a fresh instance", bench.wasmtime(reuse=False),
+                   bench.heddle_route("fresh"))
 
 
 def sizes(bench: Bench) -> None:
