@@ -62,6 +62,12 @@ def heard(server: Server, name: str, *statements: str) -> list[dict[str, object]
 
 # ---- clients
 
+def test_denied_memory_is_counted(server: Server) -> None:
+    before = server.plugin("driver")["stats"]["limit_hits"]
+    assert rpc.result(server, "driver", "run", rpc.script("grow 200")) == "no memory"
+    assert server.plugin("driver")["stats"]["limit_hits"] == before + 1
+
+
 def test_params_of_100_megabytes(server: Server) -> None:
     with server.connect(timeout=60) as connection:
         head = f"POST /rpc/driver HTTP/1.1\r\nHost: a\r\nContent-Length: {100 << 20}\r\n\r\n"

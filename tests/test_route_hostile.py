@@ -42,6 +42,12 @@ def test_bodies(server: Server, name: str) -> None:
     assert results(server, "served") == ["1"]
 
 
+def test_denied_memory_is_counted(server: Server) -> None:
+    before = server.plugin("hostile")["stats"]["limit_hits"]
+    assert results(server, "grow 65000") == ["-1"]
+    assert server.plugin("hostile")["stats"]["limit_hits"] == before + 1
+
+
 RESULTS = {
     "a wild pointer": ("return at 3735928559", 502, "bad_response", "outside of its memory"),
     "the last address": ("return at 4294967295", 502, "bad_response", "outside of its memory"),

@@ -40,8 +40,10 @@ enum class TrapReason : std::uint8_t {
   kOther,
 };
 std::string_view to_string(TrapReason reason);
-// The limit that the guest met, as its setting and its metric name it; nothing: it met none.
+// The limit that ended the guest, as its setting and its metric name it; nothing: none did. Memory
+// counts when it is denied (CallCost), which a guest may survive.
 std::optional<std::string_view> limit_of(TrapReason reason);
+inline constexpr std::string_view kMemoryLimitName = "memory_limit";
 
 // Why a guest call ended early. `message` is one line; `backtrace` has a frame a line, demangled,
 // at most 20.
@@ -142,6 +144,7 @@ struct CallCost {
   std::uint64_t host_calls = 0;
   // How many calls the times are those of; 0: it was not timed, and they are zero (time_one_in()).
   std::uint32_t stands_for = 1;
+  bool denied_memory = false;  // more than `Limits::memory`
 };
 
 class Instance {
@@ -244,7 +247,6 @@ class Instance {
   // Of the last outermost call; and totals since creation.
   const CallCost& last_cost() const { return last_; }
   std::size_t memory_bytes() { return memory().size(); }
-  std::uint64_t denied_growths() const { return denied_growths_; }
   // How often the memory grew or was not allowed to.
   std::uint64_t growths() const { return growths_; }
   // For who calls so often that two readings of the clock matter: from now on one call in `calls`
@@ -275,7 +277,6 @@ class Instance {
   void* user_;
   WasiHost* wasi_;
   CallCost last_;
-  std::uint64_t denied_growths_ = 0;
   std::uint64_t growths_ = 0;
   std::uint32_t timed_one_in_ = 1;
   int depth_ = 0;

@@ -158,7 +158,7 @@ void WasmtimeInstance::begin() {
 }
 
 void WasmtimeInstance::end() {
-  last_ = {.host_calls = host_calls_, .stands_for = 0};
+  last_ = {.host_calls = host_calls_, .stands_for = 0, .denied_memory = denied_ == Growth::kMemory};
   if (begun_ != 0) {
     const CycleClock& clock = engine_.clock();
     last_.wall = unseen_ + std::chrono::nanoseconds(clock.nanoseconds(clock.now() - begun_));
@@ -205,7 +205,6 @@ bool WasmtimeInstance::allow_growth(std::uint32_t kind, std::uint64_t desired) {
     ++growths_;
   }
   if (desired <= (is_memory ? limits_.memory : limits_.table_elements)) return true;
-  if (is_memory) ++denied_growths_;
   (is_memory ? engine_.metrics().denied_memory : engine_.metrics().denied_table)->add();
   denied_ = is_memory ? Growth::kMemory : Growth::kTable;
   denied_size_ = desired;

@@ -102,8 +102,6 @@ std::optional<std::string_view> limit_of(TrapReason reason) {
   switch (reason) {
     case TrapReason::kTimeout:
       return "timeout";
-    case TrapReason::kMemoryLimit:
-      return "memory_limit";
     case TrapReason::kTableLimit:
       return "table_elements";
     case TrapReason::kHostCallLimit:

@@ -298,6 +298,7 @@ void Call::on_violation(Violation violation, std::string_view detail) {
 void Call::on_end(const ProgramEnd& end) {
   log_lines_.end([this](std::string_view line) { log_line(line); });
   if (!kept_ || done_) measure(end.cost.cpu);
+  if (end.cost.denied_memory) version_->record.limit_hit(sandbox::kMemoryLimitName);
   if (over_) return;
   protocol_.end();
   finish(outcome_of(end));

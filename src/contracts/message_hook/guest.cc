@@ -123,6 +123,7 @@ auto Guest::measured(Callback callback, Call call) {
   const sandbox::CallCost& cost = instance_->last_cost();
   record().call(static_cast<std::size_t>(callback), cost.wall.count());
   record().cpu(static_cast<std::uint64_t>(cost.cpu.count()));
+  if (cost.denied_memory) record().limit_hit(sandbox::kMemoryLimitName);
   measure_memory();
   return result;
 }

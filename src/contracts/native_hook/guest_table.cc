@@ -144,6 +144,7 @@ GuestResult<std::int32_t> GuestTable::call(Slot slot, std::span<const std::int32
   const sandbox::CallCost& cost = instance_->last_cost();
   version_->record->call(index, cost.wall.count());
   version_->record->cpu(static_cast<std::uint64_t>(cost.cpu.count()));
+  if (cost.denied_memory) version_->record->limit_hit(sandbox::kMemoryLimitName);
   measure_memory();
   return result;
 }

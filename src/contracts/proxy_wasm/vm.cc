@@ -122,13 +122,9 @@ void Vm::account_times(PluginStats& stats) {
   if (all_timed_ < kAllTimed && ++all_timed_ == kAllTimed) instance_->time_one_in(kOneIn);
 }
 
-// Denied memory is counted here, as a guest may live with it and not trap.
 void Vm::account_memory(PluginStats& stats) {
   growths_ = instance_->growths();
-  if (instance_->denied_growths() != denied_growths_) {
-    denied_growths_ = instance_->denied_growths();
-    stats.limit_hit(Limit::kMemory);
-  }
+  if (instance_->last_cost().denied_memory) stats.limit_hit(Limit::kMemory);
   const std::size_t memory = instance_->memory_bytes();
   const auto grown = static_cast<std::int64_t>(memory) - static_cast<std::int64_t>(memory_bytes_);
   each_stats([grown](PluginStats& each) { each.memory(grown); });

@@ -206,7 +206,6 @@ class Vm final : public sandbox::WasiHost {
   std::int64_t cpu_nanoseconds_ = 0;  // not yet in the metric
   std::size_t memory_bytes_ = 0;      // as in the metric
   std::uint64_t growths_ = 0;         // as accounted for
-  std::uint64_t denied_growths_ = 0;
 
   std::array<std::uint32_t, 3> tokens_ = {4, 5, 6};  // the next of each kind
   const extension::CallResponse* call_response_ = nullptr;

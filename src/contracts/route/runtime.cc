@@ -94,6 +94,7 @@ void Runtime::count_call(std::string_view callback, const sandbox::CallCost& cos
                      : extension::PluginRecord::kUnnamed,
                cost.wall.count());
   record_.cpu(static_cast<std::uint64_t>(cost.cpu.count()));
+  if (cost.denied_memory) record_.limit_hit(sandbox::kMemoryLimitName);
 }
 
 void Runtime::count_trap(const sandbox::Trap& trap, std::string_view request_id) {
