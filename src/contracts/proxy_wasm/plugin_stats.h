@@ -43,11 +43,11 @@ class PluginStats {
 
   // One outermost guest call.
   void call(Callback callback) { calls_[static_cast<std::size_t>(callback)]->add(); }
-  // Of one that stands for `calls`. `nanoseconds` of CPU are summed up by the caller and added in
-  // whole microseconds.
+  // Of one that stands for `calls`.
   void duration(std::chrono::nanoseconds wall, std::uint32_t calls) {
     duration_->observe(static_cast<std::uint64_t>(wall.count()), calls);
   }
+  // Shorter times are summed up by the caller.
   void cpu(std::uint64_t microseconds) { cpu_->add(microseconds); }
   void exchange() { exchanges_->add(); }
   void instances(std::int64_t delta) {
