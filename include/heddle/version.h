@@ -4,9 +4,11 @@
 #ifndef HEDDLE_VERSION_H_
 #define HEDDLE_VERSION_H_
 
+/* Of C too. NOLINTBEGIN(modernize-macro-to-enum) */
 #define HEDDLE_VERSION_MAJOR 0
 #define HEDDLE_VERSION_MINOR 1
 #define HEDDLE_VERSION_PATCH 0
+/* NOLINTEND(modernize-macro-to-enum) */
 #define HEDDLE_VERSION_STRING "0.1.0"
 
 #if defined(__GNUC__)

@@ -38,6 +38,7 @@ Json::Json(Json&& other) noexcept {
   new (&storage_) json::value(std::move(JsonAccess::of(other)));
 }
 
+// NOLINTNEXTLINE(bugprone-unhandled-self-assignment): the value's own does
 Json& Json::operator=(const Json& other) {
   JsonAccess::of(*this) = JsonAccess::of(other);
   return *this;

@@ -1,11 +1,11 @@
 #include "sandbox/wasmtime_instance.h"
 
 #include <fmt/format.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <ctime>
 #include <exception>
 
 namespace heddle::sandbox {

@@ -119,7 +119,9 @@ Result<void> GuestTable::read_table(GuestPtr address) {
 GuestTable::~GuestTable() {
   if (instance_ == nullptr) return;
   shut_down();
-  if (started_ && !dead() && has(slots_, Slot::kDestroy)) call(Slot::kDestroy, {}, false);
+  if (started_ && !dead() && has(slots_, Slot::kDestroy)) {
+    static_cast<void>(call(Slot::kDestroy, {}, false));
+  }
   version_->record->memory(-memory_bytes_);
   version_->record->instances(-1);
 }
@@ -139,7 +141,7 @@ GuestResult<std::int32_t> GuestTable::call(Slot slot, std::span<const std::int32
   std::vector<std::int32_t> all{static_cast<std::int32_t>(table_.front())};
   all.insert(all.end(), arguments.begin(), arguments.end());
   // Names of the array are literals: they end with NUL.
-  auto result =
+  auto result =  // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage)
       instance_->call_indirect(kSlotNames.at(index).data(), table_.at(index + 1), all, has_result);
   const sandbox::CallCost& cost = instance_->last_cost();
   version_->record->call(index, cost.wall.count());

@@ -13,7 +13,7 @@
 
 namespace heddle::proxy_wasm {
 
-class Root;
+class Root;  // NOLINT(cppcoreguidelines-virtual-class-destructor): it is final
 
 class Context {
  public:

@@ -22,7 +22,7 @@
 
 namespace heddle::proxy_wasm {
 
-class Root;
+class Root;  // NOLINT(cppcoreguidelines-virtual-class-destructor): it is final
 
 class GrpcCalls {
  public:

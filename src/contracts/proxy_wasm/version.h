@@ -18,7 +18,7 @@
 
 namespace heddle::proxy_wasm {
 
-class Root;
+class Root;  // NOLINT(cppcoreguidelines-virtual-class-destructor): it is final
 
 // Holds root contexts that answered 0 to on_done until they call proxy_done or their time is
 // up. The contract owns it and empties it when it goes, after the workers have stopped.

@@ -119,7 +119,10 @@ void Vm::account_times(PluginStats& stats) {
   cpu_nanoseconds_ += cost.cpu.count() * cost.stands_for;
   stats.cpu(static_cast<std::uint64_t>(cpu_nanoseconds_ / 1000));
   cpu_nanoseconds_ %= 1000;
-  if (all_timed_ < kAllTimed && ++all_timed_ == kAllTimed) instance_->time_one_in(kOneIn);
+  if (all_timed_ < kAllTimed) {
+    ++all_timed_;
+    if (all_timed_ == kAllTimed) instance_->time_one_in(kOneIn);
+  }
 }
 
 void Vm::account_memory(PluginStats& stats) {

@@ -26,7 +26,7 @@
 
 namespace heddle::proxy_wasm {
 
-class Root;
+class Root;  // NOLINT(cppcoreguidelines-virtual-class-destructor): it is final
 
 class Vm final : public sandbox::WasiHost {
  public:

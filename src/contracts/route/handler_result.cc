@@ -67,6 +67,7 @@ bool is_field_value(std::string_view value) {
 }
 
 std::string text_of(const json::value& value) {
+  if (value.is_double()) return fmt::format("{}", value.get_double());  // 0.5, not 5E-1
   return value.is_string() ? std::string(value.get_string()) : json::serialize(value);
 }
 

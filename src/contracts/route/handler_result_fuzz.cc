@@ -25,6 +25,16 @@ bool is_line(std::string_view text) {
   return std::ranges::none_of(text, [](char c) { return c == '\r' || c == '\n' || c == '\0'; });
 }
 
+// Also when no values were made, the answer is the one that they give.
+void check_same(const route::GuestJson& result, const route::GuestJson& with_values) {
+  const auto one = route::read_response(result);
+  const auto other = route::read_response(with_values);
+  require(one.has_value() == other.has_value());
+  if (!one) return;
+  require(one->status == other->status && one->headers == other->headers &&
+          one->body == other->body);
+}
+
 void check_response(const route::GuestJson& result) {
   const auto response = route::read_response(result);
   if (!response) {
@@ -78,7 +88,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   boost::json::parse_options options;
   options.max_depth = 64;
   const auto again = boost::json::parse(found->text, failed, {}, options);
-  require(!failed && again.kind() == found->value.kind());
+  require(!failed);
   check_response(*found);
+  if (found->value.is_null()) {
+    check_same(*found, {.text = found->text, .value = again, .prefixed = found->prefixed});
+  } else {
+    require(again.kind() == found->value.kind());
+  }
   return 0;
 }

@@ -7,8 +7,10 @@
 namespace heddle::route {
 namespace {
 
+constexpr std::string_view kSpace = " \t\r\n";
+
 std::size_t skip_space(std::string_view text, std::size_t at) {
-  return std::min(text.find_first_not_of(" \t\r\n", at), text.size());
+  return std::min(text.find_first_not_of(kSpace, at), text.size());
 }
 
 // Behind the string that begins at `at`.
@@ -64,6 +66,17 @@ std::vector<JsonMember> json_members(std::string_view object) {
     at = skip_space(object, end);
     if (at < object.size() && object[at] == ',') ++at;
   }
+}
+
+std::string compact_json(std::string_view json) {
+  std::string out;
+  out.reserve(json.size());
+  for (std::size_t at = 0; at < json.size();) {
+    const std::size_t end = json[at] == '"' ? string_end(json, at) : at + 1;
+    if (!kSpace.contains(json[at])) out += json.substr(at, end - at);
+    at = end;
+  }
+  return out;
 }
 
 }  // namespace heddle::route

@@ -16,4 +16,7 @@ struct JsonMember {
 // `object` is the text of one JSON object that was parsed before.
 std::vector<JsonMember> json_members(std::string_view object);
 
+// The same text without white space between its tokens. `json` was parsed before.
+std::string compact_json(std::string_view json);
+
 }  // namespace heddle::route

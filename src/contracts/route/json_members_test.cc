@@ -33,5 +33,11 @@ TEST(JsonMembers, WhatIsNoObjectHasNone) {
   }
 }
 
+TEST(CompactJson, HasNoSpaceBetweenItsTokens) {
+  EXPECT_EQ(compact_json(" { \"a b\" : [ 1.50 ,\n \"x \\\" y\" ] ,\t\"c\" : null } "),
+            R"({"a b":[1.50,"x \" y"],"c":null})");
+  EXPECT_EQ(compact_json(""), "");
+}
+
 }  // namespace
 }  // namespace heddle::route

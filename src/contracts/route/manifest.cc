@@ -13,6 +13,7 @@
 #include <system_error>
 #include <utility>
 
+#include "contracts/route/json_members.h"
 #include "contracts/route/route_path.h"
 
 namespace heddle::route {
@@ -60,7 +61,6 @@ Result<json::value> parse_json(std::string_view text) {
     return wrong("$",
                  fmt::format("is {} bytes long; at most {} are read", text.size(), kMaxManifest));
   }
-  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // a byte-order mark
   json::parse_options options;
   options.max_depth = kMaxDepth;
   json::parser parser({}, options);
@@ -299,12 +299,12 @@ void read_rest(const Reader& manifest, RouteManifest& out) {
     }
     out.pages = json::serialize(*pages);
   }
-  if (const json::value* config = manifest.find("config")) out.config = json::serialize(*config);
 }
 
 }  // namespace
 
 Result<RouteManifest> parse_manifest(std::string_view text) {
+  if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // a byte-order mark
   const auto value = parse_json(text);
   if (!value) return std::unexpected(value.error());
   if (!value->is_object()) {
@@ -324,7 +324,10 @@ Result<RouteManifest> parse_manifest(std::string_view text) {
   read_events(manifest, out, findings);
   read_rest(manifest, out);
   if (findings.any()) return findings.take();
-  out.text = json::serialize(*value);
+  for (const auto& [key, member] : json_members(text)) {  // of several the last
+    if (key == "config") out.config = member;
+  }
+  out.text = text;
   return out;
 }
 

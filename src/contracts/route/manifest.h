@@ -45,8 +45,8 @@ struct RouteManifest {
   std::string pages = "[]";  // JSON text of the array
   std::string wasm_entry;    // empty: not given
   std::vector<std::string> permissions;
-  std::string config = "{}";  // JSON text
-  std::string text;           // the whole manifest as compact JSON, unknown keys included
+  std::string config = "{}";  // JSON text as it was written
+  std::string text;           // the whole manifest as it was written, unknown keys included
 };
 
 inline constexpr std::size_t kMaxManifest = std::size_t{1} << 20U;  // bytes

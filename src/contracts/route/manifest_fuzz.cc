@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "base/json_check.h"
 #include "contracts/route/manifest.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -13,9 +14,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   const auto again = route::parse_manifest(manifest->text);
-  if (!again || again->text != manifest->text || again->routes.size() != manifest->routes.size()) {
+  if (!again || again->config != manifest->config ||
+      again->routes.size() != manifest->routes.size()) {
     std::abort();
   }
+  if (heddle::check_json(manifest->config, 64)) std::abort();
   for (std::size_t i = 0; i < again->routes.size(); ++i) {
     if (again->routes[i].pattern != manifest->routes[i].pattern) std::abort();
   }

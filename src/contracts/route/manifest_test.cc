@@ -58,7 +58,8 @@ TEST(ManifestTest, EventsThatItWantsToHear) {
 }
 
 TEST(ManifestTest, EverythingThatARouteMaySay) {
-  const auto manifest = parse_manifest(R"({"name":"n","version":"1","config":{"a":[1]},
+  const auto manifest =
+      parse_manifest(R"({"name":"n","version":"1","config":{"a":[1], "ratio":0.10},
     "permissions":["network",{"custom":"x"}],"pages":[{"route":"/p","title":"P"}],
     "routes":[{"path":"/a/{id}/*","method":"delete","handler":"h","requires_auth":true,"timeout":"2s",
       "description":"d","request_schema":{"type":"object"},"response_schema":true,"rate_limit":5}]})");
@@ -70,7 +71,7 @@ TEST(ManifestTest, EverythingThatARouteMaySay) {
   EXPECT_EQ(route.timeout, std::chrono::seconds(2));
   EXPECT_EQ(route.request_schema, R"({"type":"object"})");
   EXPECT_EQ(route.response_schema, "true");
-  EXPECT_EQ(manifest->config, R"({"a":[1]})");
+  EXPECT_EQ(manifest->config, R"({"a":[1], "ratio":0.10})");
   EXPECT_THAT(manifest->permissions, testing::ElementsAre("network", R"({"custom":"x"})"));
   EXPECT_THAT(manifest->text, HasSubstr("rate_limit"));  // what is not known is kept
 }

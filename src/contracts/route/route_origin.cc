@@ -41,9 +41,9 @@ class RouteStream final : public http::Sender {
   void authenticate();
   void refuse_user(const services::AuthOutcome& outcome);
   void run();
-  void refuse(Failure failure);
+  void refuse(const Failure& failure);
   void answer(HandlerResponse response);
-  void send(HandlerResponse response);
+  void send(const HandlerResponse& response);
   void complete_if_done();
   void delete_later();
 
@@ -171,12 +171,12 @@ void RouteStream::run() {
   job_ = handlers_.guests(worker_).run(std::move(job), [this](Outcome<JobResult> result) {
     job_ = 0;
     if (deleted_) return;
-    if (!result) return refuse(std::move(result.error()));
+    if (!result) return refuse(result.error());
     answer(std::move(std::get<HandlerResponse>(*result)));
   });
 }
 
-void RouteStream::refuse(Failure failure) {
+void RouteStream::refuse(const Failure& failure) {
   HandlerResponse out;
   out.status = failure.status;
   out.headers.emplace_back("content-type", "application/json");
@@ -190,11 +190,11 @@ void RouteStream::refuse(Failure failure) {
 void RouteStream::answer(HandlerResponse response) {
   if (std::exchange(answered_, true)) return;
   worker_.defer([this, response = std::move(response)]() mutable {
-    if (!deleted_) send(std::move(response));
+    if (!deleted_) send(response);
   });
 }
 
-void RouteStream::send(HandlerResponse response) {
+void RouteStream::send(const HandlerResponse& response) {
   http::HeadPtr head = http::make_head();
   head->headers.add(":status", std::to_string(response.status));
   for (const auto& [name, value] : response.headers) head->headers.add(name, value);

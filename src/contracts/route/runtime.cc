@@ -1,14 +1,18 @@
 #include "contracts/route/runtime.h"
 
 #include <algorithm>
-#include <boost/json.hpp>
+#include <string>
+#include <vector>
 
+#include "base/json_check.h"
+#include "base/log.h"
+#include "contracts/route/json_members.h"
 #include "contracts/route/manifest.h"
 
 namespace heddle::route {
 namespace {
 
-namespace json = boost::json;
+constexpr std::size_t kMaxConfigDepth = 64;
 
 // What only modules of the current Orbis SDK have.
 bool speaks_current_dialect(const sandbox::Module& module) {
@@ -59,19 +63,23 @@ Runtime::~Runtime() = default;
 
 // The entry's configuration over the manifest's, key by key.
 void Runtime::read_config(const RouteManifest& manifest) {
-  boost::system::error_code failed;
-  json::value merged = json::parse(manifest.config, failed);
-  if (failed || !merged.is_object()) merged = json::object();
-  if (spec_.configuration) {
-    json::value own = json::parse(*spec_.configuration, failed);
-    if (!failed && own.is_object()) {
-      for (const auto& [key, value] : own.get_object()) merged.get_object()[key] = value;
+  std::vector<std::string> keys;  // in the order in which they come
+  const auto merge = [&](std::string_view text) {
+    text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
+    if (!text.starts_with('{') || check_json(text, kMaxConfigDepth)) return;
+    for (auto& [key, value] : json_members(text)) {
+      if (config_.insert_or_assign(key, compact_json(value)).second) keys.push_back(std::move(key));
     }
+  };
+  merge(manifest.config);
+  if (spec_.configuration) merge(*spec_.configuration);
+  std::string whole = "{";
+  for (const std::string& key : keys) {
+    if (whole.size() > 1) whole += ',';
+    append_json_string(whole, key);
+    whole += ':' + config_.at(key);
   }
-  for (const auto& [key, value] : merged.get_object()) {
-    config_.emplace(std::string(key), json::serialize(value));
-  }
-  config_.insert_or_assign(std::string(), json::serialize(merged));
+  config_.insert_or_assign(std::string(), whole + '}');
 }
 
 const std::string* Runtime::config(std::string_view key) const {
