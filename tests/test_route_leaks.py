@@ -87,7 +87,8 @@ def test_fresh_instances_leak_nothing(serve, tmp_path: Path, heddle: Path) -> No
         server = serve(gateway(workers=2, logging={"access_log": False}, data_dir=str(tmp_path / "data"), plugins=[
             plugin("run", path, host_calls=200, permissions={"sql": "write", "state": True, "events": True, "http": [host]})]), expect_errors=True)
         asked = kinds(host)
-        load(server, asked, REQUESTS * 3 // 10)  # until every thread's allocator has seen all there is
+        for _ in range(8):  # until every worker has had connections, and every thread's allocator has seen all there is
+            load(server, asked, REQUESTS // 10)
         resident, files = [server.resident()], [settled(server)]
         for _ in range(8):
             load(server, asked, REQUESTS // 10)
