@@ -22,7 +22,7 @@ struct HandlerResponse {
 };
 
 struct GuestJson {
-  std::string_view text;  // in guest memory; "null" for a null pointer
+  std::string_view text;     // in guest memory; "null" for a null pointer
   boost::json::value value;  // null also where the text is surely no envelope
   bool prefixed = false;
 };
