@@ -140,10 +140,11 @@ void WasmtimeInstance::open_account() {
   cpu_used_ = std::chrono::nanoseconds(0);
   fiber_depth_ = 1;
   denied_ = Growth::kNone;
+  last_ = {};
   pending_.reset();
 }
 
-bool WasmtimeInstance::is_timed() {
+bool WasmtimeInstance::next_is_timed() {
   if (++not_timed_ < timed_one_in_) return false;
   not_timed_ = 0;
   return true;
@@ -154,11 +155,12 @@ void WasmtimeInstance::begin() {
   wasmtime_context_set_epoch_deadline(context_, kFirstTicks);
   unseen_ = sampled_cpu_ = std::chrono::nanoseconds(0);
   open_account();
-  begun_ = is_timed() ? engine_.clock().now() : 0;
+  begun_ = next_is_timed() ? engine_.clock().now() : 0;
 }
 
 void WasmtimeInstance::end() {
-  last_ = {.host_calls = host_calls_, .stands_for = 0, .denied_memory = denied_ == Growth::kMemory};
+  last_.host_calls = host_calls_;
+  last_.stands_for = 0;
   if (begun_ != 0) {
     const CycleClock& clock = engine_.clock();
     last_.wall = unseen_ + std::chrono::nanoseconds(clock.nanoseconds(clock.now() - begun_));
@@ -205,6 +207,7 @@ bool WasmtimeInstance::allow_growth(std::uint32_t kind, std::uint64_t desired) {
     ++growths_;
   }
   if (desired <= (is_memory ? limits_.memory : limits_.table_elements)) return true;
+  if (is_memory) last_.denied_memory = true;
   (is_memory ? engine_.metrics().denied_memory : engine_.metrics().denied_table)->add();
   denied_ = is_memory ? Growth::kMemory : Growth::kTable;
   denied_size_ = desired;

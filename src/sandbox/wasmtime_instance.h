@@ -56,7 +56,7 @@ class WasmtimeInstance final : public Instance {
   enum class Growth : std::uint8_t { kNone, kMemory, kTable };
 
   void open_account();
-  bool is_timed();
+  bool next_is_timed();
   void enter_slot() {
     slot_ = &engine_.ticker().slot();
     slot_->enter(engine_.ticker());

@@ -176,7 +176,6 @@ void WasmtimeInstance::end_slice() {
   last_.wall = std::chrono::nanoseconds(clock.nanoseconds(now - begun_));
   last_.cpu = cpu_used_;
   last_.host_calls = host_calls_;
-  last_.denied_memory = denied_ == Growth::kMemory;
 }
 
 wasmtime_error_t* WasmtimeInstance::give_way(std::uint64_t* delta,

@@ -140,9 +140,9 @@ GuestResult<std::int32_t> GuestTable::call(Slot slot, std::span<const std::int32
   const auto index = static_cast<std::size_t>(slot);
   std::vector<std::int32_t> all{static_cast<std::int32_t>(table_.front())};
   all.insert(all.end(), arguments.begin(), arguments.end());
-  // Names of the array are literals: they end with NUL.
-  auto result =  // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage)
-      instance_->call_indirect(kSlotNames.at(index).data(), table_.at(index + 1), all, has_result);
+  // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage): literals, which end with NUL
+  const char* const name = kSlotNames.at(index).data();
+  auto result = instance_->call_indirect(name, table_.at(index + 1), all, has_result);
   const sandbox::CallCost& cost = instance_->last_cost();
   version_->record->call(index, cost.wall.count());
   version_->record->cpu(static_cast<std::uint64_t>(cost.cpu.count()));

@@ -14,7 +14,6 @@
 namespace heddle::route {
 namespace {
 
-constexpr std::size_t kMaxDepth = 64;
 constexpr std::array<std::string_view, 11> kContextKeys = {
     "method", "path",    "params",   "query",      "headers",      "body",
     "user",   "user_id", "is_admin", "request_id", "body_encoding"};
@@ -125,7 +124,7 @@ Result<Body> body_of(const HandlerRequest& request, std::string_view content_typ
   }
   boost::system::error_code failed;
   boost::json::parse_options options;
-  options.max_depth = kMaxDepth;
+  options.max_depth = kMaxJsonDepth;
   const boost::json::value value = boost::json::parse(request.body, failed, {}, options);
   if (failed) {
     return fail(ErrorKind::kInvalidArgument,

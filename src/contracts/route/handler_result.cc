@@ -17,7 +17,6 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t kMaxDepth = 64;
 constexpr std::size_t kPrefix = 4;
 constexpr std::size_t kScratch = 2048;
 // Framing and connection are the gateway's.
@@ -35,7 +34,7 @@ struct Scan {
 // What follows the value is not looked at.
 Scan scan_value(std::string_view text) {
   json::parse_options options;
-  options.max_depth = kMaxDepth;
+  options.max_depth = kMaxJsonDepth;
   std::array<unsigned char, kScratch> scratch;  // of the parser, not of the value
   json::stream_parser parser({}, options, scratch.data(), scratch.size());
   parser.reset(json::make_shared_resource<json::monotonic_resource>());
@@ -203,7 +202,7 @@ Result<GuestJson> find_result(const sandbox::GuestMemory& memory, sandbox::Guest
           fmt::format("the handler's result of {} bytes is larger than {}", *length, limit));
     }
     if (text && !may_be_envelope(*text)) {
-      if (!check_json(*text, kMaxDepth))
+      if (!check_json(*text, kMaxJsonDepth))
         return GuestJson{.text = *text, .value = {}, .prefixed = true};
     } else if (text) {
       Scan scan = scan_value(*text);

@@ -46,7 +46,7 @@ void check_response(const route::GuestJson& result) {
     for (const auto& [key, value] : route::json_members(result.text)) {
       boost::system::error_code failed;
       boost::json::parse_options options;
-      options.max_depth = 64;
+      options.max_depth = route::kMaxJsonDepth;
       (void)boost::json::parse(value, failed, {}, options);
       require(!failed && object->contains(key));
     }
@@ -86,7 +86,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   require(!found->text.empty() && found->text.size() <= limit);
   boost::system::error_code failed;
   boost::json::parse_options options;
-  options.max_depth = 64;
+  options.max_depth = route::kMaxJsonDepth;
   const auto again = boost::json::parse(found->text, failed, {}, options);
   require(!failed);
   check_response(*found);

@@ -2,11 +2,15 @@
 // its order and its white space, which a parsed value has lost.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace heddle::route {
+
+inline constexpr std::size_t kMaxJsonDepth =
+    64;  // of manifests, configurations, bodies and results
 
 struct JsonMember {
   std::string key;         // without quotes, escapes resolved

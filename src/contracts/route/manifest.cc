@@ -21,7 +21,6 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t kMaxDepth = 64;
 constexpr std::size_t kMaxName = 64;
 constexpr std::array<std::string_view, 7> kMethods = {"GET",    "POST", "PUT",    "PATCH",
                                                       "DELETE", "HEAD", "OPTIONS"};
@@ -62,7 +61,7 @@ Result<json::value> parse_json(std::string_view text) {
                  fmt::format("is {} bytes long; at most {} are read", text.size(), kMaxManifest));
   }
   json::parse_options options;
-  options.max_depth = kMaxDepth;
+  options.max_depth = kMaxJsonDepth;
   json::parser parser({}, options);
   boost::system::error_code error;
   const std::size_t read = parser.write_some(text.data(), text.size(), error);

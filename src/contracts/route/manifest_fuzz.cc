@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "base/json_check.h"
+#include "contracts/route/json_members.h"
 #include "contracts/route/manifest.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -18,7 +19,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       again->routes.size() != manifest->routes.size()) {
     std::abort();
   }
-  if (heddle::check_json(manifest->config, 64)) std::abort();
+  if (check_json(manifest->config, route::kMaxJsonDepth)) std::abort();
   for (std::size_t i = 0; i < again->routes.size(); ++i) {
     if (again->routes[i].pattern != manifest->routes[i].pattern) std::abort();
   }

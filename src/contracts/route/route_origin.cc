@@ -189,7 +189,7 @@ void RouteStream::refuse(const Failure& failure) {
 // Not from within the events of the request.
 void RouteStream::answer(HandlerResponse response) {
   if (std::exchange(answered_, true)) return;
-  worker_.defer([this, response = std::move(response)]() mutable {
+  worker_.defer([this, response = std::move(response)] {
     if (!deleted_) send(response);
   });
 }

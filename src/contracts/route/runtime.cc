@@ -12,8 +12,6 @@
 namespace heddle::route {
 namespace {
 
-constexpr std::size_t kMaxConfigDepth = 64;
-
 // What only modules of the current Orbis SDK have.
 bool speaks_current_dialect(const sandbox::Module& module) {
   if (module.find_export("allocate") != nullptr) return true;
@@ -65,10 +63,11 @@ Runtime::~Runtime() = default;
 void Runtime::read_config(const RouteManifest& manifest) {
   std::vector<std::string> keys;  // in the order in which they come
   const auto merge = [&](std::string_view text) {
-    text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
-    if (!text.starts_with('{') || check_json(text, kMaxConfigDepth)) return;
-    for (auto& [key, value] : json_members(text)) {
-      if (config_.insert_or_assign(key, compact_json(value)).second) keys.push_back(std::move(key));
+    if (check_json(text, kMaxJsonDepth)) return;
+    const std::string compact = compact_json(text);
+    if (!compact.starts_with('{')) return;
+    for (auto& [key, value] : json_members(compact)) {
+      if (config_.insert_or_assign(key, value).second) keys.push_back(std::move(key));
     }
   };
   merge(manifest.config);
