@@ -118,7 +118,7 @@ def test_what_a_hostile_hook_can_do(serve: Start, tmp_path: Path) -> None:
     for text, reason in (("trap", "unreachable"), ("loop", "timeout"), ("seven", None), ("grow", None)):
         assert anna.send(bert, text, channel).status == 201, f"{text}: hooks fail open"
         if reason:
-            until(lambda: reason in server.plugin("a")["last_error"], reason)
+            until(lambda: reason in (server.plugin("a")["last_error"] or ""), reason)
     server.wait_log("returned neither 0 nor 1", plugin="a", code="7")
     server.wait_log("a memory ended")
     assert error(anna.send(bert, "block-a", channel)) == (403, "blocked"), "it works on"
@@ -179,7 +179,7 @@ def test_hooks_in_yaml_with_their_limits(serve: Start, tmp_path: Path) -> None:
     server = serve(config, expect_errors=True)
     anna, bert, channel = pair(server)
     assert anna.send(bert, "loop", channel).status == 201
-    until(lambda: "timeout" in server.plugin("a")["last_error"], "30 ms")
+    until(lambda: "timeout" in (server.plugin("a")["last_error"] or ""), "30 ms")
     anna.send(bert, "grow", channel)
     server.wait_log("a memory ended")
     assert server.plugin("a")["stats"]["memory_bytes"] <= 3 << 20

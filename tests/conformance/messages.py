@@ -103,7 +103,7 @@ def check(server: Server, line: Line) -> str:
             if any(seen.get(key) != value for key, value in json.loads(rest).items()):
                 return f"it saw {seen}"
         elif word == "error":
-            until(lambda: rest.strip('"') in server.plugin(HOOK)["last_error"], f"{rest}, not {server.plugin(HOOK)['last_error']}")
+            until(lambda: rest.strip('"') in (server.plugin(HOOK)["last_error"] or ""), f"{rest}, not {server.plugin(HOOK)['last_error']}")
         elif item == "no error":
             if server.plugin(HOOK)["stats"]["errors"]:
                 return server.plugin(HOOK)["last_error"]
