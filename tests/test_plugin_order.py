@@ -135,3 +135,19 @@ def test_a_plugin_that_changes_the_path_changes_the_route(serve, probe: Path) ->
     assert server.wait_access()["route"] == "new"
     assert server.fetch("/kept", headers={"X-Request-ID": "kept-one"}).status == 200
     assert server.wait_access(request_id="kept-one")["route"] == "kept"
+
+
+@pytest.mark.parametrize(("change", "taken"), [
+    (":authority other.test", "host"), (":method DELETE", "method"), (":path /a?x=1", "query"), ("x-tenant blue", "header"),
+    ("x-tenant red", "first"), ("x-other blue", "first")])
+def test_what_a_route_asks_for_and_a_plugin_wrote_changes_the_route(serve, probe: Path, change: str, taken: str) -> None:
+    routes = [{"id": "host", **route("/a", host="other.test")},
+              {"id": "method", **route("/a", methods=["DELETE"])},
+              {"id": "query", **route("/a", query_params={"x": "1"}, priority=1)},
+              {"id": "first", **route("/a")}]
+    asks_header = {"id": "header", **route("/a", headers={"x-tenant": "blue"}, priority=1)}
+    if change.startswith("x-tenant"):
+        routes.insert(0, asks_header)
+    server = serve(gateway(routes=routes, plugins=[plugin("mover", probe, config=f"request_headers set 0 {change}")]))
+    assert server.fetch("/a").status == 200
+    assert server.wait_access()["route"] == taken

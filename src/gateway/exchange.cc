@@ -100,6 +100,18 @@ bool Exchange::refuse_bad_path(const http::HeaderMap& headers) {
   return true;
 }
 
+// Whether what filters did to the request headers matters for the route, and for the request line.
+// Most add a header that no route asks for.
+bool Exchange::may_route_anew(const http::HeaderMap& headers) const {
+  if (reroute_) return true;
+  if (headers.version() == headers_version_) return false;
+  const bool same_line = headers.get(":method").value_or("") == method_ &&
+                         headers.get(":path").value_or("") == path_ &&
+                         headers.get(":authority").value_or("") == authority_;
+  // A preflight's route depends on what it announces.
+  return !same_line || method_ == "OPTIONS" || bound_->snapshot->router().reads_headers();
+}
+
 void Exchange::choose_route(http::HeaderMap& headers) {
   const Router& router = bound_->snapshot->router();
   RouteMatch match = router.match(headers);
@@ -221,7 +233,7 @@ void Exchange::on_complete() {
 void Exchange::forward_request(bool end) {
   http::Head& head = *chain_.head(Side::kRequest);
   http::HeaderMap& headers = head.headers;
-  const bool changed = reroute_ || headers.version() != headers_version_;
+  const bool changed = may_route_anew(headers);
   if (changed && !(route_->route != nullptr && !route_->route->reroute)) {
     if (refuse_bad_path(headers)) return;
     choose_route(headers);
@@ -332,7 +344,8 @@ void Exchange::finish() {
   timer_.cancel();
   outdated_timer_.cancel();
   chain_.stop();
-  info_.end = monotonic_now();
+  // Without filters nothing takes long within one event.
+  info_.end = chain_.empty() ? worker().now() : monotonic_now();
   count();
   gateway_.ended(*this);
 }

@@ -104,6 +104,7 @@ class Exchange final : public http::Receiver, public FilterChain::Owner {
   };
 
   void choose_route(http::HeaderMap& headers);
+  bool may_route_anew(const http::HeaderMap& headers) const;
   bool refuse_bad_path(const http::HeaderMap& headers);
   void start_request(http::Head& head, bool end);
   void forward_request(bool end);

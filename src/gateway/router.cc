@@ -115,6 +115,7 @@ Router::Router(const std::vector<config::Route>& routes) {
   for (std::size_t i = 0; i < routes.size(); ++i) entries_.push_back(make_entry(routes[i], i));
   for (const Entry& entry : entries_) {
     if (!entry.host.empty() && !entry.wildcard) by_host_[entry.host];
+    reads_headers_ |= !entry.route->headers.empty();
   }
   for (const Entry& entry : entries_) {
     if (!entry.host.empty() && !entry.wildcard) {

@@ -37,6 +37,8 @@ class Router {
   RouteMatch match(const http::HeaderMap& headers) const;
   // The same for another method.
   RouteMatch match(const http::HeaderMap& headers, std::string_view method) const;
+  // Whether any route asks for headers beside the pseudo-headers.
+  bool reads_headers() const { return reads_headers_; }
 
  private:
   struct Segment {
@@ -68,6 +70,7 @@ class Router {
   // alone.
   std::map<std::string, List, std::less<>> by_host_;
   List other_hosts_;
+  bool reads_headers_ = false;
 };
 
 // "/a/b?x=1" -> "/a/b", "x=1".
