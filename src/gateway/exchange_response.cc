@@ -259,7 +259,7 @@ bool Exchange::head_must_wait(Side side, http::HeaderMap& headers, bool end) {
   Outgoing& out = outgoing(side);
   out.head_waits =
       !end && !tunnel_ && chain_.has_data_filter(side) && headers.contains("content-length");
-  if (!end && !out.head_waits) repair_length(side, headers);
+  if (!end && !out.head_waits && !chain_.empty()) repair_length(side, headers);
   return out.head_waits;
 }
 

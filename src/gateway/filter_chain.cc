@@ -169,7 +169,8 @@ bool FilterChain::apply_headers_action(Side side, int position, HeadersAction ac
 
 void FilterChain::data_from(Side side, int position, http::Buffer& data, bool end) {
   const std::uint32_t epoch = side_of(side).epoch;
-  http::Buffer current = std::move(data);
+  http::Buffer current = std::move(spare_);  // which gives `data` the memory of its list
+  current = std::move(data);
   int trailers_at = -2;  // the filter that made trailers in its last body callback
   bool reached_end = true;
   for (; valid(position); position += step(side)) {
@@ -211,6 +212,8 @@ void FilterChain::data_from(Side side, int position, http::Buffer& data, bool en
     }
   }
   if (reached_end) owner_.chain_data(side, current, end);
+  current.clear();
+  spare_ = std::move(current);
   if (trailers_at != -2 && !interrupted(side, epoch)) {
     trailers_from(side, trailers_at + step(side));
   }

@@ -214,7 +214,8 @@ class FilterChain {
   int count_ = 0;
   std::vector<ChainEntry> kept_entries_;
   std::array<SideState, 2> sides_;
-  int running_ = 0;  // callbacks on the stack
+  http::Buffer spare_;  // empty: the memory of its list is for the next piece of a body
+  int running_ = 0;     // callbacks on the stack
   bool stopped_ = false;
   std::optional<std::pair<extension::LocalReply, int>> wanted_reply_;
   std::optional<int> wanted_reset_;  // position of the filter

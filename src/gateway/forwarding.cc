@@ -1,7 +1,7 @@
 #include "gateway/forwarding.h"
 
+#include <algorithm>
 #include <array>
-#include <vector>
 
 #include "base/log.h"
 #include "telemetry/trace_context.h"
@@ -41,18 +41,11 @@ void strip_hop_by_hop(http::HeaderMap& headers, bool keep_upgrade) {
   bool found = false;
   for (const auto& entry : headers) found = found || is_hop_by_hop(entry.name);
   if (!found) return;
-  std::vector<std::string_view> named;
-  for (const auto& entry : headers) {
-    if (entry.name != "connection") continue;
-    std::string_view list = entry.value;
-    while (!list.empty()) {
-      const std::size_t comma = list.find(',');
-      named.push_back(trim(list.substr(0, comma)));
-      if (comma == std::string_view::npos) break;
-      list.remove_prefix(comma + 1);
-    }
-  }
-  for (const std::string_view name : named) {
+  std::string_view list = headers.get_joined("connection").value_or("");
+  while (!list.empty()) {
+    const std::size_t comma = std::min(list.find(','), list.size());
+    const std::string_view name = trim(list.substr(0, comma));
+    list.remove_prefix(std::min(comma + 1, list.size()));
     const bool switches = keep_upgrade && http::equals_ignoring_case(name, "upgrade");
     if (!name.empty() && name.front() != ':' && !switches) headers.remove(name);
   }

@@ -28,20 +28,27 @@ std::string_view trim(std::string_view text) {
   return text;
 }
 
-// Compares entries, whose names are in lower case, with a name of any case. Few entries are as long
-// as the name, and nearly all names that are asked for are in lower case: only when such an entry
-// differs is the case looked at.
+// Compares entries, whose names are in lower case, with a name of any case. Few entries have the
+// name's length and last character, and nearly all names that are asked for are in lower case: only
+// when such an entry differs is the case looked at.
 class NameMatch {
  public:
-  explicit NameMatch(std::string_view name) : name_(name) {}
+  explicit NameMatch(std::string_view name)
+      : name_(name), last_(name.empty() ? '\0' : lower(name.back())) {}
   bool operator()(const HeaderMap::Entry& entry) const {
     if (entry.name.size() != name_.size()) return false;
-    if (std::memcmp(entry.name.data(), name_.data(), name_.size()) == 0) return true;
-    return has_upper(name_) && equals_ignoring_case(entry.name, name_);
+    if (!name_.empty() && entry.name.back() != last_) return false;
+    return is_same(entry.name);
   }
 
  private:
+  bool is_same(std::string_view entry) const {
+    if (std::memcmp(entry.data(), name_.data(), name_.size()) == 0) return true;
+    return has_upper(name_) && equals_ignoring_case(entry, name_);
+  }
+
   std::string_view name_;
+  char last_;
 };
 
 }  // namespace
@@ -52,13 +59,16 @@ std::size_t HeaderMap::byte_size() const {
   return size;
 }
 
-std::optional<std::string_view> HeaderMap::get(std::string_view name) const {
-  const auto found = std::find_if(entries_.begin(), entries_.end(), NameMatch(name));
-  if (found == entries_.end()) return std::nullopt;
-  return found->value;
+std::optional<std::string_view> HeaderMap::find(std::string_view name) const {
+  const NameMatch match(name);
+  for (const Entry& entry : entries_) {
+    if (match(entry)) return entry.value;
+  }
+  return std::nullopt;
 }
 
 std::optional<std::string_view> HeaderMap::get_joined(std::string_view name) const {
+  if (!may_have(name)) return std::nullopt;
   const NameMatch match(name);
   std::size_t count = 0;
   std::size_t size = 0;
@@ -81,6 +91,7 @@ std::optional<std::string_view> HeaderMap::get_joined(std::string_view name) con
 }
 
 bool HeaderMap::has_token(std::string_view name, std::string_view token) const {
+  if (!may_have(name)) return false;
   const NameMatch match(name);
   for (const Entry& entry : entries_) {
     if (!match(entry)) continue;
@@ -103,6 +114,10 @@ void HeaderMap::set(std::string_view name, std::string_view value) {
 }
 
 void HeaderMap::set_view(std::string_view lower_name, std::string_view value) {
+  if (!may_have(lower_name)) {
+    add_view(lower_name, value);
+    return;
+  }
   const NameMatch match(lower_name);
   const auto found = std::find_if(entries_.begin(), entries_.end(), match);
   if (found == entries_.end()) {
@@ -115,6 +130,7 @@ void HeaderMap::set_view(std::string_view lower_name, std::string_view value) {
 }
 
 bool HeaderMap::remove(std::string_view name) {
+  if (!may_have(name)) return false;
   const auto kept = std::remove_if(entries_.begin(), entries_.end(), NameMatch(name));
   if (kept == entries_.end()) return false;
   entries_.erase(kept, entries_.end());
@@ -124,6 +140,7 @@ bool HeaderMap::remove(std::string_view name) {
 
 void HeaderMap::clear() {
   entries_.clear();
+  seen_ = 0;
   ++version_;
 }
 

@@ -33,7 +33,10 @@ class HeaderMap {
   auto end() const { return entries_.end(); }
 
   // First value of `name` (any case).
-  std::optional<std::string_view> get(std::string_view name) const;
+  std::optional<std::string_view> get(std::string_view name) const {
+    if (!may_have(name)) return std::nullopt;
+    return find(name);
+  }
   bool contains(std::string_view name) const { return get(name).has_value(); }
   // All values joined with ',' (a copy in the arena when there are several).
   std::optional<std::string_view> get_joined(std::string_view name) const;
@@ -54,6 +57,7 @@ class HeaderMap {
   // For codecs: both views already live long enough, the name is lower case.
   void add_view(std::string_view name, std::string_view value) {
     entries_.push_back({name, value});
+    seen_ |= mark(name);
     ++version_;
   }
   void set_view(std::string_view lower_name, std::string_view value);
@@ -68,8 +72,19 @@ class HeaderMap {
   Arena& arena() const { return *arena_; }
 
  private:
+  // Most names that are asked for are not there. The marks of those that were added tell nearly all
+  // of these apart without a look at the entries; for a literal the mark is a constant.
+  static std::uint64_t mark(std::string_view name) {
+    if (name.empty()) return 1;
+    const auto last = static_cast<unsigned char>(name.back() | 0x20);  // of any case
+    return std::uint64_t{1} << ((name.size() * 5 + last) % 64);
+  }
+  bool may_have(std::string_view name) const { return (seen_ & mark(name)) != 0; }
+  std::optional<std::string_view> find(std::string_view name) const;
+
   Arena* arena_;
   std::vector<Entry> entries_;
+  std::uint64_t seen_ = 0;  // marks of all names since the last clear()
   std::uint32_t version_ = 0;
 };
 

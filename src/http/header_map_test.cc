@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+
 #include "http/message.h"
 
 namespace heddle::http {
@@ -35,6 +37,31 @@ TEST(HeaderMap, SetReplacesTheFirstAndDropsTheOthers) {
   EXPECT_EQ(headers.get("c"), "5");
   EXPECT_TRUE(headers.remove("B"));
   EXPECT_FALSE(headers.remove("B"));
+}
+
+// Look-ups leave most names out by their length and last character.
+TEST(HeaderMap, EveryNameThatWasAddedIsFoundInAnyCase) {
+  for (std::size_t length = 1; length <= 70; ++length) {
+    for (int last = '!'; last <= '~'; ++last) {
+      std::string name(length, 'q');
+      name.back() = static_cast<char>(last);
+      std::string upper = name;
+      for (char& c : upper) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 0x20) : c;
+      Arena arena;
+      HeaderMap headers(arena);
+      headers.add(name, "1");
+      ASSERT_EQ(headers.get(name), "1") << name;
+      ASSERT_EQ(headers.get_joined(upper), "1") << upper;
+      ASSERT_TRUE(headers.has_token(upper, "1")) << upper;
+      headers.set(upper, "2");
+      ASSERT_EQ(headers.size(), 1U) << upper;
+      ASSERT_TRUE(headers.remove(upper)) << upper;
+      ASSERT_FALSE(headers.contains(name)) << name;
+      headers.clear();
+      headers.add_view("q", "3");
+      ASSERT_EQ(headers.get("Q"), "3");
+    }
+  }
 }
 
 TEST(HeaderMap, Tokens) {

@@ -4,7 +4,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "net/event_loop.h"
@@ -28,14 +30,32 @@ ssize_t receive_now(int fd, char* data, std::size_t size) {
   }
 }
 
-ssize_t send_now(int fd, std::span<const iovec> parts) {
+ssize_t send_bytes(int fd, const void* data, std::size_t size) {
+  for (;;) {
+    const ssize_t sent = ::syscall(SYS_sendto, fd, data, size, kSendFlags, nullptr, 0);
+    if (sent >= 0) return sent;
+    if (errno != EINTR) return -errno;
+  }
+}
+
+// `size`: of all parts. Few bytes, such as a head and a short body, are copied together: that costs
+// less than the kernel's work for a vector.
+ssize_t send_now(int fd, std::span<const iovec> parts, std::size_t size) {
+  if (parts.size() == 1) return send_bytes(fd, parts[0].iov_base, size);
+  std::array<char, 2048> joined;  // filled below
+  if (size <= joined.size()) {
+    char* next = joined.data();
+    for (const iovec& part : parts) {
+      std::memcpy(next, part.iov_base, part.iov_len);
+      next += part.iov_len;
+    }
+    return send_bytes(fd, joined.data(), size);
+  }
   msghdr message{};
   message.msg_iov = const_cast<iovec*>(parts.data());  // sendmsg does not write to it
   message.msg_iovlen = parts.size();
   for (;;) {
-    const ssize_t sent = parts.size() == 1 ? ::syscall(SYS_sendto, fd, parts[0].iov_base,
-                                                       parts[0].iov_len, kSendFlags, nullptr, 0)
-                                           : ::syscall(SYS_sendmsg, fd, &message, kSendFlags);
+    const ssize_t sent = ::syscall(SYS_sendmsg, fd, &message, kSendFlags);
     if (sent >= 0) return sent;
     if (errno != EINTR) return -errno;
   }
@@ -191,12 +211,9 @@ ssize_t TcpStream::Impl::pull(char* to, std::size_t count) {
 }
 
 ssize_t TcpStream::Impl::push(const char* from, std::size_t count) {
-  ssize_t sent = 0;
-  do {
-    sent = ::syscall(SYS_sendto, fd, from, count, MSG_NOSIGNAL | MSG_DONTWAIT, nullptr, 0);
-  } while (sent < 0 && errno == EINTR);
-  full = sent < 0 ? errno == EAGAIN : static_cast<std::size_t>(sent) < count;
-  return sent < 0 ? -errno : sent;
+  const ssize_t sent = send_bytes(fd, from, count);
+  full = sent < 0 ? sent == -EAGAIN : static_cast<std::size_t>(sent) < count;
+  return sent;
 }
 
 void TcpStream::Impl::start_tls(TlsSession::Contexts contexts) {
@@ -337,7 +354,7 @@ ssize_t TcpStream::send(std::span<const iovec> parts) {
   if (impl.tls != nullptr) return impl.tls->session.send(parts);
   std::size_t wanted = 0;
   for (const iovec& part : parts) wanted += part.iov_len;
-  const ssize_t sent = send_now(impl.fd, parts);
+  const ssize_t sent = send_now(impl.fd, parts, wanted);
   if (sent >= 0) impl.full = static_cast<std::size_t>(sent) < wanted;
   if (sent == -EAGAIN) impl.full = true;
   return sent;
