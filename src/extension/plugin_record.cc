@@ -1,5 +1,6 @@
 #include "extension/plugin_record.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/clock.h"
@@ -16,15 +17,17 @@ PluginRecord::PluginRecord(Log& log, metrics::Registry& registry, const PluginSp
       line_bytes_(spec.log_line_bytes) {
   const metrics::Labels labels{{"plugin", plugin_}};
   for (const std::string_view callback : callbacks) {
-    calls_.push_back(registry.counter("heddle_plugin_calls_total", "Calls of a plugin's callbacks.",
-                                      {{"plugin", plugin_}, {"callback", std::string(callback)}}));
+    calls_.push_back(
+        callback.empty()
+            ? unnamed_
+            : registry.counter("heddle_plugin_calls_total", "Calls of a plugin's callbacks.",
+                               {{"plugin", plugin_}, {"callback", std::string(callback)}}));
   }
   duration_ = registry.histogram("heddle_plugin_call_duration_seconds",
                                  "Wall time of a plugin's callbacks.", labels,
                                  metrics::guest_call_bounds(), 1e-9);
   cpu_ = registry.counter("heddle_plugin_cpu_microseconds_total",
                           "CPU time that a plugin's callbacks took.", labels);
-  lines_over_limit_ = limit_counter("log_lines_per_second");
   instances_ = registry.gauge("heddle_plugin_instances", "Instances of a plugin.", labels);
   if (kind.measures_memory) {
     memory_ = registry.gauge("heddle_plugin_memory_bytes", "Linear memory of a plugin's instances.",
@@ -33,12 +36,8 @@ PluginRecord::PluginRecord(Log& log, metrics::Registry& registry, const PluginSp
   if (kind.sees_exchanges) {
     exchanges_ =
         registry.counter("heddle_plugin_exchanges_total", "Exchanges that a plugin saw.", labels);
-    exchanges_before_ = exchanges_->value();
   }
-  const auto durations = duration_->snapshot();
-  calls_before_ = durations.count;
-  wall_before_ = durations.sum;
-  cpu_before_ = cpu_->value();
+  before_ = totals();
 }
 
 PluginRecord::~PluginRecord() {
@@ -72,29 +71,32 @@ void PluginRecord::error(std::string_view reason, std::string message) {
   last_error_ = std::move(message);
 }
 
-std::shared_ptr<metrics::Counter> PluginRecord::limit_counter(std::string_view limit) {
-  return registry_.counter("heddle_plugin_limit_hits_total", "How often a plugin met a limit.",
-                           {{"plugin", plugin_}, {"limit", std::string(limit)}});
-}
-
 void PluginRecord::limit_hit(std::string_view limit) {
   ++limit_hits_;
-  limit_counter(limit)->add();
+  const std::lock_guard lock(mutex_);
+  auto found = std::ranges::find(limits_, limit, [](const auto& known) { return known.first; });
+  if (found == limits_.end()) {
+    limits_.emplace_back(
+        limit,
+        registry_.counter("heddle_plugin_limit_hits_total", "How often a plugin met a limit.",
+                          {{"plugin", plugin_}, {"limit", std::string(limit)}}));
+    found = limits_.end() - 1;
+  }
+  found->second->add();
 }
 
 // Seconds are those of the clock's, not sliding: a burst over the edge of two may have twice the
 // lines.
-bool PluginRecord::admit_line() {
+bool PluginRecord::admit(Window& window, std::uint64_t most) {
   const std::int64_t now = monotonic_now() / 1'000'000'000;
-  std::int64_t second = second_.load(std::memory_order_relaxed);
-  if (second != now && second_.compare_exchange_strong(second, now)) {
-    lines_ = 0;
+  std::int64_t second = window.second.load(std::memory_order_relaxed);
+  if (second != now && window.second.compare_exchange_strong(second, now)) {
+    window.lines = 0;
     report_drops();
   }
-  if (lines_.fetch_add(1, std::memory_order_relaxed) < lines_per_second_) return true;
+  if (window.lines.fetch_add(1, std::memory_order_relaxed) < most) return true;
   ++dropped_;
-  ++limit_hits_;
-  lines_over_limit_->add();
+  limit_hit("log_lines_per_second");
   return false;
 }
 
@@ -102,7 +104,7 @@ void PluginRecord::report_drops() {
   const std::uint64_t dropped = dropped_.exchange(0);
   if (dropped == 0) return;
   write(LogLevel::kWarn, "log lines of a plugin were dropped (log_lines_per_second)",
-        LogField("dropped", dropped));
+        LogField("dropped", dropped), LogField("log_lines_per_second", lines_per_second_));
 }
 
 void PluginRecord::guest_line(LogLevel level, std::string_view text, std::string_view request_id) {
@@ -120,16 +122,30 @@ void PluginRecord::line(LogLevel level, std::string_view message, std::string_vi
   write(level, message, LogField("request_id", request_id));
 }
 
-PluginStats PluginRecord::stats() const {
-  PluginStats out;
-  const auto durations = duration_->snapshot();
-  out.calls = durations.count - calls_before_;
-  if (out.calls > 0) {
-    out.average_call_us =
-        static_cast<double>(durations.sum - wall_before_) / 1'000 / static_cast<double>(out.calls);
+PluginRecord::Totals PluginRecord::totals() const {
+  Totals out;
+  out.calls = unnamed_->value();
+  for (const auto& counter : calls_) {
+    if (counter != unnamed_) out.calls += counter->value();
   }
-  if (exchanges_ != nullptr) out.exchanges = exchanges_->value() - exchanges_before_;
-  out.cpu_seconds = static_cast<double>(cpu_->value() - cpu_before_) / 1e6;
+  const auto durations = duration_->snapshot();
+  out.timed = durations.count;
+  out.wall_nanoseconds = durations.sum;
+  out.cpu_microseconds = cpu_->value();
+  if (exchanges_ != nullptr) out.exchanges = exchanges_->value();
+  return out;
+}
+
+PluginStats PluginRecord::stats() const {
+  const Totals now = totals();
+  PluginStats out;
+  out.calls = now.calls - before_.calls;
+  if (now.timed > before_.timed) {
+    out.average_call_us = static_cast<double>(now.wall_nanoseconds - before_.wall_nanoseconds) /
+                          1'000 / static_cast<double>(now.timed - before_.timed);
+  }
+  out.exchanges = now.exchanges - before_.exchanges;
+  out.cpu_seconds = static_cast<double>(now.cpu_microseconds - before_.cpu_microseconds) / 1e6;
   out.instances = static_cast<std::uint64_t>(own_instances_.load());
   out.memory_bytes = static_cast<std::uint64_t>(own_memory_.load());
   out.errors = errors_;

@@ -41,7 +41,7 @@ class PluginRecordTest : public testing::Test {
     return std::make_unique<PluginRecord>(*log_, registry_, spec_, kCallbacks, kind);
   }
   std::uint64_t counted(std::string_view metric, metrics::Labels labels) {
-    labels.emplace_back("plugin", spec_.name);
+    labels.insert(labels.begin(), {"plugin", spec_.name});
     return registry_.counter(metric, "", std::move(labels))->value();
   }
   std::uint64_t hits(std::string limit) {
@@ -127,6 +127,35 @@ TEST_F(PluginRecordTest, LinesOverTheLimitAreCountedAndToldOfAtTheEnd) {
   const std::string logged = end_log();
   EXPECT_THAT(logged, HasSubstr("log lines of a plugin were dropped"));
   EXPECT_THAT(logged, Not(HasSubstr("hello")));
+}
+
+// Warnings about a plugin have a window of their own, so that its own lines do not use it up.
+TEST_F(PluginRecordTest, WarningsAreLimitedByThemselves) {
+  spec_.log_lines_per_second = 0;
+  const auto record = make();
+  EXPECT_FALSE(record->admit_line());
+  std::size_t admitted = 0;
+  for (int i = 0; i < 1'000; ++i) admitted += record->admit_warning() ? 1 : 0;
+  EXPECT_GE(admitted, 200);
+  EXPECT_LE(admitted, 600);  // the second may have changed meanwhile
+  EXPECT_EQ(record->stats().limit_hits, 1'001 - admitted);
+  EXPECT_EQ(hits("log_lines_per_second"), 1'001 - admitted);
+}
+
+TEST_F(PluginRecordTest, CallsAreCountedOneByOneAndTimedBySamples) {
+  constexpr std::array<std::string_view, 2> kSome = {"load", ""};
+  PluginRecord record(*log_, registry_, spec_, kSome, {});
+  for (int i = 0; i < 10; ++i) record.count(0);
+  record.count(1);
+  record.duration(4'000, 17);
+  EXPECT_EQ(record.stats().calls, 11);
+  EXPECT_DOUBLE_EQ(record.stats().average_call_us, 4);
+  EXPECT_EQ(counted("heddle_plugin_calls_total", {{"callback", "load"}}), 10);
+  std::size_t series = 0;
+  registry_.visit([&](const metrics::Registry::Entry& entry) {
+    series += entry.name == "heddle_plugin_calls_total" ? 1 : 0;
+  });
+  EXPECT_EQ(series, 1);
 }
 
 TEST_F(PluginRecordTest, LinesBelowTheLevelOfTheLogCountForNothing) {

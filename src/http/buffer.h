@@ -88,7 +88,7 @@ class Buffer {
 
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
-  void clear();
+  [[clang::reinitializes]] void clear();
 
   void append(std::string_view bytes);  // copies
   void append(Slice slice);             // shares; joins a slice that continues the last one

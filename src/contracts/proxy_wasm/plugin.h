@@ -71,7 +71,7 @@ class Plugin final : public extension::LoadedPlugin,
   std::shared_ptr<extension::HttpFilterFactory> http_filter(
       std::string_view configuration) override;
   std::shared_ptr<extension::NetworkFilterFactory> network_filter() override;
-  extension::PluginStats stats() const override { return version_->stats.snapshot(); }
+  extension::PluginStats stats() const override { return version_->stats.stats(); }
 
   const std::string& name() const override { return version_->spec.name; }
   extension::FilterInterest interest() const override { return interest_; }

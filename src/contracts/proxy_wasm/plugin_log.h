@@ -1,33 +1,28 @@
-// The log lines of one plugin version: its own, through proxy_log and standard output, within its
-// limits, and those that Heddle writes about it. All of them carry plugin and version, and the
-// request's id when there is a request. Any thread.
+// The log lines of one plugin version: its own, through proxy_log and standard output, and those
+// that Heddle writes about it, within the limits of its record. All of them carry plugin and
+// version, and the request's id when there is a request. Any thread.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <initializer_list>
-#include <string>
 #include <string_view>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "contracts/proxy_wasm/plugin_stats.h"
-#include "extension/plugin_contract.h"
+#include "extension/plugin_record.h"
+#include "sandbox/instance.h"
 
 namespace heddle::proxy_wasm {
 
 class PluginLog {
  public:
-  PluginLog(Log& log, const extension::PluginSpec& spec, PluginStats& stats);
-  ~PluginLog() { report_drops(); }
-  PluginLog(const PluginLog&) = delete;
-  PluginLog& operator=(const PluginLog&) = delete;
+  PluginLog(Log& log, extension::PluginRecord& record) : log_(log), record_(record) {}
 
-  // A line of the plugin. At most log_lines_per_second are written, the rest is counted, and the
-  // count logged once a second has passed; a line longer than log_line_bytes is cut; one newline at
-  // its end is taken off.
-  void guest_line(LogLevel level, std::string_view text, std::string_view request_id);
+  // A line of the plugin.
+  void guest_line(LogLevel level, std::string_view text, std::string_view request_id) {
+    record_.guest_line(level, text, request_id);
+  }
 
   // A line of Heddle about the plugin. Warnings, of which a plugin can cause as many as it likes,
   // are limited as well.
@@ -46,23 +41,11 @@ class PluginLog {
   LogLevel level() const { return log_.level(); }
 
  private:
-  static constexpr std::uint64_t kWarningsPerSecond = 200;
-  struct Window {
-    std::atomic<std::int64_t> second{0};
-    std::atomic<std::uint64_t> lines{0};  // in this second
-  };
-
-  bool admit(Window& window, std::uint64_t most);
   void put(LogLevel level, std::string_view message, std::string_view request_id,
            std::string_view key, std::string_view value);
-  void report_drops();
 
   Log& log_;
-  const extension::PluginSpec& spec_;
-  PluginStats& stats_;
-  Window lines_;
-  Window warnings_;
-  std::atomic<std::uint64_t> dropped_{0};  // not yet reported
+  extension::PluginRecord& record_;
   std::array<std::atomic<Nanoseconds>, static_cast<std::size_t>(Recurring::kCount)> quiet_until_{};
 };
 

@@ -66,7 +66,7 @@ struct Version {
  private:
   struct Own {
     Own(const Dependencies& services, const extension::PluginSpec& spec, const ModuleTraits& traits)
-        : stats(services.metrics, spec.name, traits.callbacks), log(services.log, spec, stats) {}
+        : stats(services.log, services.metrics, spec, traits.callbacks), log(services.log, stats) {}
     PluginStats stats;
     PluginLog log;
   };

@@ -115,10 +115,8 @@ void Vm::account(Callback callback, const Root& root) {
 
 void Vm::account_times(PluginStats& stats) {
   const sandbox::CallCost& cost = instance_->last_cost();
-  stats.duration(cost.wall, cost.stands_for);
-  cpu_nanoseconds_ += cost.cpu.count() * cost.stands_for;
-  stats.cpu(static_cast<std::uint64_t>(cpu_nanoseconds_ / 1000));
-  cpu_nanoseconds_ %= 1000;
+  stats.duration(cost.wall.count(), cost.stands_for);
+  stats.cpu(static_cast<std::uint64_t>(cost.cpu.count()) * cost.stands_for);
   if (all_timed_ < kAllTimed) {
     ++all_timed_;
     if (all_timed_ == kAllTimed) instance_->time_one_in(kOneIn);

@@ -202,10 +202,9 @@ class Vm final : public sandbox::WasiHost {
   bool failed_ = false;
   bool warned_ = false;
 
-  std::uint32_t all_timed_ = 0;       // calls, all of which were
-  std::int64_t cpu_nanoseconds_ = 0;  // not yet in the metric
-  std::size_t memory_bytes_ = 0;      // as in the metric
-  std::uint64_t growths_ = 0;         // as accounted for
+  std::uint32_t all_timed_ = 0;   // calls, all of which were
+  std::size_t memory_bytes_ = 0;  // as in the metric
+  std::uint64_t growths_ = 0;     // as accounted for
 
   std::array<std::uint32_t, 3> tokens_ = {4, 5, 6};  // the next of each kind
   const extension::CallResponse* call_response_ = nullptr;
