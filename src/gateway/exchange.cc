@@ -344,8 +344,7 @@ void Exchange::finish() {
   timer_.cancel();
   outdated_timer_.cancel();
   chain_.stop();
-  // Without filters nothing takes long within one event.
-  info_.end = chain_.empty() ? worker().now() : monotonic_now();
+  info_.end = monotonic_now();
   count();
   gateway_.ended(*this);
 }

@@ -94,7 +94,7 @@ class TcpStream {
   void abort();  // closes with a TCP reset: the peer must not take what it got for the whole
 
  private:
-  struct Impl;
+  struct Impl;  // NOLINT(cppcoreguidelines-virtual-class-destructor): it is final
   Impl* impl_;  // shared with the operations under way, which hold references
 };
 
