@@ -35,6 +35,8 @@
 extern "C" {
 #endif
 
+/* NOLINTBEGIN(modernize-use-using): C has no other. */
+
 typedef struct heddle_host heddle_host;
 typedef struct heddle_plugin heddle_plugin;
 typedef struct heddle_session heddle_session;
@@ -147,6 +149,8 @@ HEDDLE_EXPORT heddle_session* heddle_plugin_open_session(heddle_plugin* plugin,
 HEDDLE_EXPORT char* heddle_session_call(heddle_session* session, const char* method,
                                         const char* params, heddle_error** error);
 HEDDLE_EXPORT void heddle_session_delete(heddle_session* session);
+
+/* NOLINTEND(modernize-use-using) */
 
 #ifdef __cplusplus
 }

@@ -33,6 +33,7 @@
 #include "heddle/task.h"
 #include "heddle/version.h"
 
+// NOLINTNEXTLINE(modernize-concat-nested-namespaces): the inner one is the macro's
 namespace heddle {
 HEDDLE_API_BEGIN
 

@@ -20,6 +20,7 @@
 
 #include "heddle/version.h"
 
+// NOLINTNEXTLINE(modernize-concat-nested-namespaces): the inner one is the macro's
 namespace heddle {
 HEDDLE_API_BEGIN
 

@@ -121,7 +121,7 @@ void EventStream::give_up() {
   lost_();
 }
 
-void EventStream::write(std::string bytes, bool end) {
+void EventStream::write(std::string_view bytes, bool end) {
   http::Buffer out;
   out.append(bytes);
   sender_.send_data(std::move(out), end);

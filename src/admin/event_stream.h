@@ -47,7 +47,7 @@ class EventStream {
  private:
   void tell(const services::PluginEvent& event);
   void send(std::string_view text);
-  void write(std::string bytes, bool end);
+  void write(std::string_view bytes, bool end);
   void ping();
   void give_up();
 

@@ -12,6 +12,7 @@ namespace {
 // Runs `work` on `count` threads; the first ones have slots of their own, the rest share slot 0.
 void on_threads(std::size_t count, const std::function<void()>& work) {
   std::vector<std::thread> threads;
+  threads.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
     threads.emplace_back([&work, i] {
       set_thread_shard(i + 1);

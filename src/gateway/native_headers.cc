@@ -1,6 +1,7 @@
 #include "gateway/native_headers.h"
 
 #include <string_view>
+#include <utility>
 
 #include "gateway/native_filter.h"
 
@@ -48,10 +49,10 @@ class HeaderFilter final : public NativeFilter {
 
 class HeaderFactory final : public NativeFactory {
  public:
-  HeaderFactory(const config::HeaderRules& rules, Side side)
+  HeaderFactory(config::HeaderRules rules, Side side)
       : NativeFactory(side == Side::kRequest ? "request_headers" : "response_headers",
                       interest_of(side)),
-        rules_(rules) {}
+        rules_(std::move(rules)) {}
 
   std::unique_ptr<extension::HttpFilter> create(FilterHost& /*host*/) override {
     return std::make_unique<HeaderFilter>(rules_);

@@ -16,7 +16,6 @@
 namespace heddle::gateway {
 
 using extension::FilterHost;
-using extension::FilterInterest;
 using extension::HeadersAction;
 
 namespace {
@@ -98,7 +97,7 @@ RateLimitTable::Decision RateLimitTable::charge(Slot& slot, const RateLimitRule&
 
 std::string client_key(std::string_view remote_ip) {
   if (!remote_ip.contains(':')) return std::string(remote_ip);
-  const std::string text(remote_ip.substr(0, remote_ip.find('%')));
+  std::string text(remote_ip.substr(0, remote_ip.find('%')));
   in6_addr address{};
   if (inet_pton(AF_INET6, text.c_str(), &address) != 1) return text;
   const char* bytes = reinterpret_cast<const char*>(&address);

@@ -95,6 +95,7 @@ TEST(RateLimit, ThreadsTogetherTakeNoMoreThanThereIs) {
   const RateLimitRule rule_of_all = rule(1, 1000);
   std::atomic<int> taken{0};
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([&] {
       for (int n = 0; n < 1000; ++n) taken += table.take("a", rule_of_all, kNow).allowed ? 1 : 0;

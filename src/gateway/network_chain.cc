@@ -39,6 +39,7 @@ void NetworkChain::run(Flow flow, std::size_t step, http::Buffer&& data, bool en
     if (slot->filter == nullptr) continue;
     Stage& stage = slot->stages.at(index(flow));
     stage.held.append(std::move(data));
+    data.clear();
     stage.end = stage.end || end;
     const bool opens = flow == Flow::kDownstream && !slot->opened;
     if (opens && !open_slot(*slot)) return;

@@ -216,6 +216,7 @@ std::vector<std::pair<std::string_view, std::string>> decode_parameters(const Ro
                                                                         std::string_view pattern,
                                                                         std::string_view path) {
   std::vector<std::pair<std::string_view, std::string>> out;
+  out.reserve(match.parameters.size() + 1);
   for (const auto& [name, value] : match.parameters) {
     out.emplace_back(name, percent_decode(value, false));
   }

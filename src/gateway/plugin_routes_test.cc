@@ -163,6 +163,7 @@ TEST(PluginRoutesTest, ParametersAreDecoded) {
   const PluginRoutes routes = make_plugin_routes(
       without_catalog(), {.routes = {binding("f", {route("GET", "/files/:id/*")})}, .calls = {}});
   std::vector<config::Route> list;
+  list.reserve(routes.routes.size());
   for (const PluginRouteEntry& entry : routes.routes) list.push_back(entry.route);
   const Router router(list);
   const http::HeadPtr head = http::make_head();

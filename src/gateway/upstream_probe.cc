@@ -19,13 +19,13 @@ ProbeMetrics::ProbeMetrics(const std::string& upstream, metrics::Registry& metri
 
 UpstreamProbe::UpstreamProbe(net::Worker& worker, http::ClientPool& pool, net::Resolver& resolver,
                              std::shared_ptr<UpstreamState> state, EndpointEntry entry,
-                             const config::HealthCheck& options, metrics::Registry& metrics)
+                             config::HealthCheck options, metrics::Registry& metrics)
     : worker_(worker),
       pool_(pool),
       resolver_(resolver),
       state_(std::move(state)),
       entry_(std::move(entry)),
-      options_(options),
+      options_(std::move(options)),
       metrics_(state_->name(), metrics),
       random_(mix(hash_bytes(entry_.state->address()) + static_cast<std::uint64_t>(wall_now()))) {
   check();

@@ -28,7 +28,7 @@ class UpstreamProbe final : public http::Receiver, public net::TcpStream::Observ
   // `entry` is an endpoint of `state`.
   UpstreamProbe(net::Worker& worker, http::ClientPool& pool, net::Resolver& resolver,
                 std::shared_ptr<UpstreamState> state, EndpointEntry entry,
-                const config::HealthCheck& options, metrics::Registry& metrics);
+                config::HealthCheck options, metrics::Registry& metrics);
   ~UpstreamProbe() override;
   UpstreamProbe(const UpstreamProbe&) = delete;
   UpstreamProbe& operator=(const UpstreamProbe&) = delete;

@@ -100,6 +100,7 @@ TEST(RequestLimiter, NobodyIsForgottenWhenThreadsRace) {
     ++done;
   };
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&] {
       for (int round = 0; round < kRounds; ++round) {

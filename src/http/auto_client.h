@@ -24,7 +24,7 @@ class H1ClientPool;
 class H2ClientPool;
 
 struct AutoEndpoint : ClientEndpoint {
-  class Attempt;
+  class Attempt;  // NOLINT(cppcoreguidelines-virtual-class-destructor): it is final
 
   AutoEndpoint(ClientContext& context, const ClientTarget& auto_target);
   ~AutoEndpoint();

@@ -14,12 +14,14 @@ using testing::PeerListener;
 using testing::Recorder;
 
 class H1Client : public testing::WorkerFixture {
+ public:
+  ~H1Client() override {
+    on_worker([&] { pool.reset(); });
+  }
+
  protected:
   H1Client() {
     on_worker([&] { pool = ClientPool::create(worker, blocking, registry); });
-  }
-  ~H1Client() override {
-    on_worker([&] { pool.reset(); });
   }
   // Sends a head (and a body) on a new stream; any thread.
   ClientStream& request(Recorder& recorder, const std::string& method, std::string_view body = {},

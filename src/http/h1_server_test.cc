@@ -17,11 +17,13 @@ using testing::Exchange;
 using testing::Peer;
 
 class H1Server : public testing::WorkerFixture {
- protected:
+ public:
   ~H1Server() override {
     on_worker([&] { listener.reset(); });
     on_worker([&] { handler.exchanges.clear(); });
   }
+
+ protected:
   Exchange& first() {
     Exchange* exchange = nullptr;
     on_worker([&] { exchange = handler.exchanges.front().get(); });
@@ -374,7 +376,8 @@ TEST_F(H1Server, PausingStopsTheBodyAndResumingGoesOn) {
 }
 
 TEST_F(H1Server, AboveTheWatermarkUntilThePeerReads) {
-  const std::string large(20'000'000, 'x');
+  std::string large;
+  large.resize(20'000'000, 'x');
   serve([&](Exchange& exchange, bool) {
     exchange.answer(200, {{"content-length", std::to_string(large.size())}}, large);
     EXPECT_TRUE(exchange.sender->above_watermark());

@@ -77,8 +77,8 @@ void H2ClientConnection::submit(H2ClientStream& stream) {
 
 void H2ClientConnection::on_settings() {
   greeted_ = true;
-  for (std::size_t i = 0; i < streams_.size(); ++i) {
-    H2ClientStream& stream = client_stream(*streams_[i]);
+  for (H2Stream* const each : streams_) {
+    H2ClientStream& stream = client_stream(*each);
     if (stream.upgrade && stream.id == 0) submit(stream);
   }
 }

@@ -73,7 +73,7 @@ void H2ClientConnection::end_streams(StreamError error, std::string_view detail)
     const auto open = std::ranges::find_if(
         streams_, [](const H2Stream* stream) { return !stream->incoming_end; });
     if (closed_ || open == streams_.end()) break;
-    H2ClientStream& stream = static_cast<H2ClientStream&>(**open);
+    auto& stream = static_cast<H2ClientStream&>(**open);
     stream.session_closed = true;
     if (error == StreamError::kClosed && stream.idempotent && info.reused && stream.can_move()) {
       stream.move();
@@ -210,7 +210,7 @@ void H2ClientConnection::close() {
   if (closed_) return;
   if (connector_) connector_->cancel();
   while (!streams_.empty()) {
-    H2ClientStream& stream = static_cast<H2ClientStream&>(*streams_.back());
+    auto& stream = static_cast<H2ClientStream&>(*streams_.back());
     stream.session_closed = true;
     fail(stream, StreamError::kClosed, "the connection to the upstream closed");
   }

@@ -20,11 +20,7 @@ using testing::ScriptedHandler;
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
 class H2Client : public testing::WorkerFixture {
- protected:
-  H2Client() {
-    handler.script = [](Exchange&, bool) {};
-    on_worker([&] { pool = ClientPool::create(worker, blocking, registry); });
-  }
+ public:
   ~H2Client() override {
     on_worker([&] {
       if (listener) listener->abort();
@@ -33,6 +29,11 @@ class H2Client : public testing::WorkerFixture {
     });
   }
 
+ protected:
+  H2Client() {
+    handler.script = [](Exchange&, bool) {};
+    on_worker([&] { pool = ClientPool::create(worker, blocking, registry); });
+  }
   // Serves HTTP/2 on the same worker.
   void serve() {
     server_limits.http2.only = true;

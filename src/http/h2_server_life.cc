@@ -89,7 +89,7 @@ void H2ServerConnection::scan_streams() {
           streams_.empty() ? context_.limits.idle_timeout : std::chrono::nanoseconds(next - now));
       return;
     }
-    H2ServerStream& stream = static_cast<H2ServerStream&>(*late);
+    auto& stream = static_cast<H2ServerStream&>(*late);
     if (stream.send_deadline != 0 && stream.send_deadline <= now) {
       context_.send_timeout_hits->add();
       fail(stream, StreamError::kTimeout, "the client did not take the answer within send_timeout");
@@ -166,7 +166,7 @@ void H2ServerConnection::abort() {
 
 void H2ServerConnection::fail_all(StreamError error, std::string_view detail) {
   while (!streams_.empty() && !closed_) {
-    H2ServerStream& stream = static_cast<H2ServerStream&>(*streams_.back());
+    auto& stream = static_cast<H2ServerStream&>(*streams_.back());
     stream.session_closed = true;
     fail(stream, error, detail);
   }

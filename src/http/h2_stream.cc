@@ -47,7 +47,9 @@ void H2Stream::queue_trailers(const HeaderMap& trailers) {
 }
 
 void H2Stream::resume() {
-  if (paused == 0 || --paused > 0 || connection == nullptr) return;
+  if (paused == 0) return;
+  --paused;
+  if (paused > 0 || connection == nullptr) return;
   connection->deliver_soon(*this);
 }
 

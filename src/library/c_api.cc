@@ -18,7 +18,6 @@
 using heddle::v1::Error;
 using heddle::v1::ErrorKind;
 using heddle::v1::Host;
-using heddle::v1::HostOptions;
 using heddle::v1::Json;
 using heddle::v1::PendingCall;
 using heddle::v1::Plugin;
@@ -200,7 +199,7 @@ bool heddle_host_add_method(heddle_host* host, const char* name, heddle_method m
   return guarded(error, [&]() -> Result<bool> {
     if (name == nullptr) return null_argument("name");
     if (method == nullptr) return null_argument("method");
-    host->host.add_method(name, [method, owned](Json params, Reply reply) {
+    host->host.add_method(name, [method, owned](const Json& params, Reply reply) {
       method(owned->get(), params.dump().c_str(), new heddle_reply{std::move(reply)});
     });
     return true;

@@ -180,6 +180,7 @@ Result<std::string> Plugin::call_text(std::string_view method, std::string_view 
 }
 
 // `done` may destroy this plugin from within.
+// NOLINTNEXTLINE(performance-unnecessary-value-param): as the public header has it
 PendingCall Plugin::call(std::string_view method, Json params, Done done) const {
   auto pending = std::make_shared<internal::PendingCore>(core_, method, params, std::move(done));
   pending->start();

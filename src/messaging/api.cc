@@ -84,7 +84,7 @@ Task<ApiAnswer> Api::handle(net::Worker& worker, Request request) {
   co_return out;
 }
 
-Task<Outcome<Account>> Api::caller(net::Worker& worker, Request request) {
+Task<Outcome<Account>> Api::caller(net::Worker& worker, const Request& request) {
   return service_.authenticate(worker, token_of(*request));
 }
 

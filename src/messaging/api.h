@@ -42,7 +42,8 @@ class Api {
 
   Task<ApiAnswer> handle(net::Worker& worker, std::shared_ptr<const ApiRequest> request);
   // The account of a request's bearer token.
-  Task<Outcome<Account>> caller(net::Worker& worker, std::shared_ptr<const ApiRequest> request);
+  Task<Outcome<Account>> caller(net::Worker& worker,
+                                const std::shared_ptr<const ApiRequest>& request);
   std::size_t max_body() const { return service_.settings().max_body; }
   MessageService& service() { return service_; }
 

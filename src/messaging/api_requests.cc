@@ -101,7 +101,7 @@ Outcome<std::vector<Outcome<SendRequest>>> parse_batch(const boost::json::object
     if (item.is_object()) {
       out.push_back(parse_message(item.as_object()));
     } else {
-      out.push_back(bad("a message is not a JSON object"));
+      out.emplace_back(bad("a message is not a JSON object"));
     }
   }
   return out;

@@ -33,6 +33,7 @@ class Cache {
     return found->second.first;
   }
   // What was read; does not overwrite what replace() knows better.
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): it is moved
   void keep(const std::string& key, Value value, Nanoseconds now) {
     const std::lock_guard lock(mutex_);
     if (entries_.size() >= limit_) entries_.clear();

@@ -51,6 +51,7 @@ class Lanes::Place final : public Reservation {
   bool stored_ = false;
 };
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): others run before it is done with the key
 void Lanes::reserve(std::string recipient_key, Reply<std::unique_ptr<Reservation>> done) {
   {
     const std::lock_guard lock(mutex_);

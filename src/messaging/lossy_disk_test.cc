@@ -185,7 +185,8 @@ Result<T> wait_for(Start start) {
 }
 
 std::string key(char c) {
-  return std::string(kIdentityKeyBytes, c);
+  std::string out(kIdentityKeyBytes, c);
+  return out;
 }
 
 using Known = std::map<std::uint64_t, std::string>;  // by number
@@ -265,6 +266,7 @@ TEST_F(PowerTest, WhatWasAcknowledgedIsThereWhenThePowerIsBack) {
     std::array<Known, 3> sent;
     {
       std::vector<std::jthread> threads;
+      threads.reserve(sent.size());
       for (std::size_t i = 0; i < sent.size(); ++i) {
         threads.emplace_back([&, i] {
           sent.at(i) = send(key('r'), std::to_string(round) + "." + std::to_string(i) + ".");

@@ -50,6 +50,7 @@ TEST_F(PostgresStorageTest, ServersThatStartAtOnceMakeTheSchemaOnce) {
   database_.execute("DROP SCHEMA heddle_messages CASCADE");
   std::vector<std::unique_ptr<Storage>> servers(4);
   std::vector<std::thread> threads;
+  threads.reserve(servers.size());
   for (auto& server : servers) threads.emplace_back([&] { server = another_server(); });
   for (auto& thread : threads) thread.join();
   for (auto& server : servers) ASSERT_TRUE(server);
@@ -62,6 +63,7 @@ TEST_F(PostgresStorageTest, ServersShareTheNumbersOfARecipient) {
   constexpr int kSenders = 6;
   constexpr int kEach = 40;
   std::vector<std::thread> threads;
+  threads.reserve(kSenders);
   for (int t = 0; t < kSenders; ++t) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < kEach; ++i) {
@@ -88,6 +90,7 @@ TEST_F(PostgresStorageTest, NoServerKeepsARecipientToItself) {
   const auto other = another_server();
   std::atomic<bool> over = false;
   std::vector<std::thread> busy;
+  busy.reserve(4);
   // Always one that waits, so that the lane is never idle.
   for (int t = 0; t < 4; ++t) {
     busy.emplace_back([&] {

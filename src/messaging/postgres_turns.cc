@@ -152,6 +152,7 @@ Result<PostgresSession::Results> PostgresTurns::exchange(const Round& round) {
     calls.emplace_back(Statement::kLastSeq, each.recipient_key);
   }
   std::vector<const PostgresCall*> pointers;
+  pointers.reserve(calls.size());
   for (const PostgresCall& call : calls) pointers.push_back(&call);
   auto out = session_->run(pointers);
   if (!out) door_.lost(out.error());

@@ -138,7 +138,7 @@ void PushSession::on_message(const http::WebSocketMessage& message) {
   const bool is_ack = type != nullptr && type->is_string() && type->as_string() == "ack";
   auto up_to = is_ack ? parse_up_to(*object) : refuse(400, "bad_request", "not an ack");
   if (!up_to) {
-    close(kNotUnderstood, "send {\"type\":\"ack\",\"up_to\":N}");
+    close(kNotUnderstood, R"(send {"type":"ack","up_to":N})");
     return stop();
   }
   acknowledged_ = std::max(acknowledged_.value_or(0), *up_to);

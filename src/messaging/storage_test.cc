@@ -18,7 +18,7 @@ using Databases = testing::Types<InSqlite, InPostgres>;
 TYPED_TEST_SUITE(StorageTest, Databases);
 
 TYPED_TEST(StorageTest, AccountsAreFoundAndUnique) {
-  const auto create = [&](std::string name, std::string identity) {
+  const auto create = [&](const std::string& name, const std::string& identity) {
     return wait_for<Account>([&](auto done) {
       this->storage_->create_account(
           {.username = name, .identity_key = identity, .password_hash = "h"}, std::move(done));
@@ -190,6 +190,7 @@ TYPED_TEST(StorageTest, ManyAtOnceHaveNoHolesAndShareCommits) {
   std::atomic<int> left = kThreads * kEach;
   std::promise<void> all;
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < kEach; ++i) {

@@ -29,7 +29,8 @@ Result<T> wait_for(Start start) {
 }
 
 inline std::string key(char c) {
-  return std::string(kIdentityKeyBytes, c);
+  std::string out(kIdentityKeyBytes, c);
+  return out;
 }
 
 using Opened = Result<std::unique_ptr<Storage>>;

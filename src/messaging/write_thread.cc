@@ -38,23 +38,19 @@ WriteThread::~WriteThread() {
 }
 
 void WriteThread::add(std::unique_ptr<Write> write) {
-  const char* refused = nullptr;
+  const char* refused = "the message store is closing";
   {
-    const std::lock_guard lock(mutex_);
-    if (stopping_) {
-      refused = "the message store is closing";
-    } else if (waiting_.size() >= kMaxWaiting) {
-      refused = "too many writes wait for the message store; try again later";
-    } else {
+    std::unique_lock lock(mutex_);
+    if (!stopping_ && waiting_.size() < kMaxWaiting) {
       waiting_.push_back(std::move(write));
+      lock.unlock();
+      wake_.notify_one();
+      return;
     }
+    if (!stopping_) refused = "too many writes wait for the message store; try again later";
   }
-  if (refused != nullptr) {
-    const Result<void> failed = fail(ErrorKind::kUnavailable, refused);
-    write->answer(failed);
-  } else {
-    wake_.notify_one();
-  }
+  const Result<void> failed = fail(ErrorKind::kUnavailable, refused);
+  write->answer(failed);
 }
 
 void WriteThread::run() {

@@ -30,7 +30,7 @@ class Acceptor {
   void stop();
 
  private:
-  struct Impl;
+  struct Impl;  // NOLINT(cppcoreguidelines-virtual-class-destructor): it is final
   std::unique_ptr<Impl> impl_;
 };
 

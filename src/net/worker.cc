@@ -146,8 +146,8 @@ void Worker::forget_flush(Flushable& flushable) {
 void Worker::finish_turn() {
   while (!turn_flush_.empty()) {
     const Scope scope(*this);
-    for (std::size_t i = 0; i < turn_flush_.size();
-         ++i) {  // NOLINT(modernize-loop-convert): it grows
+    // NOLINTNEXTLINE(modernize-loop-convert): it grows
+    for (std::size_t i = 0; i < turn_flush_.size(); ++i) {
       Flushable* const flushable = std::exchange(turn_flush_[i], nullptr);
       if (flushable == nullptr) continue;
       flushable->turn_queued_ = false;

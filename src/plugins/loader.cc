@@ -291,8 +291,7 @@ Result<extension::PluginContract*> Loader::contract_for(const config::Plugin& en
 std::string Loader::likely_kind(const std::string& path) const {
   const auto manifests = std::ranges::find_if(
       contracts_, [](const auto* contract) { return contract->takes_manifest(); });
-  const std::string route(manifests == contracts_.end() ? std::string_view()
-                                                        : (*manifests)->kind());
+  std::string route(manifests == contracts_.end() ? std::string_view() : (*manifests)->kind());
   const auto package = read_package(path);
   if (!package) return is_route_package(path) ? route : std::string();
   if (package->module.empty()) return route;

@@ -59,7 +59,7 @@ bool belongs_to(const std::string& manifest, const fs::path& module) {
 
 // The manifest file of a module; empty: there is none.
 fs::path manifest_beside(const fs::path& module) {
-  const fs::path own = fs::path(module).replace_extension(".json");
+  fs::path own = fs::path(module).replace_extension(".json");
   if (is_file(own)) return own;
   const fs::path shared = module.parent_path() / kManifestFile;
   if (!is_file(shared)) return {};

@@ -93,11 +93,11 @@ class ZipReader {
 
   Result<std::string> module_name(const std::string& folder, const std::string& entry) const {
     if (!entry.empty()) {
-      const std::string name = folder + entry;
+      std::string name = folder + entry;
       if (has(name)) return name;
       return wrong(fmt::format("has no file \"{}\", which its wasm_entry names", entry));
     }
-    const std::string usual = folder + std::string(kDefaultModule);
+    std::string usual = folder + std::string(kDefaultModule);
     if (has(usual)) return usual;
     std::vector<std::string> modules;
     for (const std::string& name : names_) {

@@ -165,8 +165,10 @@ class Issuer {
 };
 
 class UserAuthTest : public testing::Test {
- protected:
+ public:
   ~UserAuthTest() override { pool_.reset(); }
+
+ protected:
   Result<void> make(AuthOptions options) {
     auto made = make_user_auth(std::move(options), outbound_.get(), *pool_, *log_);
     if (!made) return std::unexpected(made.error());

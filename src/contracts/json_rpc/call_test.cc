@@ -1,5 +1,6 @@
 // Calls of whole guests: how they end, what they may ask of the host, and their limits.
 #include <algorithm>
+#include <array>
 
 #include "contracts/json_rpc/test_support.h"
 
@@ -147,6 +148,7 @@ TEST_F(CallTest, CallsWaitForTheirTurnAndAreAllAnswered) {
   });
   const auto plugin = load(Guest().read().ask("wait").read().answer("1"));
   std::vector<std::future<Outcome>> futures;
+  futures.reserve(104);
   for (int i = 0; i < 104; ++i) futures.push_back(begin(*plugin));
   auto refused = begin(*plugin);
   EXPECT_EQ(shown(wait(refused)), "-32005 max_queued_calls");
@@ -172,8 +174,8 @@ TEST_F(CallTest, ACallThatIsGivenUpLeavesNothing) {
   });
   spec_.max_calls = 1;
   const auto plugin = load(Guest().read().ask("never").read().answer("1"));
-  auto first = begin(*plugin);
-  auto second = begin(*plugin);
+  std::array<std::future<Outcome>, 2> given_up;
+  for (auto& call : given_up) call = begin(*plugin);
   for (bool there = false; !there;) worker_.on_worker([&] { there = asked == 1; });
   release();
   worker_.on_worker([] {});

@@ -200,7 +200,7 @@ class RpcStream final : public http::Sender, private SocketSession::Out {
                                 {.method = std::move(message.method),
                                  .params = std::move(message.params),
                                  .request_id = info_.request_id},
-                                [this, index](RpcOutcome outcome) { take(index, outcome); });
+                                [this, index](const RpcOutcome& outcome) { take(index, outcome); });
   }
 
   void take(std::size_t index, const RpcOutcome& outcome) {

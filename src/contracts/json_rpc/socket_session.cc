@@ -183,10 +183,10 @@ void SocketSession::call(Incoming message, const std::shared_ptr<Batch>& batch) 
 void SocketSession::finish_call(std::uint64_t number, const extension::RpcOutcome& outcome) {
   auto node = calls_.extract(number);
   const OpenCall& open = *node.mapped();
-  reply(open.id().empty() ? "" : answer_json(open.id(), outcome), open.batch());
+  reply(open.id().empty() ? std::string() : answer_json(open.id(), outcome), open.batch());
 }
 
-void SocketSession::reply(std::string answer, const std::shared_ptr<Batch>& batch) {
+void SocketSession::reply(std::string_view answer, const std::shared_ptr<Batch>& batch) {
   if (!batch) {
     if (!answer.empty()) write(answer);
     return;

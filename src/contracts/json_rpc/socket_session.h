@@ -59,7 +59,7 @@ class SocketSession {
   void on_text(std::string_view text);
   void take(Incoming message, const std::shared_ptr<Batch>& batch);
   void call(Incoming message, const std::shared_ptr<Batch>& batch);
-  void reply(std::string answer, const std::shared_ptr<Batch>& batch);
+  void reply(std::string_view answer, const std::shared_ptr<Batch>& batch);
   void finish_call(std::uint64_t number, const extension::RpcOutcome& outcome);
   void take_answer(const Incoming& message);
   void ping();

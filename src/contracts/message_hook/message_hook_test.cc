@@ -1,3 +1,4 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -197,9 +198,9 @@ TEST_F(MessageHookTest, EveryShapeOfTheLifeCycle) {
       (memory (export "memory") 1) (data (i32.const 16) "loadedunloadenabledable"))";
     int at = 16;
     for (const std::string name : {"load", "unload", "enable", "disable"}) {
-      out += "(func (export \"on_plugin_" + name + "\") " + type +
-             " (call $log (i32.const 1) (i32.const " + std::to_string(at) + ") (i32.const 6))" +
-             result + ")";
+      out += fmt::format(
+          R"((func (export "on_plugin_{}") {} (call $log (i32.const 1) (i32.const {}) (i32.const 6)){}))",
+          name, type, at, result);
       at += 6;
     }
     return out;
@@ -318,6 +319,7 @@ TEST_F(MessageHookTest, CallsOfSeveralThreadsComeInTurn) {
       (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
       (i32.eq (global.get $calls) (i32.const 2001))))");
   std::vector<std::jthread> threads;
+  threads.reserve(2);
   std::atomic<int> blocked{0};
   for (std::size_t i = 0; i < 2; ++i) {
     threads.emplace_back([&, i] {

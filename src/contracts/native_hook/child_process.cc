@@ -69,10 +69,12 @@ class SpawnPlan {
     std::array<std::string, 4> texts = {options.program, std::string(kChildVerb), options.name,
                                         std::move(limit)};
     std::vector<char*> arguments;
+    arguments.reserve(texts.size() + 1);
     for (std::string& each : texts) arguments.push_back(each.data());
     arguments.push_back(nullptr);
     std::vector<std::string> variables = options.environment;
     std::vector<char*> environment;
+    environment.reserve(variables.size() + 1);
     for (std::string& each : variables) environment.push_back(each.data());
     environment.push_back(nullptr);
     pid_t pid = 0;

@@ -18,7 +18,7 @@ constexpr std::size_t kMemoryLimit = std::size_t{64} << 20U;  // of the sandbox,
 
 }  // namespace
 
-Contract::Contract(const Dependencies& services) : services_(services) {}
+Contract::Contract(Dependencies services) : services_(std::move(services)) {}
 
 Contract::~Contract() = default;
 

@@ -15,7 +15,7 @@ namespace heddle::native_hook {
 
 class Contract final : public extension::PluginContract {
  public:
-  explicit Contract(const Dependencies& services);
+  explicit Contract(Dependencies services);
   ~Contract() override;
 
   std::string_view kind() const override { return "native_hook"; }

@@ -1,4 +1,5 @@
 // The same source compiled to wasm32: what the sandbox adds, and hostile plugins.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "contracts/native_hook/testing.h"
@@ -73,7 +74,7 @@ TEST_F(SandboxedTest, SlotsThatAreNoFunctionsOfTheirType) {
   for (const std::string table :
        {R"((table (export "t") 1 funcref))", R"((table (export "t") 2 funcref))",
         R"((table (export "t") 2 funcref) (func $f (param i64)) (elem (i32.const 1) $f))"}) {
-    const std::string text = "(module " + kInit + table + ")";
+    const std::string text = fmt::format("(module {}{})", kInit, table);
     auto module = engine_->compile(std::as_bytes(std::span(text)), "hook");
     ASSERT_TRUE(module.has_value()) << module.error().message;
     auto loaded = contract_->load(spec_, *module);

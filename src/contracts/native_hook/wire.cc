@@ -48,7 +48,7 @@ class Reader {
   T number() {
     T value{};
     const std::string_view bytes = take(sizeof value);
-    if (bytes.size() == sizeof value) std::memcpy(&value, bytes.data(), sizeof value);
+    if (bytes.size() == sizeof value) std::memcpy(&value, bytes.data(), bytes.size());
     return value;
   }
   std::string_view text() { return take(number<std::uint32_t>()); }

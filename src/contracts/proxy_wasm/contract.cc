@@ -168,6 +168,7 @@ Result<std::shared_ptr<extension::LoadedPlugin>> Contract::load(
   version->linked = std::move(*linked);
   version->shared_space = spaces_->use(spec.vm_id);
   std::vector<std::shared_ptr<Version>> of_routes;
+  of_routes.reserve(spec.route_configurations.size());
   for (const std::string& configuration : spec.route_configurations)
     of_routes.push_back(std::make_shared<Version>(version, configuration));
   if (auto tried = try_on_canary(version, of_routes); !tried)

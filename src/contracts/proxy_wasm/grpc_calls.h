@@ -52,7 +52,7 @@ class GrpcCalls {
   const http::HeaderMap* trailing_metadata() const { return trailing_; }
 
  private:
-  class Call;
+  class Call;  // NOLINT(cppcoreguidelines-virtual-class-destructor): it is final
 
   std::shared_ptr<Call> find(std::uint32_t token) const;
   void remove(const Call& call);

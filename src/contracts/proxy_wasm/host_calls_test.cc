@@ -199,6 +199,7 @@ TEST_F(HostCallsTest, SetBuffer) {
                                         {1, 3, "", "ho"},
                                         {0xffffffff, 0xffffffff, "", "hello"}};
   std::vector<std::size_t> calls;
+  calls.reserve(std::size(cases));
   for (const SetBuffer& each : cases) {
     calls.push_back(call("proxy_set_buffer_bytes",
                          {0, each.start, each.size, guest_.text(each.bytes), size_of(each.bytes)}));

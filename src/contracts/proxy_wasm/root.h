@@ -94,7 +94,7 @@ class Root final : public Context, public std::enable_shared_from_this<Root> {
 
   // The way back for a foreign function that the plugin calls; holds the root weakly.
   std::shared_ptr<extension::ForeignReply> foreign_reply(std::uint32_t function);
-  void on_foreign_function(std::uint32_t function, std::string arguments);
+  void on_foreign_function(std::uint32_t function, const std::string& arguments);
 
   // set_property on the root context.
   extension::Properties& own_properties() { return own_properties_; }

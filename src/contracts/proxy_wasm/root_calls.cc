@@ -38,8 +38,8 @@ class Reply final : public extension::ForeignReply {
 
   void send(std::string bytes) override {
     if (worker_ == nullptr) return;  // a canary hears nothing
-    worker_->post([root = root_, function = function_, bytes = std::move(bytes)]() mutable {
-      if (const auto alive = root.lock()) alive->on_foreign_function(function, std::move(bytes));
+    worker_->post([root = root_, function = function_, bytes = std::move(bytes)] {
+      if (const auto alive = root.lock()) alive->on_foreign_function(function, bytes);
     });
   }
 
@@ -149,7 +149,7 @@ std::shared_ptr<extension::ForeignReply> Root::foreign_reply(std::uint32_t funct
   return std::make_shared<Reply>(worker(), weak_from_this(), function);
 }
 
-void Root::on_foreign_function(std::uint32_t function, std::string arguments) {
+void Root::on_foreign_function(std::uint32_t function, const std::string& arguments) {
   const Callbacks& callbacks = vm_->callbacks();
   if (!alive() || !callbacks.foreign_function) return;
   const auto self = shared_from_this();

@@ -2,6 +2,7 @@
 // exchange without a gateway, upstreams that answer when told.
 #pragma once
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -108,7 +109,7 @@ class Guest {
   void import(std::string_view name) {
     if (!imported_.insert(std::string(name)).second) return;
     const HostFunction function = row(name);
-    imports_ += "(import \"env\" \"" + std::string(name) + "\" (func $" + std::string(name);
+    imports_ += fmt::format(R"((import "env" "{0}" (func ${0})", name);
     for (std::size_t i = 0; i < function.parameter_count; ++i) {
       imports_ +=
           function.parameters.at(i) == sandbox::ValueType::kI64 ? " (param i64)" : " (param i32)";
@@ -420,9 +421,11 @@ class ProxyWasmTest : public testing::Test {
     std::vector<std::string> out;
     std::istringstream lines(logged());
     for (std::string line; std::getline(lines, line);) {
-      const std::size_t start = line.find("\"message\":\"");
-      if (start == std::string::npos) continue;
-      out.push_back(line.substr(start + 11, line.find('"', start + 11) - start - 11));
+      constexpr std::string_view kKey = R"("message":")";
+      const std::size_t key = line.find(kKey);
+      if (key == std::string::npos) continue;
+      const std::size_t start = key + kKey.size();
+      out.push_back(line.substr(start, line.find('"', start) - start));
     }
     return out;
   }

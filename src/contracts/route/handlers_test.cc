@@ -83,6 +83,12 @@ class Client final : public http::Receiver {
 };
 
 class HandlersTest : public testing::Test {
+ public:
+  ~HandlersTest() override {
+    if (handlers_ == nullptr) return;
+    worker_.on_worker([&] { handlers_->stop(worker_.worker()); });
+  }
+
  protected:
   HandlersTest() {
     auto made =
@@ -95,10 +101,6 @@ class HandlersTest : public testing::Test {
     spec_.log_lines_per_second = 1000;
     spec_.log_line_bytes = 4096;
     spec_.host_calls = 10'000;
-  }
-  ~HandlersTest() override {
-    if (handlers_ == nullptr) return;
-    worker_.on_worker([&] { handlers_->stop(worker_.worker()); });
   }
 
   Result<void> load(std::string_view text, std::string_view manifest = kManifest) {
@@ -319,6 +321,7 @@ TEST_F(HandlersTest, ManyWaitAndTheOthersGoOn) {
   ASSERT_TRUE(load(kStateful).has_value());
   state_.slow = true;
   std::vector<std::unique_ptr<Exchange>> waiting;
+  waiting.reserve(40);
   for (int i = 0; i < 40; ++i) waiting.push_back(begin());  // more than there are instances
   worker_.on_worker([&] {
     state_.slow = false;

@@ -148,12 +148,11 @@ class Reader {
       amount = value->get_int64();
     } else if (value->is_string()) {
       const std::string_view text = value->get_string();
-      const char* end = text.data() + text.size();
-      const auto [rest, error] = std::from_chars(text.data(), end, amount);
-      const std::string_view suffix(rest, end);
+      const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), amount);
+      const std::string_view suffix = text.substr(static_cast<std::size_t>(rest - text.data()));
       unit = suffix == "ms" ? 1 : suffix == "s" ? 1'000 : suffix == "m" ? 60'000 : 0;
       if (error != std::errc{} || unit == 0) {
-        return add(key, fmt::format("\"{}\" is no duration; for example \"5s\" or 5000", text));
+        return add(key, fmt::format(R"("{}" is no duration; for example "5s" or 5000)", text));
       }
     } else {
       return wrong_kind(key, "milliseconds or a duration like \"5s\"", *value);
