@@ -204,6 +204,7 @@ TEST_F(SuspendTest, ThousandGuestsWaitOnOneThread) {
 TEST_F(SuspendTest, FullNamesTheLimit) {
   const auto linked = link(kAsker, kTable);
   std::vector<std::unique_ptr<Instance>> guests;
+  guests.reserve(16);
   for (int i = 0; i < 16; ++i) guests.push_back(make(*linked));
   const auto refused = Instance::create_suspendable(*linked, limits_, user_, nullptr, loop_);
   ASSERT_FALSE(refused.has_value());

@@ -1,5 +1,7 @@
 #include "sandbox/wasi.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <set>
@@ -217,25 +219,23 @@ TEST_F(WasiTest, SleepMovesTheGuestsClock) {
   for (const std::string name : {"wasi_snapshot_preview1", "wasi_unstable"}) {
     const bool old = name == "wasi_unstable";
     host_.slept = {};
-    instance_ = start("(module (import \"" + name + R"(" "poll_oneoff"
-        (func $poll (param i32 i32 i32 i32) (result i32)))
-      (import ")" + name +
-                      R"(" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))
+    instance_ = start(fmt::format(R"((module
+      (import "{0}" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+      (import "{0}" "clock_time_get" (func $time (param i32 i64 i32) (result i32)))
       (memory (export "memory") 1)
       (func $now (result i64) (drop (call $time (i32.const 1) (i64.const 0) (i32.const 512)))
         (i64.load (i32.const 512)))
       (func (export "run") (result i32) (local $end i64)
         (i64.store (i32.const 0) (i64.const 77))
-        (i32.store (i32.const )" +
-                      (old ? "24" : "16") + R"() (i32.const 1))
-        (i64.store (i32.const )" +
-                      (old ? "32" : "24") + R"() (i64.const 3600000000000))
+        (i32.store (i32.const {1}) (i32.const 1))
+        (i64.store (i32.const {2}) (i64.const 3600000000000))
         (local.set $end (i64.add (call $now) (i64.const 3600000000000)))
         (loop
           (if (call $poll (i32.const 0) (i32.const 128) (i32.const 1) (i32.const 256))
             (then unreachable))
           (br_if 0 (i64.lt_s (call $now) (local.get $end))))
-        (i32.load (i32.const 256)))))");
+        (i32.load (i32.const 256)))))",
+                                  name, old ? 24 : 16, old ? 32 : 24));
     EXPECT_EQ(instance_->call(*instance_->function<std::int32_t()>("run")), 1);
     EXPECT_EQ(at<std::uint64_t>(128), 77U);
     EXPECT_EQ(at<std::uint16_t>(136), 0U);

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
@@ -26,11 +27,11 @@ struct OutboundWorker final : net::Worker::Local {
     net::Resolver::Addresses addresses;
     Nanoseconds expires = 0;
   };
-  OutboundWorker(net::Worker& w, net::BlockingPool& b, const OutboundOptions& o,
-                 net::Resolver::Lookup l, metrics::Registry& registry)
+  OutboundWorker(net::Worker& w, net::BlockingPool& b, OutboundOptions o, net::Resolver::Lookup l,
+                 metrics::Registry& registry)
       : worker(w),
         blocking(b),
-        options(o),
+        options(std::move(o)),
         lookup(std::move(l)),
         pool(http::ClientPool::create(w, b, registry)) {}
 

@@ -40,11 +40,10 @@ Result<RedisAddress> parse_redis_url(std::string_view url) {
   }
   if (const std::size_t slash = url.find('/'); slash != std::string_view::npos) {
     const std::string_view number = url.substr(slash + 1);
-    const char* end = number.data() + number.size();
-    if (std::from_chars(number.data(), end, out.database) != std::from_chars_result{end, {}} &&
-        !number.empty()) {
-      return wrong();
-    }
+    const auto [stop, error] =
+        std::from_chars(number.data(), number.data() + number.size(), out.database);
+    const bool whole = error == std::errc() && stop == number.data() + number.size();
+    if (!whole && !number.empty()) return wrong();
     url = url.substr(0, slash);
   }
   const bool has_port = url.rfind(':') != std::string_view::npos && !url.ends_with(']');

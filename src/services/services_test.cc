@@ -61,6 +61,7 @@ TEST(SharedData, AFullNamespaceLosesWhatWasNotUsedForLongest) {
 TEST(SharedData, ManyThreadsFillANamespace) {
   SharedData data(100'000);
   std::vector<std::jthread> threads;
+  threads.reserve(4);
   for (int thread = 0; thread < 4; ++thread) {
     threads.emplace_back([&data, thread] {
       for (int i = 0; i < 2000; ++i) {
@@ -91,6 +92,7 @@ TEST(SharedData, NoIncrementIsLostBetweenThreads) {
   };
   ASSERT_TRUE(data.set("s", "n", "0", 0).has_value());
   std::vector<std::jthread> threads;
+  threads.reserve(4);
   for (int i = 0; i < 4; ++i) threads.emplace_back(count);
   threads.clear();
   EXPECT_EQ(data.get("s", "n")->bytes, std::to_string(4 * kEach));

@@ -41,7 +41,7 @@ class PostgresTest : public testing::Test {
                        std::move(done));
     });
   }
-  ErrorKind refused(std::string statement, std::vector<SqlValue> parameters = {},
+  ErrorKind refused(const std::string& statement, std::vector<SqlValue> parameters = {},
                     std::string plugin = "notes", SqlAccess access = SqlAccess::kWrite) {
     auto out = run(statement, std::move(parameters), std::move(plugin), access);
     EXPECT_FALSE(out.has_value()) << statement;

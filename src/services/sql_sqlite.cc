@@ -25,8 +25,8 @@ struct Job {
 // A plugin's file, the connections to it, and the calls that wait for one. Any thread.
 class PluginFile : public std::enable_shared_from_this<PluginFile> {
  public:
-  PluginFile(std::string path, const SqliteOptions& options, net::BlockingPool& pool)
-      : path_(std::move(path)), options_(options), pool_(pool) {}
+  PluginFile(std::string path, SqliteOptions options, net::BlockingPool& pool)
+      : path_(std::move(path)), options_(std::move(options)), pool_(pool) {}
 
   void add(Job job) {
     const std::lock_guard lock(mutex_);

@@ -40,7 +40,7 @@ class SqliteTest : public testing::Test {
                        std::move(done));
     });
   }
-  ErrorKind refused(std::string statement, std::vector<SqlValue> parameters = {}) {
+  ErrorKind refused(const std::string& statement, std::vector<SqlValue> parameters = {}) {
     auto out = run(statement, std::move(parameters));
     EXPECT_FALSE(out.has_value()) << statement;
     if (out) return ErrorKind::kInternal;

@@ -82,7 +82,7 @@ std::string challenge(const AuthOptions& options, bool invalid_token) {
                       invalid_token ? ", error=\"invalid_token\"" : "");
   }
   if (options.offers_basic()) {
-    out += fmt::format("{}Basic realm=\"{}\", charset=\"UTF-8\"", out.empty() ? "" : ", ", realm);
+    out += fmt::format(R"({}Basic realm="{}", charset="UTF-8")", out.empty() ? "" : ", ", realm);
   }
   return out.empty() ? fmt::format("Bearer realm=\"{}\"", realm) : out;
 }
