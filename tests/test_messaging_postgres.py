@@ -108,7 +108,7 @@ def test_hooks_of_both_servers_see_the_numbers_that_are_stored(serve, config: di
             done.result()
     stored = {f"seq {m['seq']} for {len(m['text'])} bytes" for m in recipient.fetch("?limit=1000")}
     assert len(stored) == 80
-    assert stored == {text for server in servers for text in server.messages() if text.startswith("seq ")}
+    until(lambda: stored == {text for server in servers for text in server.messages() if text.startswith("seq ")}, "the line of each message")
 
 
 def test_a_server_that_is_killed_holds_nobody_up(serve, config: dict[str, Any]) -> None:

@@ -106,8 +106,13 @@ def test_warnings_about_a_plugin_are_thinned_out(server: Server) -> None:
     mark = server.mark()
     for _ in range(3):
         once(server, "warning_flood")
-    lines = [line for line in server.log.lines()[mark:] if line.get("plugin") == "warning_flood" and line.get("header") == "bad name"]
-    assert lines and len(lines) <= 200 * 20
+    until(lambda: warnings(server, mark), "a warning in the log")
+    assert len(warnings(server, mark)) <= 200 * 20
+
+
+def warnings(server: Server, mark: int) -> list[dict]:
+    return [line for line in server.log.lines()[mark:]
+            if line.get("plugin") == "warning_flood" and line.get("header") == "bad name"]
 
 
 def flood_lines(server: Server, mark: int) -> list[dict]:
