@@ -201,6 +201,7 @@ class HEDDLE_EXPORT Host {
   void add_method(std::string method, F function) {
     if constexpr (CoroutineMethod<F>) {
       add(std::move(method),
+          // NOLINTNEXTLINE(performance-unnecessary-value-param): moved where `function` takes it
           AsyncMethod([function = std::move(function)](Json params, Reply reply) mutable {
             run(function(std::move(params)),
                 [reply = std::move(reply)](Result<Json> answer) { reply.send(std::move(answer)); });

@@ -45,7 +45,7 @@ heddle::Result<void> check(const HostOptions& options) {
 
 heddle::Result<std::shared_ptr<HostCore>> HostCore::create(HostOptions options) {
   if (auto right = check(options); !right) return std::unexpected(std::move(right.error()));
-  const std::shared_ptr<HostCore> out(new HostCore(std::move(options)), &HostCore::destroy);
+  std::shared_ptr<HostCore> out(new HostCore(std::move(options)), &HostCore::destroy);
   sandbox::EngineOptions engine;
   engine.strategy =
       out->options_.interpret ? sandbox::Strategy::kPulley : sandbox::Strategy::kCranelift;

@@ -223,6 +223,7 @@ TEST_F(LibraryTest, ManyThreadsCallAtOnce) {
   const Plugin plugin = load(Guest().read().answer("1"), {.max_calls = 3});
   std::atomic<int> answered = 0;
   std::vector<std::jthread> threads;
+  threads.reserve(16);
   for (int i = 0; i < 16; ++i) {
     threads.emplace_back([&] {
       for (int n = 0; n < 50; ++n) answered += plugin.call("run").has_value() ? 1 : 0;
@@ -320,6 +321,7 @@ TEST_F(LibraryTest, ASessionKeepsItsGuest) {
   EXPECT_EQ(plugin.call("next").value_or(Json()), Json(0));
   std::atomic<int> good = 0;
   std::vector<std::jthread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 50; ++i) good += session->call("next").has_value() ? 1 : 0;

@@ -25,7 +25,7 @@ class PostgresStorageTest : public StorageTest<InPostgres> {
     return out ? std::move(*out) : nullptr;
   }
   // Until it succeeds, or fails as `wanted` says.
-  Result<Receipt> send_until(bool wanted, std::string body) {
+  Result<Receipt> send_until(bool wanted, const std::string& body) {
     for (int i = 0; i < 100; ++i) {
       auto out = try_send(*storage_, message(key('r'), body));
       if (out.has_value() == wanted) return out;

@@ -328,7 +328,7 @@ TEST_F(PluginTest, StartStyles) {
   EXPECT_EQ(loads(R"((func (export "_start") (call $exit (i32.const 0))))"), "ok");
   EXPECT_EQ(loads(R"((func (export "_initialize")) (func (export "_start") unreachable))"), "ok");
   EXPECT_EQ(loads(R"((func $s) (start $s))"), "ok");
-  EXPECT_NE(loads(R"((func (export "_start") (call $exit (i32.const 3))))").find("3"),
+  EXPECT_NE(loads(R"((func (export "_start") (call $exit (i32.const 3))))").find('3'),
             std::string::npos);
   EXPECT_NE(
       loads(
