@@ -40,16 +40,16 @@ class Cells {
   Cells(const Cells&) = delete;
   Cells& operator=(const Cells&) = delete;
 
-  void add(std::size_t index, std::uint64_t delta) {
+  // Returns what the calling thread's slot had counted before.
+  std::uint64_t add(std::size_t index, std::uint64_t delta) {
     Cell* page = page_of(t_shard, first_ / kCellsPerPage).load(std::memory_order_acquire);
     if (page == nullptr) [[unlikely]]
       page = make_page(t_shard, first_ / kCellsPerPage);
     Cell& cell = page[first_ % kCellsPerPage + index];
-    if (t_shard == 0) {
-      cell.fetch_add(delta, std::memory_order_relaxed);
-    } else {
-      cell.store(cell.load(std::memory_order_relaxed) + delta, std::memory_order_relaxed);
-    }
+    if (t_shard == 0) return cell.fetch_add(delta, std::memory_order_relaxed);
+    const std::uint64_t before = cell.load(std::memory_order_relaxed);
+    cell.store(before + delta, std::memory_order_relaxed);
+    return before;
   }
 
   // Of all slots, modulo 2^64: negative deltas work too.

@@ -26,7 +26,8 @@ using Labels = std::vector<std::pair<std::string, std::string>>;
 // A number that only grows. Any thread.
 class Counter {
  public:
-  void add(std::uint64_t delta = 1) { cell_.add(0, delta); }
+  // Returns what the calling thread's slot had counted before.
+  std::uint64_t add(std::uint64_t delta = 1) { return cell_.add(0, delta); }
   std::uint64_t value() const { return cell_.sum(0); }
 
  private:

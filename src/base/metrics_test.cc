@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <limits>
 #include <thread>
 
@@ -67,6 +68,20 @@ TEST(Histogram, EveryBoundDividesWhatIsBelowFromWhatIsAbove) {
     EXPECT_EQ(counts.back(), 2U);
     for (std::size_t i = 1; i + 1 < counts.size(); ++i) EXPECT_EQ(counts[i], 3U) << i;
   }
+}
+
+TEST(Metrics, AddReturnsWhatTheThreadHadCounted) {
+  Counter counter;
+  EXPECT_EQ(counter.add(3), 0);
+  EXPECT_EQ(counter.add(4), 3);
+  std::atomic<std::uint64_t> others = 0;
+  on_threads(2, [&] {
+    others += counter.add(10);
+    others += counter.add(1);
+  });
+  EXPECT_EQ(others, 20);  // of each only its own
+  EXPECT_EQ(counter.add(), 7);
+  EXPECT_EQ(counter.value(), 30);
 }
 
 TEST(Metrics, CellsOfMetricsThatAreGoneStartAtZero) {

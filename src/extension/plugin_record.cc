@@ -45,8 +45,7 @@ PluginRecord::~PluginRecord() {
 }
 
 void PluginRecord::cpu(std::uint64_t nanoseconds) {
-  std::atomic<std::uint64_t>& rest = cpu_rests_.at(metrics::thread_shard()).nanoseconds;
-  const std::uint64_t before = rest.fetch_add(nanoseconds, std::memory_order_relaxed);
+  const std::uint64_t before = cpu_nanoseconds_.add(nanoseconds);
   cpu_->add((before + nanoseconds) / 1'000 - before / 1'000);
 }
 

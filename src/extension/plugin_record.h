@@ -3,7 +3,6 @@
 // any thread.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <concepts>
 #include <cstddef>
@@ -97,10 +96,6 @@ class PluginRecord {
     std::uint64_t cpu_microseconds = 0;
     std::uint64_t exchanges = 0;
   };
-  // Nanoseconds below a microsecond, of one slot of threads.
-  struct alignas(64) Rest {
-    std::atomic<std::uint64_t> nanoseconds{0};
-  };
   Totals totals() const;
   bool admit(Window& window, std::uint64_t most);
   void report_drops();
@@ -119,7 +114,7 @@ class PluginRecord {
   std::shared_ptr<metrics::Gauge> instances_;
   std::shared_ptr<metrics::Gauge> memory_;  // null: not measured
   Totals before_;                           // of former versions, which count in the same metrics
-  std::array<Rest, metrics::kShards> cpu_rests_;
+  metrics::Counter cpu_nanoseconds_;        // of this version; the metric has whole microseconds
   std::atomic<std::int64_t> own_instances_{0};
   std::atomic<std::int64_t> own_memory_{0};
   std::atomic<std::uint64_t> errors_{0};

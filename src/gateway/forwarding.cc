@@ -12,23 +12,6 @@ namespace {
 constexpr std::array<std::string_view, 6> kHopByHop = {
     "connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"};
 
-bool is_hop_by_hop(std::string_view name) {
-  // Few names have one of these first letters; the lengths tell most of the rest.
-  switch (name.empty() ? '\0' : name.front()) {
-    case 'c':
-    case 'k':
-    case 'p':
-    case 't':
-    case 'u':
-      for (const std::string_view field : kHopByHop) {
-        if (name == field) return true;
-      }
-      return false;
-    default:
-      return false;
-  }
-}
-
 std::string_view trim(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
   while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
@@ -38,9 +21,10 @@ std::string_view trim(std::string_view text) {
 }  // namespace
 
 void strip_hop_by_hop(http::HeaderMap& headers, bool keep_upgrade) {
-  bool found = false;
-  for (const auto& entry : headers) found = found || is_hop_by_hop(entry.name);
-  if (!found) return;
+  if (std::ranges::none_of(kHopByHop,
+                           [&](std::string_view name) { return headers.contains(name); })) {
+    return;
+  }
   std::string_view list = headers.get_joined("connection").value_or("");
   while (!list.empty()) {
     const std::size_t comma = std::min(list.find(','), list.size());
@@ -51,10 +35,9 @@ void strip_hop_by_hop(http::HeaderMap& headers, bool keep_upgrade) {
   }
   // gRPC asks for it hop by hop; the HTTP/2 codec sends it on, the HTTP/1 codec does not.
   const bool trailers = headers.has_token("te", "trailers");
-  headers.remove_if([keep_upgrade](const http::HeaderMap::Entry& entry) {
-    if (keep_upgrade && (entry.name == "connection" || entry.name == "upgrade")) return false;
-    return is_hop_by_hop(entry.name);
-  });
+  for (const std::string_view name : kHopByHop) {
+    if (!keep_upgrade || (name != "connection" && name != "upgrade")) headers.remove(name);
+  }
   if (trailers) headers.add_view("te", "trailers");
   if (keep_upgrade) headers.set("connection", "upgrade");
 }

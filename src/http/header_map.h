@@ -47,11 +47,6 @@ class HeaderMap {
   void set(std::string_view name,
            std::string_view value);    // replaces the first, drops the others; adds when absent
   bool remove(std::string_view name);  // true when something was removed
-  // Removes every entry for which `unwanted(entry)` is true.
-  template <typename Predicate>
-  void remove_if(Predicate unwanted) {
-    if (std::erase_if(entries_, unwanted) > 0) ++version_;
-  }
   void clear();
 
   // For codecs: both views already live long enough, the name is lower case.

@@ -9,11 +9,11 @@
 #include <array>
 #include <cstdlib>
 #include <filesystem>
-#include <future>
 #include <thread>
 #include <utility>
 
 #include "messaging/sqlite_storage.h"
+#include "messaging/test_storage.h"
 
 namespace heddle::messaging {
 
@@ -176,18 +176,6 @@ void LossyDisk::restore_power() {
 }
 
 namespace {
-
-template <typename T, typename Start>
-Result<T> wait_for(Start start) {
-  std::promise<Result<T>> answered;
-  start([&](Result<T> result) { answered.set_value(std::move(result)); });
-  return answered.get_future().get();
-}
-
-std::string key(char c) {
-  std::string out(kIdentityKeyBytes, c);
-  return out;
-}
 
 using Known = std::map<std::uint64_t, std::string>;  // by number
 

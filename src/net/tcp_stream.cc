@@ -198,13 +198,10 @@ int TcpStream::Impl::watch(int descriptor) {
 
 ssize_t TcpStream::Impl::pull(char* to, std::size_t count) {
   if (!readable) return -EAGAIN;
-  ssize_t got = 0;
-  do {
-    got = ::syscall(SYS_recvfrom, fd, to, count, MSG_DONTWAIT, nullptr, nullptr);
-  } while (got < 0 && errno == EINTR);
+  const ssize_t got = receive_now(fd, to, count);
   if (got < 0) {
-    if (errno == EAGAIN) readable = false;
-    return -errno;
+    if (got == -EAGAIN) readable = false;
+    return got;
   }
   if (got > 0 && static_cast<std::size_t>(got) < count && !ending) readable = false;
   return got;
