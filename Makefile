@@ -78,6 +78,10 @@ tsan: setup examples ## the whole suite under ThreadSanitizer
 bench: build examples ## measure against nginx and Envoy; rewrites the table in docs/performance.md
 	@$(PYTHON) bench/run.py --write-docs
 
+profile: setup examples ## record anew what the release build is optimised for: cmake/heddle.proftext.gz
+	@scripts/record-profile
+.PHONY: profile
+
 format: ## format the sources
 	@git ls-files -z '*.cc' '*.h' ':!third_party' | xargs -0 clang-format-19 -i
 

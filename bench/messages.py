@@ -75,7 +75,7 @@ class Results:
 
 def measure(heddle: Path, folder: Path, rounds: int) -> Results:
     results = Results()
-    verdicts(folder, rounds, results)
+    verdicts(heddle.parent, folder, rounds, results)
     database = Postgres(durable=True)
     try:
         enqueues(heddle, folder, database.url, rounds, results)
@@ -85,7 +85,7 @@ def measure(heddle: Path, folder: Path, rounds: int) -> Results:
     return results
 
 
-def verdicts(folder: Path, rounds: int, results: Results) -> None:
+def verdicts(build: Path, folder: Path, rounds: int, results: Results) -> None:
     include = f"-I{ROOT / 'include'}"
     wasm = ["--target=wasm32", "-nostdlib", "-Wl,--no-entry"]
     reactor = ["--target=wasm32-wasi", "-mexec-model=reactor", "-Wl,--export-table,--export-if-defined=malloc,--export-if-defined=free"]
@@ -93,11 +93,11 @@ def verdicts(folder: Path, rounds: int, results: Results) -> None:
                                 ("allow_native.so", "allow_native", ["-shared", "-fPIC"])):
         subprocess.run(["clang-19", "-O2", include, *flags, "-o", folder / name, SOURCES / f"{source}.c"], check=True)
     subprocess.run([ROOT / "scripts/build-examples", "c_word_filter"], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["ninja", "-C", ROOT / "build/release", "heddle_verdicts"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", build, "heddle_verdicts"], check=True, stdout=subprocess.DEVNULL)
     askers = []
     for label, plugin, isolation, cores, count, _, _ in VERDICTS:
         file = folder / plugin if plugin.startswith("allow") else ROOT / "build/examples" / plugin
-        asker = Asker(label, [str(ROOT / "build/release/bench/heddle_verdicts"), str(file), isolation], cores)
+        asker = Asker(label, [str(build / "bench/heddle_verdicts"), str(file), isolation], cores)
         asker.start()
         asker.measure(count // 5)  # warm-up
         results.verdicts[label] = []

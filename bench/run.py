@@ -35,7 +35,8 @@ RPC, LIBRARY, MESSAGES = OTHERS = ("rpc", "library", "messages")  # no proxy tak
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--heddle", type=Path, default=os.environ.get("HEDDLE_BIN", ROOT / "build/release/heddle"))
+    parser.add_argument("--heddle", type=Path, default=os.environ.get("HEDDLE_BIN", ROOT / "build/release/heddle"),
+                        help="other programs of Heddle are built in its folder")
     parser.add_argument("--rounds", type=int, default=LEAST_ROUNDS, help="of every row; the median is shown")
     parser.add_argument("--seconds", type=int, default=1, help="of one round")
     parser.add_argument("--groups", nargs="+", choices=[*GROUPS, *OTHERS], default=[*GROUPS, *OTHERS])
@@ -120,9 +121,9 @@ def main() -> int:
         for process in [*bench.processes, origin]:
             process.stop()
     if RPC in options.groups:
-        results.calls = rpc.measure(max(options.rounds, options.least_rounds))
+        results.calls = rpc.measure(heddle.parent, max(options.rounds, options.least_rounds))
     if LIBRARY in options.groups:
-        results.library = library.measure(FOLDER, max(options.rounds, options.least_rounds))
+        results.library = library.measure(heddle.parent, FOLDER, max(options.rounds, options.least_rounds))
     if MESSAGES in options.groups:
         results.messages = messages.measure(heddle, FOLDER, max(options.rounds, options.least_rounds))
     return finish(options, results)

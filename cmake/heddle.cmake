@@ -17,6 +17,28 @@ if(HEDDLE_LTO)
   target_link_options(heddle_options INTERFACE -flto=thin
     "-Wl,--thinlto-cache-dir=${CMAKE_BINARY_DIR}/thinlto" -Wl,--gc-sections)
 endif()
+# Profile-guided optimisation: "generate" counts what runs, "use" compiles with what scripts/record-profile counted. Without the
+# option, the names of functions local to a file would hold the path of the machine that recorded.
+if(HEDDLE_PROFILE)
+  target_compile_options(heddle_options INTERFACE "SHELL:-mllvm -static-func-full-module-prefix=false")
+endif()
+if(HEDDLE_PROFILE STREQUAL "generate")
+  target_compile_options(heddle_options INTERFACE "-fprofile-generate=${CMAKE_BINARY_DIR}/raw")
+  target_link_options(heddle_options INTERFACE -fprofile-generate)
+elseif(HEDDLE_PROFILE STREQUAL "use")
+  set(record "${CMAKE_SOURCE_DIR}/cmake/heddle.proftext.gz")
+  set_property(DIRECTORY "${CMAKE_SOURCE_DIR}" APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${record}")
+  file(SHA256 "${record}" digest)
+  string(SUBSTRING "${digest}" 0 12 digest)  # in the name, so that a new record compiles everything anew
+  set(profile "${CMAKE_BINARY_DIR}/heddle-${digest}.profdata")
+  if(NOT EXISTS "${profile}")
+    set(counts "${CMAKE_BINARY_DIR}/heddle.proftext")
+    execute_process(COMMAND gzip -dc "${record}" OUTPUT_FILE "${counts}" COMMAND_ERROR_IS_FATAL ANY)
+    execute_process(COMMAND llvm-profdata-19 merge -o "${profile}" "${counts}" COMMAND_ERROR_IS_FATAL ANY)
+  endif()
+  # The warning would name each function that changed since the record was made.
+  target_compile_options(heddle_options INTERFACE "-fprofile-use=${profile}" -Wno-backend-plugin)
+endif()
 if(HEDDLE_SANITIZE)
   target_compile_options(heddle_options INTERFACE "-fsanitize=${HEDDLE_SANITIZE}" -fno-sanitize-recover=all)
   target_link_options(heddle_options INTERFACE "-fsanitize=${HEDDLE_SANITIZE}")
