@@ -9,6 +9,7 @@
 
 #include "contracts/json_rpc/dependencies.h"
 #include "contracts/json_rpc/lane.h"
+#include "extension/per_worker.h"
 #include "extension/plugin_contract.h"
 #include "extension/plugin_record.h"
 #include "sandbox/instance.h"
@@ -38,7 +39,7 @@ struct Version {
   std::shared_ptr<metrics::Counter> host_requests;
   std::shared_ptr<metrics::Gauge> queued;
   // By the index of the worker, whose thread alone touches its own.
-  std::array<Lane, extension::kSmokeWorker + 1> lanes;
+  extension::PerWorker<Lane> lanes;
 };
 
 }  // namespace heddle::json_rpc

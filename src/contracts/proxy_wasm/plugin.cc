@@ -150,11 +150,11 @@ Plugin::Plugin(std::shared_ptr<Version> version,
 // May run on any thread: what lies on a worker is taken down there. A worker that has stopped drops
 // it unrun.
 Plugin::~Plugin() {
-  for (Place& place : workers_) {
-    if (place.roots.empty()) continue;
+  workers_.for_each([](Place& place) {
+    if (place.roots.empty()) return;
     net::Worker& worker = *place.worker;
     worker.post([place = std::move(place)]() mutable { dismantle(place, true); });
-  }
+  });
 }
 
 void Plugin::dismantle(Place& place, bool wait) {

@@ -3,7 +3,6 @@
 // when its VM fails.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -13,6 +12,7 @@
 #include "contracts/proxy_wasm/network_context.h"
 #include "contracts/proxy_wasm/root.h"
 #include "contracts/proxy_wasm/version.h"
+#include "extension/per_worker.h"
 #include "extension/plugin_contract.h"
 #include "net/timer.h"
 
@@ -116,7 +116,7 @@ class Plugin final : public extension::LoadedPlugin,
   bool wants_anything_ = false;
   // By index of the worker; each is touched by its worker only, and by the destructor, which has
   // the last reference.
-  std::array<Place, extension::kSmokeWorker + 1> workers_;
+  extension::PerWorker<Place> workers_;
 };
 
 // The callbacks that the module exports and the phases let run.

@@ -2,7 +2,6 @@
 // code, environment and capabilities. Each has a root context of its own in the VM of a worker.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <map>
 #include <memory>
@@ -11,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "extension/per_worker.h"
 #include "extension/plugin_contract.h"
 
 namespace heddle::proxy_wasm {
@@ -24,7 +24,7 @@ class VmPlaces {
 
  private:
   friend class SharedVms;
-  std::array<std::weak_ptr<Vm>, extension::kSmokeWorker> places_;
+  extension::PerWorker<std::weak_ptr<Vm>> places_;
   // Versions that share, by plugin name; under the mutex of SharedVms.
   std::vector<std::pair<std::string, std::weak_ptr<const void>>> members_;
 };

@@ -101,11 +101,11 @@ void Handlers::stop(net::Worker& worker) {
 }
 
 void Handlers::end(const std::shared_ptr<Handlers>& handlers) {
-  for (const auto& guests : handlers->workers_) {
-    if (guests == nullptr) continue;
+  handlers->workers_.for_each([&handlers](const auto& guests) {
+    if (guests == nullptr) return;
     net::Worker& worker = guests->worker();
     worker.post([handlers, &worker] { handlers->stop(worker); });
-  }
+  });
 }
 
 void Handlers::execute(net::Worker& worker,

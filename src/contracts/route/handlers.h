@@ -5,7 +5,6 @@
 // the worker that it names.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -18,6 +17,7 @@
 #include "contracts/route/runtime.h"
 #include "contracts/route/worker_guests.h"
 #include "extension/http_origin.h"
+#include "extension/per_worker.h"
 #include "extension/plugin_contract.h"
 #include "sandbox/module.h"
 
@@ -57,8 +57,6 @@ class Handlers {
   WorkerGuests& guests(net::Worker& worker);
 
  private:
-  static constexpr std::size_t kWorkers = 256;
-
   Handlers(const Dependencies& dependencies, const extension::PluginSpec& spec,
            const sandbox::Module& module, std::shared_ptr<const RouteManifest> manifest);
   Result<void> try_start(Log& log);
@@ -67,7 +65,7 @@ class Handlers {
   Runtime runtime_;
   std::shared_ptr<const sandbox::LinkedModule> linked_;
   std::vector<std::unique_ptr<RouteOrigin>> origins_;
-  std::array<std::unique_ptr<WorkerGuests>, kWorkers> workers_;  // each touched by its worker only
+  extension::PerWorker<std::unique_ptr<WorkerGuests>> workers_;  // each touched by its worker only
   std::unique_ptr<EventInbox> inbox_;                            // the first worker's
 };
 
