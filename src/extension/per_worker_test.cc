@@ -46,6 +46,7 @@ TEST(PerWorker, ThreadsThatAskAtOnceGetPlacesOfOneGroup) {
     PerWorker<std::size_t> numbers;
     std::atomic<std::size_t> ready{0};
     std::vector<std::thread> threads;
+    threads.reserve(4);
     for (std::size_t worker = 0; worker < 4; ++worker) {
       threads.emplace_back([&, worker] {
         ++ready;
