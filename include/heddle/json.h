@@ -38,7 +38,8 @@ class HEDDLE_EXPORT Json {
   enum class Type : std::uint8_t { kNull, kBool, kInteger, kDouble, kString, kArray, kObject };
 
   Json() noexcept;  // null
-  // Not explicit: literals are JSON values as they stand.
+  // Not explicit: literals are JSON values as they stand. Infinities and NaN, which JSON lacks,
+  // become null.
   Json(std::nullptr_t) noexcept : Json() {}
   template <typename T>
     requires std::is_arithmetic_v<T>

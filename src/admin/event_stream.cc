@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "admin/handlers.h"
+#include "base/json_parse.h"
 #include "http/buffer.h"
 #include "net/worker.h"
 
@@ -38,7 +39,7 @@ std::vector<std::string> names_of(std::string_view query) {
 
 json::value payload_of(const std::string& text) {
   boost::system::error_code failed;
-  json::value out = json::parse(text, failed);
+  json::value out = parse_json(text, failed);
   return failed ? json::value(text) : out;
 }
 

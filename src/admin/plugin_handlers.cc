@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "admin/handlers.h"
+#include "base/json_parse.h"
 #include "config/json.h"
 #include "plugins/registry.h"
 #include "sandbox/module.h"
@@ -22,7 +23,7 @@ json::value config_value(const PluginInfo& info) {
   if (!info.entry.configuration) return json::object{};
   const std::string text = config::redact_payload(*info.entry.configuration);
   boost::system::error_code error;
-  json::value out = json::parse(text, error);
+  json::value out = parse_json(text, error);
   if (error) out = text;
   return out;
 }

@@ -5,9 +5,11 @@
 #include <boost/json/object.hpp>
 #include <boost/json/parser.hpp>
 #include <boost/json/serialize.hpp>
+#include <cmath>
 #include <memory>
 #include <new>
 
+#include "base/json_parse.h"
 #include "library/errors.h"
 #include "library/json_access.h"
 
@@ -66,6 +68,7 @@ void Json::set_unsigned(std::uint64_t value) {
 }
 
 void Json::set_double(double value) {
+  if (!std::isfinite(value)) return;  // null stays
   JsonAccess::of(*this) = value;
 }
 
@@ -89,7 +92,11 @@ Result<Json> Json::parse(std::string_view text) {
                       buffer.size());
   boost::system::error_code error;
   const std::size_t read = parser.write_some(text, error);
-  if (!error && read == text.size()) return JsonAccess::wrap(parser.release());
+  if (!error && read == text.size()) {
+    json::value out = parser.release();
+    keep_to_doubles(out);
+    return JsonAccess::wrap(std::move(out));
+  }
   return std::unexpected(library::not_json({error ? error.message() : "extra data", read}));
 }
 

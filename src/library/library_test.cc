@@ -2,8 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cmath>
 #include <future>
 #include <latch>
+#include <limits>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -346,6 +348,12 @@ TEST_F(LibraryTest, ASessionWhoseGuestEndedSaysSo) {
 TEST_F(LibraryTest, LimitsOfASessionCountForEachCall) {
   auto session = load(Guest::counter(), {.output_limit = 100}).open_session();
   for (int i = 0; i < 20; ++i) EXPECT_TRUE(session->call("next").has_value()) << i;
+}
+
+TEST(JsonTest, NumbersThatJsonLacks) {
+  EXPECT_EQ(Json(std::numeric_limits<double>::infinity()).dump(), "null");
+  EXPECT_EQ(Json(std::nan("")).dump(), "null");
+  EXPECT_EQ(Json::parse("[-1e400]").value_or(Json()).dump(), "[-1.7976931348623157E308]");
 }
 
 TEST(JsonTest, ReadsAndWrites) {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/json_parse.h"
 #include "services/crypto.h"
 
 namespace heddle::services {
@@ -44,7 +45,7 @@ std::optional<json::object> object_of(std::string_view encoded) {
   const auto text = from_base64url(encoded);
   if (!text) return std::nullopt;
   boost::system::error_code wrong;
-  json::value value = json::parse({text->data(), text->size()}, wrong);
+  json::value value = parse_json(*text, wrong);
   if (wrong || !value.is_object()) return std::nullopt;
   return std::move(value.get_object());
 }

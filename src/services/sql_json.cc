@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "base/json_parse.h"
 #include "base/log.h"
 #include "services/crypto.h"
 
@@ -95,7 +96,7 @@ void append(std::string& out, const SqlValue& value) {
 Result<std::vector<SqlValue>> sql_parameters(std::string_view text) {
   if (text.empty()) return std::vector<SqlValue>();
   boost::system::error_code wrong;
-  const json::value value = json::parse({text.data(), text.size()}, wrong);
+  const json::value value = parse_json(text, wrong);
   if (wrong) {
     return fail(ErrorKind::kInvalidArgument,
                 fmt::format("the parameters of SQL are not JSON ({})", wrong.message()));
@@ -108,7 +109,7 @@ Result<void> read_sql_call(std::string_view text, SqlRequest& request) {
   const std::size_t first = text.find_first_not_of(" \t\r\n");
   if (first == std::string_view::npos || text[first] != '{') return {};
   boost::system::error_code wrong;
-  const json::value value = json::parse({text.data(), text.size()}, wrong);
+  const json::value value = parse_json(text, wrong);
   const json::object* call = wrong ? nullptr : value.if_object();
   const json::value* sql = call == nullptr ? nullptr : call->if_contains("sql");
   if (sql == nullptr || !sql->is_string()) {

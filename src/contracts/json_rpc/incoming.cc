@@ -7,6 +7,7 @@
 #include <boost/json/value.hpp>
 #include <utility>
 
+#include "base/json_parse.h"
 #include "contracts/json_rpc/rpc_error.h"
 
 namespace heddle::json_rpc {
@@ -63,7 +64,7 @@ Incoming read_message(const json::value& value) {
 IncomingText read_incoming(std::string_view text) {
   IncomingText out;
   boost::system::error_code error;
-  const json::value value = json::parse(text, error, {}, {.max_depth = kMaxDepth});
+  const json::value value = parse_json(text, error, {}, {.max_depth = kMaxDepth});
   if (error) {
     out.messages.push_back(
         {.id = "null",

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/json_check.h"
+#include "base/json_parse.h"
 #include "base/log.h"
 #include "base/utf8.h"
 
@@ -139,7 +140,7 @@ void LineProtocol::line(std::string_view text) {
   const boost::json::parse_options options{.max_depth = limits_.depth};
   std::array<unsigned char, kSmallMessage> buffer;
   boost::json::monotonic_resource memory(buffer.data(), buffer.size());
-  const boost::json::value value = boost::json::parse(text, error, &memory, options);
+  const boost::json::value value = parse_json(text, error, &memory, options);
   if (error) {
     violate(why_not_json(text, error), shown(text));
   } else if (value.is_array()) {

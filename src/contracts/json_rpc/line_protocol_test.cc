@@ -72,6 +72,14 @@ const Row kRows[] = {
      R"({"jsonrpc":"2.0","id":0,"result":null})"
      "\n",
      "result null"},
+    {"ANumberBeyondADouble",
+     R"({"jsonrpc": "2.0","id":0,"result":[1e400,0e400]})"
+     "\n",
+     "result [1.7976931348623157E308,0E0]"},
+    {"ANumberBeyondADoubleAsItStands",
+     R"({"jsonrpc":"2.0","id":0,"result":1e400})"
+     "\n",
+     "result 1e400"},
     {"NoNewlineAtTheEnd", R"({"jsonrpc":"2.0","id":0,"result":1})", "result 1"},
     {"CarriageReturnAndBlankLines", "\r\n \n{\"jsonrpc\":\"2.0\",\"id\":0,\"result\":1}\r\n\n",
      "result 1"},

@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 #include <utility>
 
+#include "base/json_parse.h"
 #include "base/log.h"
 
 namespace heddle::route {
@@ -64,7 +65,7 @@ std::string event_input(const services::PluginEvent& event) {
   append_json_string(out, event.name);
   out += R"(,"payload":)";
   boost::system::error_code failed;
-  const boost::json::value payload = boost::json::parse(event.payload, failed);
+  const boost::json::value payload = parse_json(event.payload, failed);
   if (failed) {
     append_json_string(out, event.payload);
   } else {

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "base/json_parse.h"
 #include "base/utf8.h"
 #include "contracts/route/guest_placement.h"
 #include "contracts/route/host_functions.h"
@@ -151,7 +152,7 @@ Result<std::vector<std::pair<std::string, std::string>>> read_headers(std::strin
   std::vector<std::pair<std::string, std::string>> out;
   if (text.empty()) return out;
   boost::system::error_code failed;
-  const auto value = boost::json::parse(text, failed);
+  const auto value = parse_json(text, failed);
   if (!failed && value.is_null()) return out;
   if (failed || !value.is_object()) {
     return fail(ErrorKind::kInvalidArgument, "headers are not a JSON object");

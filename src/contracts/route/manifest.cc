@@ -13,6 +13,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/json_parse.h"
 #include "contracts/route/json_members.h"
 #include "contracts/route/route_path.h"
 
@@ -74,7 +75,9 @@ Result<json::value> parse_json(std::string_view text) {
     return wrong("$", fmt::format("is not JSON: {} at {}", error.message(),
                                   place_of(text, text.size() - rest.size())));
   }
-  return parser.release();
+  json::value out = parser.release();
+  keep_to_doubles(out);
+  return out;
 }
 
 // The first thing that is wrong; what comes later does not count.
