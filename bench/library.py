@@ -36,21 +36,21 @@ def guest(folder: Path, name: str, *flags: str) -> str:
     return str(out)
 
 
-def build(ours: Path, folder: Path) -> list[Program]:
-    """Extism's program with Cargo (minutes, once), and Heddle's in the folder `ours` of its build."""
+def prepare(build: Path, folder: Path) -> list[Program]:
+    """Extism's program with Cargo (minutes, once), and Heddle's in the folder `build`."""
     target = ROOT / "build/cargo-bench"
     subprocess.run(["nice", "-n", "19", "/usr/bin/cargo", "build", "--quiet", "--locked", "--release", "--target-dir", target],
                    check=True, cwd=SOURCES / "extism",
                    env={"PATH": "/usr/bin:/bin", "HOME": str(Path.home()), "RUSTC": "/usr/bin/rustc"})
-    subprocess.run(["ninja", "-C", ours, "heddle_library_calls"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", build, "heddle_library_calls"], check=True, stdout=subprocess.DEVNULL)
     return [Program("Extism 1.41", [str(target / "release/extism_calls"),
                                     guest(folder, "extism_echo", "--target=wasm32", "-nostdlib", "-Wl,--no-entry")]),
-            Program("Heddle", [str(ours / "bench/heddle_library_calls"),
+            Program("Heddle", [str(build / "bench/heddle_library_calls"),
                                guest(folder, "heddle_echo", "--target=wasm32-wasi")])]
 
 
-def measure(ours: Path, folder: Path, rounds: int) -> list[Program]:
-    programs = build(ours, folder)
+def measure(build: Path, folder: Path, rounds: int) -> list[Program]:
+    programs = prepare(build, folder)
     for program in programs:
         program.start()
         for case in CASES:

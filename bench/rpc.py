@@ -62,20 +62,20 @@ class Host:
         self.process.wait(timeout=20)
 
 
-def build(folder: Path) -> list[Host]:
-    """Heddle's program, in the folder of its build, and the framework's with Cargo."""
+def prepare(build: Path) -> list[Host]:
+    """Heddle's program, in the folder `build`, and the framework's with Cargo."""
     guest = str(ROOT / "build/examples/rpc_pdk.wasm")
     target = ROOT / "build/cargo-bench"
     subprocess.run([ROOT / "scripts/build-examples", "rpc_pdk"], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["ninja", "-C", folder, "heddle_rpc_calls"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "-C", build, "heddle_rpc_calls"], check=True, stdout=subprocess.DEVNULL)
     subprocess.run(["/usr/bin/cargo", "build", "--quiet", "--locked", "--release", "--target-dir", target], check=True,
                    cwd=ROOT / "bench/rpc/hdk", env={"PATH": "/usr/bin:/bin", "HOME": str(Path.home()), "RUSTC": "/usr/bin/rustc"})
     return [Host("wasmi-plugin-hdk 0.1.0", [str(target / "release/rpc_hdk"), guest]),
-            Host("Heddle", [str(folder / "bench/heddle_rpc_calls"), guest])]
+            Host("Heddle", [str(build / "bench/heddle_rpc_calls"), guest])]
 
 
-def measure(folder: Path, rounds: int) -> list[Host]:
-    hosts = build(folder)
+def measure(build: Path, rounds: int) -> list[Host]:
+    hosts = prepare(build)
     for host in hosts:
         host.start()
         for case in CASES:

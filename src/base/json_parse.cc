@@ -15,8 +15,8 @@ boost::json::value parse_json(std::string_view text, boost::system::error_code& 
   return out;
 }
 
-// As deep as the parser allowed.
-void keep_to_doubles(boost::json::value& value) {  // NOLINT(misc-no-recursion)
+// NOLINTNEXTLINE(misc-no-recursion): as deep as the parser let the text be
+void keep_to_doubles(boost::json::value& value) {
   if (double* number = value.if_double()) {
     constexpr double kMost = std::numeric_limits<double>::max();
     if (std::isnan(*number)) *number = 0;  // zero times ten to the power of too much

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
-#include "base/json_parse.h"
 #include "gateway/plugin_catalog.h"
 
 namespace heddle::gateway {
@@ -14,7 +13,7 @@ using extension::PluginRoute;
 
 json::value parsed(const std::string& text) {
   boost::system::error_code error;
-  json::value out = parse_json(text, error);
+  json::value out = json::parse(text, error);
   return error ? json::value(json::object{}) : out;
 }
 

@@ -2,8 +2,6 @@
 
 #include <boost/json.hpp>
 
-#include "base/json_parse.h"
-
 namespace heddle::gateway {
 namespace {
 
@@ -16,7 +14,7 @@ json::object success(json::object data) {
 json::array pages_of(const RoutePluginBinding& plugin) {
   if (!plugin.plugin) return {};
   boost::system::error_code error;
-  json::value pages = parse_json(plugin.plugin->route_plugin()->table().pages, error);
+  json::value pages = json::parse(plugin.plugin->route_plugin()->table().pages, error);
   return !error && pages.is_array() ? pages.get_array() : json::array{};
 }
 

@@ -8,7 +8,6 @@
 #include <optional>
 
 #include "base/json_check.h"
-#include "base/json_parse.h"
 #include "contracts/route/handler_input.h"
 #include "contracts/route/json_members.h"
 #include "services/crypto.h"
@@ -44,9 +43,7 @@ Scan scan_value(std::string_view text) {
   if (failed) return {};
   if (!parser.done()) parser.finish(failed);
   if (failed) return {.value = {}, .unfinished = true};
-  Scan out{.length = used, .value = parser.release()};
-  keep_to_doubles(out.value);
-  return out;
+  return {.length = used, .value = parser.release()};
 }
 
 // The keys of an envelope stand in it as they are, unless it escapes characters that need none.

@@ -56,7 +56,7 @@ std::string place_of(std::string_view text, std::size_t offset) {
   return fmt::format("line {}, column {}", line, column);
 }
 
-Result<json::value> parse_json(std::string_view text) {
+Result<json::value> read_json(std::string_view text) {
   if (text.size() > kMaxManifest) {
     return wrong("$",
                  fmt::format("is {} bytes long; at most {} are read", text.size(), kMaxManifest));
@@ -306,7 +306,7 @@ void read_rest(const Reader& manifest, RouteManifest& out) {
 
 Result<RouteManifest> parse_manifest(std::string_view text) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // a byte-order mark
-  const auto value = parse_json(text);
+  const auto value = read_json(text);
   if (!value) return std::unexpected(value.error());
   if (!value->is_object()) {
     return wrong("$", fmt::format("must be an object, but is {}", kind_of(*value)));
