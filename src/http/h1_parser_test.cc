@@ -337,6 +337,19 @@ TEST(H1Writer, WhatWasParsedIsWrittenWithoutHopByHopHeaders) {
   EXPECT_EQ(framing.length, 3U);
 }
 
+TEST(H1Writer, EveryConnectionHeaderNominates) {
+  std::string bytes =
+      "HTTP/1.1 200 OK\r\nConnection: Upgrade\r\nX-Hop: 1\r\nDate: today\r\nX-Kept: 2\r\n"
+      "Connection: x-hop, Date\r\n\r\n";
+  const HeadPtr head = make_head();
+  H1Parser parser(Kind::kResponse);
+  ASSERT_EQ(parser.parse(bytes.data(), bytes.size(), kLimits, *head), Verdict::kComplete);
+  Buffer out;
+  OutputBlock block;
+  write_response_head(out, block, head->headers, 200, {.end = true});
+  EXPECT_EQ(out.to_string(), "HTTP/1.1 200 OK\r\nx-kept: 2\r\ncontent-length: 0\r\n\r\n");
+}
+
 TEST(H1Writer, ResponseFraming) {
   const HeadPtr head = make_head();
   head->headers.add("date", "today");

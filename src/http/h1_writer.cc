@@ -75,14 +75,6 @@ std::optional<std::uint64_t> parse_length(std::string_view text) {
   return length;
 }
 
-// Whether the Connection header names further headers as hop-by-hop (RFC 9110 section 7.6.1).
-bool names_headers(const HeaderMap& headers) {
-  const auto value = headers.get("connection");
-  if (!value) return false;
-  return !equals_ignoring_case(*value, "keep-alive") && !equals_ignoring_case(*value, "close") &&
-         !equals_ignoring_case(*value, "upgrade");
-}
-
 std::size_t size_bound(const HeaderMap& headers, const HeadRules& rules) {
   return headers.byte_size() + headers.size() * 4 + rules.connection.size() + kOwnLines;
 }
@@ -92,10 +84,11 @@ Framing write_lines(Cursor& cursor, const HeaderMap& headers, const HeadRules& r
                     bool zero_length) {
   std::optional<std::uint64_t> length;
   bool has_date = false;
-  const bool nominated = names_headers(headers);
+  const bool nominated = nominates_headers(headers);
   for (const HeaderMap::Entry& entry : headers) {
     if (is_pseudo(entry.name)) continue;
-    switch (treatment(entry.name)) {
+    const Treatment what = treatment(entry.name);
+    switch (what) {
       case Treatment::kSkip:
         continue;
       case Treatment::kUpgrade:
@@ -108,10 +101,9 @@ Framing write_lines(Cursor& cursor, const HeaderMap& headers, const HeadRules& r
         break;
       }
       case Treatment::kDate:
-        has_date = true;
-        break;
       case Treatment::kWrite:
         if (nominated && headers.has_token("connection", entry.name)) continue;
+        has_date = has_date || what == Treatment::kDate;
         break;
     }
     cursor.line(entry.name, entry.value);

@@ -39,13 +39,6 @@ bool is_for_this_hop(std::string_view name, std::string_view value) {
   }
 }
 
-// Whether Connection names further headers as hop-by-hop (RFC 9110 section 7.6.1).
-bool names_headers(const HeaderMap& headers) {
-  const auto value = headers.get("connection");
-  return value && !equals_ignoring_case(*value, "keep-alive") &&
-         !equals_ignoring_case(*value, "close") && !equals_ignoring_case(*value, "upgrade");
-}
-
 std::optional<std::uint64_t> parse_length(std::string_view text) {
   std::uint64_t length = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
@@ -72,7 +65,7 @@ void H2Fields::put(std::string_view name, std::string_view value) {
 H2Fields::Length H2Fields::put_regular(const HeaderMap& headers, bool length_allowed,
                                        bool websocket) {
   Length length;
-  const bool nominated = names_headers(headers);
+  const bool nominated = nominates_headers(headers);
   for (const HeaderMap::Entry& entry : headers) {
     if (entry.name.empty() || entry.name.front() == ':') continue;
     const std::string_view value = trim(entry.value);

@@ -161,4 +161,13 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
                                             [](char x, char y) { return lower(x) == lower(y); });
 }
 
+bool nominates_headers(const HeaderMap& headers) {
+  if (!headers.contains("connection")) return false;
+  return std::ranges::any_of(headers, [](const HeaderMap::Entry& entry) {
+    return entry.name == "connection" && !equals_ignoring_case(entry.value, "keep-alive") &&
+           !equals_ignoring_case(entry.value, "close") &&
+           !equals_ignoring_case(entry.value, "upgrade");
+  });
+}
+
 }  // namespace heddle::http

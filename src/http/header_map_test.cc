@@ -74,6 +74,18 @@ TEST(HeaderMap, Tokens) {
   EXPECT_FALSE(headers.has_token("connection", "keep"));
 }
 
+TEST(HeaderMap, AnyConnectionHeaderNominates) {
+  Arena arena;
+  HeaderMap headers(arena);
+  EXPECT_FALSE(nominates_headers(headers));
+  headers.add("connection", "Upgrade");
+  headers.add("connection", "keep-alive");
+  headers.add("connection", "CLOSE");
+  EXPECT_FALSE(nominates_headers(headers));
+  headers.add("connection", "x-hop");
+  EXPECT_TRUE(nominates_headers(headers));
+}
+
 TEST(HeaderMap, CharacterClasses) {
   EXPECT_TRUE(is_token("x-a_b!"));
   EXPECT_FALSE(is_token(""));
