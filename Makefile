@@ -56,7 +56,7 @@ fuzz: setup ## every fuzzer for ten seconds on its corpus (FUZZ_SECONDS to chang
 	@tests/fuzz/run_fuzzers $${FUZZ_SECONDS:-10}
 
 test: unit e2e ## everything: unit tests, end-to-end tests, fuzzers on their corpus
-	@FUZZ_SECONDS=$${FUZZ_SECONDS:-5} $(MAKE) --no-print-directory fuzz
+	@FUZZ_SEED=$${FUZZ_SEED:-1} FUZZ_SECONDS=$${FUZZ_SECONDS:-5} $(MAKE) --no-print-directory fuzz
 	@echo "== all tests passed"
 
 soak: build examples ## the long runs: 10,000 reloads under mixed load, 100,000 route instances, 1,000,000 JSON-RPC calls, kill -9
