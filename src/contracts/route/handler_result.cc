@@ -8,8 +8,10 @@
 #include <optional>
 
 #include "base/json_check.h"
+#include "base/json_parse.h"
 #include "contracts/route/handler_input.h"
 #include "contracts/route/json_members.h"
+#include "http/header_map.h"
 #include "services/crypto.h"
 
 namespace heddle::route {
@@ -51,22 +53,12 @@ bool may_be_envelope(std::string_view text) {
   return text.contains(R"("status")") || text.contains('\\');
 }
 
-bool is_token(std::string_view name) {
-  constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
-  return !name.empty() && std::ranges::all_of(name, [&](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || kMarks.contains(c);
-  });
-}
-
-bool is_field_value(std::string_view value) {
-  return std::ranges::none_of(value, [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return (byte < 0x20 && c != '\t') || byte == 0x7F;
-  });
-}
-
 std::string text_of(const json::value& value) {
-  if (value.is_double()) return fmt::format("{}", value.get_double());  // 0.5, not 5E-1
+  if (value.is_double()) {
+    json::value number = value;
+    keep_to_doubles(number);
+    return fmt::format("{}", number.get_double());  // 0.5, not 5E-1
+  }
   return value.is_string() ? std::string(value.get_string()) : json::serialize(value);
 }
 
@@ -75,7 +67,7 @@ Result<void> add_header(HandlerResponse& out, std::string_view key, const json::
   std::ranges::transform(name, name.begin(), [](char c) {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
   });
-  if (!is_token(name)) {
+  if (!http::is_token(name)) {
     return fail(ErrorKind::kInvalidArgument, fmt::format("header name {:?} is not allowed", key));
   }
   if (std::ranges::find(kNotTheirs, name) != kNotTheirs.end() || value.is_null()) return {};
@@ -89,7 +81,7 @@ Result<void> add_header(HandlerResponse& out, std::string_view key, const json::
     return {};
   }
   std::string text = text_of(value);
-  if (!is_field_value(text)) {
+  if (!http::is_field_value(text)) {
     return fail(
         ErrorKind::kInvalidArgument,
         fmt::format("value of header {} has a line break or another control character", name));
