@@ -9,9 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <future>
-
 #include "net/blocking_pool.h"
+#include "net/test_worker.h"
 #include "plugins/fake_sandbox.h"
 #include "plugins/test_folder.h"
 
@@ -63,12 +62,7 @@ class AdminServerTest : public ::testing::Test {
 
   void stop() {
     if (!started_) return;
-    std::promise<void> done;
-    worker_.post([&] {
-      server_->abort();
-      done.set_value();
-    });
-    done.get_future().wait();
+    net::testing::run_on(worker_, [&] { server_->abort(); });
     pool_.reset();
     worker_.stop();
     worker_.join();

@@ -12,12 +12,6 @@ namespace {
 constexpr std::array<std::string_view, 6> kHopByHop = {
     "connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"};
 
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
 }  // namespace
 
 void strip_hop_by_hop(http::HeaderMap& headers, bool keep_upgrade) {
@@ -28,7 +22,7 @@ void strip_hop_by_hop(http::HeaderMap& headers, bool keep_upgrade) {
   std::string_view list = headers.get_joined("connection").value_or("");
   while (!list.empty()) {
     const std::size_t comma = std::min(list.find(','), list.size());
-    const std::string_view name = trim(list.substr(0, comma));
+    const std::string_view name = http::trim(list.substr(0, comma));
     list.remove_prefix(std::min(comma + 1, list.size()));
     const bool switches = keep_upgrade && http::equals_ignoring_case(name, "upgrade");
     if (!name.empty() && name.front() != ':' && !switches) headers.remove(name);

@@ -11,19 +11,13 @@ namespace {
 // Places looked at for a usable endpoint before the rest of the keys goes in turn.
 constexpr int kHashTries = 64;
 
-std::string_view trim(std::string_view text) {
-  while (text.starts_with(' ')) text.remove_prefix(1);
-  while (text.ends_with(' ')) text.remove_suffix(1);
-  return text;
-}
-
 std::string_view cookie(const http::HeaderMap& headers, std::string_view name) {
   for (const http::HeaderMap::Entry& entry : headers) {
     if (entry.name != "cookie") continue;
     std::string_view rest = entry.value;
     while (!rest.empty()) {
       const std::size_t end = rest.find(';');
-      const std::string_view pair = trim(rest.substr(0, end));
+      const std::string_view pair = http::trim(rest.substr(0, end));
       const std::size_t equals = pair.find('=');
       if (equals != std::string_view::npos && pair.substr(0, equals) == name) {
         return pair.substr(equals + 1);

@@ -11,14 +11,10 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <future>
 #include <memory>
 #include <string_view>
 
-#include "base/log.h"
-#include "base/metrics.h"
 #include "net/socket.h"
-#include "net/worker.h"
 
 namespace heddle::http::fuzzing {
 
@@ -38,31 +34,6 @@ struct Input {
         piece(data[0] == 0 ? bytes.size() : data[0]) {}
   std::string_view bytes;
   std::size_t piece;
-};
-
-// A worker that runs, for one object per fuzzer that is made with `endless`.
-class WorkerThread {
- public:
-  WorkerThread() { worker_.start(); }
-  WorkerThread(const WorkerThread&) = delete;
-  WorkerThread& operator=(const WorkerThread&) = delete;
-
- protected:
-  ~WorkerThread() = default;
-
-  template <typename Task>
-  void on_worker(Task task) {
-    std::promise<void> done;
-    worker_.post([&] {
-      task();
-      done.set_value();
-    });
-    done.get_future().wait();
-  }
-
-  std::unique_ptr<Log> log_ = Log::null();
-  metrics::Registry registry_;
-  net::Worker worker_{0, *log_};
 };
 
 // As long as the process: OpenSSL ends before statics do, and a thread that ends behind it leaks.

@@ -297,10 +297,8 @@ void H1Parser::note(std::string_view name, std::string_view value, bool* keep) {
 void H1Parser::note_connection(std::string_view value) {
   while (!value.empty()) {
     const std::size_t comma = std::min(value.find(','), value.size());
-    std::string_view token = value.substr(0, comma);
+    const std::string_view token = trim(value.substr(0, comma));
     value.remove_prefix(std::min(comma + 1, value.size()));
-    while (!token.empty() && is_blank(token.front())) token.remove_prefix(1);
-    while (!token.empty() && is_blank(token.back())) token.remove_suffix(1);
     if (equals_ignoring_case(token, "close")) close_ = true;
     if (equals_ignoring_case(token, "keep-alive")) keep_ = true;
     if (equals_ignoring_case(token, "upgrade")) connection_upgrade_ = true;
@@ -327,9 +325,8 @@ bool H1Parser::finish(Head& head) {
     if (content_lengths_ > 0) return refuse(Reject::kTransferEncodingWithContentLength) != nullptr;
     if (!equals_ignoring_case(transfer_encoding_, "chunked")) {
       const std::size_t comma = transfer_encoding_.rfind(',');
-      std::string_view last =
-          transfer_encoding_.substr(comma == std::string_view::npos ? 0 : comma + 1);
-      while (!last.empty() && is_blank(last.front())) last.remove_prefix(1);
+      const std::string_view last =
+          trim(transfer_encoding_.substr(comma == std::string_view::npos ? 0 : comma + 1));
       const bool chunked_last = equals_ignoring_case(last, "chunked");
       return refuse(chunked_last ? Reject::kUnsupportedTransferEncoding
                                  : Reject::kInvalidTransferEncoding) != nullptr;

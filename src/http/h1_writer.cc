@@ -68,13 +68,6 @@ Treatment treatment(std::string_view name) {
   }
 }
 
-std::optional<std::uint64_t> parse_length(std::string_view text) {
-  std::uint64_t length = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return length;
-}
-
 std::size_t size_bound(const HeaderMap& headers, const HeadRules& rules) {
   return headers.byte_size() + headers.size() * 4 + rules.connection.size() + kOwnLines;
 }

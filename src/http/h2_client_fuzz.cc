@@ -14,6 +14,7 @@
 #include "http/fuzz_support.h"
 #include "net/address.h"
 #include "net/blocking_pool.h"
+#include "net/test_worker.h"
 
 namespace {
 
@@ -49,7 +50,7 @@ class Answer final : public http::Receiver {
 };
 
 // A client of the listening socket that the fuzzer serves.
-class Client : http::fuzzing::WorkerThread {
+class Client : net::testing::TestWorker {
  public:
   Client() {
     const auto any = net::SocketAddress::numeric("127.0.0.1", 0);
@@ -57,7 +58,7 @@ class Client : http::fuzzing::WorkerThread {
     require(::listen(listener_.get(), 64) == 0, "listen");
     target_ = {.endpoint = net::local_address(listener_.get()).to_string(),
                .protocol = http::ClientProtocol::kHttp2};
-    on_worker([this] { pool_ = http::ClientPool::create(worker_, blocking_, registry_); });
+    on_worker([this] { pool_ = http::ClientPool::create(worker, blocking_, registry); });
   }
 
   // Two requests, one of them with a body.

@@ -1,21 +1,9 @@
 #include "http/h2_fields.h"
 
-#include <charconv>
-
 #include "http/h1_writer.h"
 
 namespace heddle::http {
 namespace {
-
-bool is_blank(char c) {
-  return c == ' ' || c == '\t';
-}
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
-  return text;
-}
 
 // Connection-specific headers; te stays, when it says no more than "trailers".
 bool is_for_this_hop(std::string_view name, std::string_view value) {
@@ -37,13 +25,6 @@ bool is_for_this_hop(std::string_view name, std::string_view value) {
     default:
       return false;
   }
-}
-
-std::optional<std::uint64_t> parse_length(std::string_view text) {
-  std::uint64_t length = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return length;
 }
 
 std::uint8_t* bytes(std::string_view text) {

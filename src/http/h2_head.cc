@@ -1,7 +1,6 @@
 #include "http/h2_head.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <utility>
 
@@ -17,13 +16,6 @@ constexpr std::size_t kFieldOverhead = 4;
 constexpr std::size_t kAuthority = 0;
 constexpr std::size_t kPath = 1;
 constexpr std::size_t kMethod = 2;
-
-std::optional<std::uint64_t> parse_length(std::string_view text) {
-  std::uint64_t length = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return length;
-}
 
 }  // namespace
 

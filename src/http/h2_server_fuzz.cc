@@ -18,6 +18,7 @@
 #include "http/h2_server.h"
 #include "http/server.h"
 #include "net/address.h"
+#include "net/test_worker.h"
 
 namespace {
 
@@ -76,7 +77,7 @@ class Echo final : public http::ServerHandler {
   std::set<std::unique_ptr<Stream>> open_;
 };
 
-class Server : http::fuzzing::WorkerThread {
+class Server : net::testing::TestWorker {
  public:
   Server() {
     http::ServerLimits limits;
@@ -86,7 +87,7 @@ class Server : http::fuzzing::WorkerThread {
     limits.send_timeout = limits.body_timeout = limits.head_timeout =
         std::chrono::milliseconds(100);
     on_worker([&] {
-      auto created = http::Listener::create(worker_, "127.0.0.1:0", limits, echo_, registry_);
+      auto created = http::Listener::create(worker, "127.0.0.1:0", limits, echo_, registry);
       require(created.has_value(), "a listener");
       listener_ = std::move(*created);
     });

@@ -1,6 +1,7 @@
 #include "http/header_map.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 
 #include "http/h1_tables.h"
@@ -20,12 +21,6 @@ std::string_view lower_copy(Arena& arena, std::string_view name) {
   char* out = arena.allocate(name.size());
   std::transform(name.begin(), name.end(), out, lower);
   return {out, name.size()};
-}
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
 }
 
 // Compares entries, whose names are in lower case, with a name of any case. Few entries have the
@@ -159,6 +154,19 @@ bool is_field_value(std::string_view text) {
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
   return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
                                             [](char x, char y) { return lower(x) == lower(y); });
+}
+
+std::string_view trim(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+std::optional<std::uint64_t> parse_length(std::string_view text) {
+  std::uint64_t length = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return length;
 }
 
 bool nominates_headers(const HeaderMap& headers) {

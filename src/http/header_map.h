@@ -88,6 +88,10 @@ bool is_token(std::string_view text);
 // No CR, LF, NUL or other control character but HTAB (RFC 9110 section 5.5).
 bool is_field_value(std::string_view text);
 bool equals_ignoring_case(std::string_view a, std::string_view b);
+// Without the spaces and tabs around it.
+std::string_view trim(std::string_view text);
+// Of a Content-Length; none when it is not a number of 64 bits.
+std::optional<std::uint64_t> parse_length(std::string_view text);
 // Whether Connection may nominate headers as hop-by-hop beside the options that every codec knows
 // (RFC 9110 section 7.6.1). Any Connection header counts: they are one list.
 bool nominates_headers(const HeaderMap& headers);

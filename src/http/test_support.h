@@ -15,13 +15,12 @@
 #include <utility>
 #include <vector>
 
-#include "base/log.h"
 #include "http/client.h"
 #include "http/server.h"
 #include "net/address.h"
 #include "net/blocking_pool.h"
 #include "net/socket.h"
-#include "net/worker.h"
+#include "net/test_worker.h"
 
 namespace heddle::http::testing {
 
@@ -206,28 +205,6 @@ struct ScriptedHandler : ServerHandler {
   std::string remote_ip;
 };
 
-class WorkerFixture : public ::testing::Test {
- public:
-  ~WorkerFixture() override {
-    worker.stop();
-    worker.join();
-  }
-
- protected:
-  WorkerFixture() { worker.start(); }
-  template <typename Task>
-  void on_worker(Task task) {
-    std::promise<void> done;
-    worker.post([&] {
-      task();
-      done.set_value();
-    });
-    done.get_future().wait();
-  }
-
-  std::unique_ptr<Log> log = Log::null();
-  metrics::Registry registry;
-  net::Worker worker{0, *log};
-};
+class WorkerFixture : public ::testing::Test, protected net::testing::TestWorker {};
 
 }  // namespace heddle::http::testing

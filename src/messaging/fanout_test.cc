@@ -39,7 +39,7 @@ class Node {
        const std::string& password = "secret")
       : log_(*Log::create(LogLevel::kInfo, LogFormat::kText, folder + "/log")),
         fanout_({.hub = hub_,
-                 .worker = worker_.worker(),
+                 .worker = worker_.worker,
                  .pool = pool_,
                  .address = *services::parse_redis_url(redis.url(password)),
                  .secret = secret,
@@ -48,7 +48,7 @@ class Node {
         log_file_(folder + "/log") {
     fanout_.start();
     worker_.on_worker([&] {
-      bell_ = std::make_shared<Bell>(worker_.worker());
+      bell_ = std::make_shared<Bell>(worker_.worker);
       spawn(wait(kAnna));
     });
   }

@@ -18,6 +18,7 @@
 #include "net/resolver.h"
 #include "net/socket.h"
 #include "net/tcp_stream.h"
+#include "net/test_worker.h"
 #include "net/timer.h"
 #include "net/timer_queue.h"
 #include "net/worker.h"
@@ -57,27 +58,7 @@ TEST(Socket, AnAddressInUseIsNamed) {
   EXPECT_NE(second.error().message.find(address + " is in use"), std::string::npos);
 }
 
-class WorkerTest : public testing::Test {
- protected:
-  void SetUp() override { worker.start(); }
-  void TearDown() override {
-    worker.stop();
-    worker.join();
-  }
-  // Runs `task` on the worker and waits for it.
-  template <typename Task>
-  void on_worker(Task task) {
-    std::promise<void> done;
-    worker.post([&] {
-      task();
-      done.set_value();
-    });
-    done.get_future().wait();
-  }
-
-  std::unique_ptr<Log> log = Log::null();
-  Worker worker{0, *log};
-};
+class WorkerTest : public ::testing::Test, protected testing::TestWorker {};
 
 struct Recorder final : Worker::Flushable {
   explicit Recorder(std::vector<std::string>& out) : events(out) {}

@@ -14,7 +14,7 @@ namespace {
 class EventBusTest : public testing::Test {
  protected:
   auto listen(std::string plugin, std::vector<std::string> names) {
-    return bus_.subscribe(worker_.worker(), std::move(plugin), std::move(names),
+    return bus_.subscribe(worker_.worker, std::move(plugin), std::move(names),
                           [this](const PluginEvent& event) {
                             heard_ += event.plugin + "/" + event.name + "=" + event.payload + " ";
                           });
@@ -51,7 +51,7 @@ TEST_F(EventBusTest, WhoHearsWhat) {
 TEST_F(EventBusTest, ASlowSubscriberLosesEventsAndOnlyThose) {
   auto slow = listen("", {});
   std::promise<void> go;
-  worker_.worker().post([&] { go.get_future().wait(); });
+  worker_.worker.post([&] { go.get_future().wait(); });
   for (int i = 0; i < 5; ++i) (void)bus_.emit("a", "e", std::to_string(i));
   go.set_value();
   EXPECT_EQ(heard(), "a/e=0 a/e=1 a/e=2 ");
@@ -74,12 +74,12 @@ TEST_F(EventBusTest, Limits) {
 TEST_F(EventBusTest, ASubscriptionMayEndInItsHandler) {
   std::unique_ptr<EventBus::Subscription> own;
   int count = 0;
-  own = bus_.subscribe(worker_.worker(), "", {}, [&](const PluginEvent&) {
+  own = bus_.subscribe(worker_.worker, "", {}, [&](const PluginEvent&) {
     ++count;
     own.reset();
   });
   std::promise<void> go;
-  worker_.worker().post([&] { go.get_future().wait(); });
+  worker_.worker.post([&] { go.get_future().wait(); });
   (void)bus_.emit("a", "e", "");
   (void)bus_.emit("a", "e", "");
   go.set_value();

@@ -150,7 +150,7 @@ TEST_P(KeyValueTest, ManyCallsShareATransaction) {
   std::vector<Pending> pending;
   worker_.on_worker([&] {
     for (int i = 0; i < 5'000; ++i) {
-      pending.push_back(store_->set(worker_.worker(), "a", std::to_string(i), "v",
+      pending.push_back(store_->set(worker_.worker, "a", std::to_string(i), "v",
                                     [&](const auto& result) { done += result ? 1 : 0; }));
     }
   });

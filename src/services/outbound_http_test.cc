@@ -286,8 +286,7 @@ TEST_F(OutboundTest, ACallerThatGoes) {
     OutboundRequest request{.plugin = "p", .url = "http://" + listener.address()};
     request.permissions =
         std::make_shared<const HttpPermissions>(HttpPermissions{.hosts = {listener.address()}});
-    pending =
-        http_->call(worker_.worker(), std::move(request), [&](const auto&) { called = true; });
+    pending = http_->call(worker_.worker, std::move(request), [&](const auto&) { called = true; });
   });
   Peer peer = listener.accept();
   peer.head();

@@ -63,7 +63,7 @@ class RedisSubscriptionTest : public testing::Test {
 
  private:
   std::unique_ptr<RedisConnection> connection(const std::string& password) {
-    return std::make_unique<RedisConnection>(worker_.worker(), pool_,
+    return std::make_unique<RedisConnection>(worker_.worker, pool_,
                                              *parse_redis_url(redis_.url(password)));
   }
   void hear(const redisReply* reply) {

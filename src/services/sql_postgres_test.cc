@@ -180,7 +180,7 @@ TEST_F(PostgresTest, SlowStatementsAndCallersThatGo) {
   ASSERT_TRUE(run("SELECT 1"));
   worker_.on_worker([&] {
     pending = sql_->run(
-        worker_.worker(),
+        worker_.worker,
         {.plugin = "notes", .access = SqlAccess::kWrite, .statement = "SELECT pg_sleep(15)"},
         [&](const auto&) { called = true; });
   });
@@ -205,7 +205,7 @@ TEST_F(PostgresTest, ManyCallsShareFewConnections) {
   make();
   worker_.on_worker([&] {
     for (int i = 0; i < kCalls; ++i) {
-      pending.push_back(sql_->run(worker_.worker(),
+      pending.push_back(sql_->run(worker_.worker,
                                   {.plugin = "notes",
                                    .access = SqlAccess::kWrite,
                                    .statement = "SELECT ?::int + 1",

@@ -211,7 +211,7 @@ TEST_F(SqliteTest, ACallerThatGoes) {
   Pending pending;
   worker_.on_worker([&] {
     pending =
-        sql_->run(worker_.worker(),
+        sql_->run(worker_.worker,
                   {.plugin = "notes",
                    .access = SqlAccess::kWrite,
                    .statement = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
@@ -235,7 +235,7 @@ TEST_F(SqliteTest, ManyCallsAtOnceAllEnd) {
   std::vector<Pending> pending;
   worker_.on_worker([&] {
     for (int i = 0; i < kCalls; ++i) {
-      pending.push_back(sql_->run(worker_.worker(),
+      pending.push_back(sql_->run(worker_.worker,
                                   {.plugin = "notes",
                                    .access = SqlAccess::kWrite,
                                    .statement = "INSERT INTO t VALUES (?)",

@@ -9,43 +9,21 @@
 #include <string>
 #include <utility>
 
-#include "base/log.h"
 #include "base/result.h"
-#include "net/worker.h"
+#include "net/test_worker.h"
 #include "services/pending_call.h"
 
 namespace heddle::services {
 
-class TestWorker {
+class TestWorker : public net::testing::TestWorker {
  public:
-  TestWorker() { worker_->start(); }
-  ~TestWorker() {
-    worker_->stop();
-    worker_->join();
-  }
-  TestWorker(const TestWorker&) = delete;
-  TestWorker& operator=(const TestWorker&) = delete;
-
-  net::Worker& worker() { return *worker_; }
-
-  // Runs `task` on the worker and waits for it.
-  template <typename Task>
-  void on_worker(Task task) {
-    std::promise<void> ran;
-    worker_->post([&] {
-      task();
-      ran.set_value();
-    });
-    ran.get_future().wait();
-  }
-
   // `start(worker, callback)` makes a call and returns its handle.
   template <typename T, typename Start>
   Result<T> wait_for(Start start) {
     std::promise<Result<T>> answered;
     Pending pending;
     on_worker([&] {
-      pending = start(*worker_, [&](Result<T> result) { answered.set_value(std::move(result)); });
+      pending = start(worker, [&](Result<T> result) { answered.set_value(std::move(result)); });
     });
     auto future = answered.get_future();
     Result<T> out = future.wait_for(std::chrono::seconds(30)) == std::future_status::ready
@@ -54,10 +32,6 @@ class TestWorker {
     on_worker([&] { pending.reset(); });
     return out;
   }
-
- private:
-  std::unique_ptr<Log> log_ = Log::null();
-  std::unique_ptr<net::Worker> worker_ = std::make_unique<net::Worker>(0, *log_);
 };
 
 class TemporaryFolder {

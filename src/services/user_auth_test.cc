@@ -255,7 +255,7 @@ TEST_F(UserAuthTest, TheSameCredentialsAtOnceAreOneGuess) {
   constexpr int kRequests = 20;
   worker_.on_worker([&] {
     for (int i = 0; i < kRequests; ++i) {
-      pending.push_back(auth_->authenticate(worker_.worker(), "Basic " + base64_of("ada:U*U"),
+      pending.push_back(auth_->authenticate(worker_.worker, "Basic " + base64_of("ada:U*U"),
                                             address, [&](Result<AuthOutcome> outcome) {
                                               if (outcome->accepted()) ++accepted;
                                               if (++answered == kRequests) all.set_value();

@@ -62,7 +62,7 @@ class RpcTest : public testing::Test {
     auto future = promise->get_future();
     worker_.on_worker([&] {
       handles_.push_back(plugin.rpc_target()->call(
-          worker_.worker(), {.method = "run", .params = std::move(params), .caller = &listener_},
+          worker_.worker, {.method = "run", .params = std::move(params), .caller = &listener_},
           [promise](Outcome outcome) { promise->set_value(std::move(outcome)); }));
     });
     return future;

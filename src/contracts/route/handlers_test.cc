@@ -86,7 +86,7 @@ class HandlersTest : public testing::Test {
  public:
   ~HandlersTest() override {
     if (handlers_ == nullptr) return;
-    worker_.on_worker([&] { handlers_->stop(worker_.worker()); });
+    worker_.on_worker([&] { handlers_->stop(worker_.worker); });
   }
 
  protected:
@@ -129,7 +129,7 @@ class HandlersTest : public testing::Test {
     auto out = std::make_unique<Exchange>();
     out->info.request_id = "r-1";
     worker_.on_worker([&] {
-      out->sender = &handlers_->origin(0).start(worker_.worker(), out->info, out->client);
+      out->sender = &handlers_->origin(0).start(worker_.worker, out->info, out->client);
       http::HeadPtr head = http::make_head();
       head->headers.add(":method", method);
       head->headers.add(":path", target);
@@ -216,7 +216,7 @@ TEST_F(HandlersTest, EveryAllocator) {
     ASSERT_TRUE(load(text).has_value());
     const Answer answer = call("POST", "/x", R"({"a":1})");
     EXPECT_EQ(boost::json::parse(answer.body).at("a"), 1) << alloc;
-    worker_.on_worker([&] { handlers_->stop(worker_.worker()); });
+    worker_.on_worker([&] { handlers_->stop(worker_.worker); });
   }
 }
 
@@ -354,7 +354,7 @@ TEST_F(HandlersTest, ClientThatGoesCancels) {
   worker_.on_worker([] {});
   worker_.on_worker([&] { exchange->sender->reset(http::StreamError::kCancelled); });
   worker_.on_worker([&] {
-    EXPECT_EQ(handlers_->guests(worker_.worker()).running(), 0);
+    EXPECT_EQ(handlers_->guests(worker_.worker).running(), 0);
     for (const auto& call : state_.held) EXPECT_TRUE(call->cancelled());
   });
 }
@@ -380,7 +380,7 @@ TEST_F(HandlersTest, FreshAndReusedInstances) {
   EXPECT_EQ(call().status, 500) << "the fifth traps";
   EXPECT_EQ(call().body, "1") << "an instance that trapped is dropped";
 
-  worker_.on_worker([&] { handlers_->stop(worker_.worker()); });
+  worker_.on_worker([&] { handlers_->stop(worker_.worker); });
   spec_.max_requests = 2;
   ASSERT_TRUE(load(kCounter).has_value());
   for (const std::string_view expected : {"1", "2", "1", "2"}) EXPECT_EQ(call().body, expected);
@@ -396,7 +396,7 @@ TEST_F(HandlersTest, InstancesEndOnTheirWorkerWhoeverLetsGoOfTheVersion) {
                                          std::exchange(handlers_, nullptr));
   worker_.on_worker([] {});  // the instance is put back
   std::promise<void> go;
-  worker_.worker().post([&] { go.get_future().wait(); });
+  worker_.worker.post([&] { go.get_future().wait(); });
   plugin.reset();
   EXPECT_EQ(instances->value(), 1) << "while its worker is busy";
   go.set_value();
@@ -451,7 +451,7 @@ TEST_F(HandlersTest, Execute) {
       load(returning("1", "(func (export \"execute\") (result i32) (i32.const 42))")).has_value());
   std::promise<Result<std::int32_t>> done;
   worker_.on_worker([&] {
-    handlers_->execute(worker_.worker(),
+    handlers_->execute(worker_.worker,
                        [&](Result<std::int32_t> result) { done.set_value(std::move(result)); });
   });
   EXPECT_EQ(done.get_future().get(), 42);
