@@ -6,6 +6,7 @@
 
 #include "admin/handlers.h"
 #include "base/json_parse.h"
+#include "base/json_write.h"
 #include "http/buffer.h"
 #include "net/worker.h"
 
@@ -56,20 +57,20 @@ EventStream::EventStream(net::Worker& worker, services::EventBus* events, http::
 }
 
 void EventStream::tell(const services::PluginEvent& event) {
-  send(json::serialize(json::object{{"type", "event"},
-                                    {"id", event.id},
-                                    {"plugin", event.plugin},
-                                    {"event", event.name},
-                                    {"payload", payload_of(event.payload)},
-                                    {"time", timestamp(event.time)}}));
+  send(write_json(json::object{{"type", "event"},
+                               {"id", event.id},
+                               {"plugin", event.plugin},
+                               {"event", event.name},
+                               {"payload", payload_of(event.payload)},
+                               {"time", timestamp(event.time)}}));
 }
 
 void EventStream::tell(const plugins::Event& event) {
-  send(json::serialize(json::object{{"type", "state"},
-                                    {"plugin", event.plugin},
-                                    {"event", event.what},
-                                    {"message", event.message},
-                                    {"time", timestamp(event.time)}}));
+  send(write_json(json::object{{"type", "state"},
+                               {"plugin", event.plugin},
+                               {"event", event.what},
+                               {"message", event.message},
+                               {"time", timestamp(event.time)}}));
 }
 
 // Nothing is kept for a client that does not read.
@@ -85,7 +86,7 @@ void EventStream::send(std::string_view text) {
 void EventStream::on_writable() {
   if (dropped_ == 0 || closed_) return;
   const std::string text =
-      json::serialize(json::object{{"type", "dropped"}, {"count", std::exchange(dropped_, 0)}});
+      write_json(json::object{{"type", "dropped"}, {"count", std::exchange(dropped_, 0)}});
   write(http::websocket_frame(WebSocketKind::kText, text), false);
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
+#include "base/json_write.h"
 #include "base/log.h"
 
 namespace heddle::admin {
@@ -20,7 +21,7 @@ int hex_digit(char c) {
 Response json_response(const boost::json::value& body, int status) {
   Response out;
   out.status = status;
-  out.body = boost::json::serialize(body);
+  out.body = write_json(body);
   out.body += '\n';
   return out;
 }

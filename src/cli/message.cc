@@ -9,6 +9,7 @@
 #include <iterator>
 #include <thread>
 
+#include "base/json_write.h"
 #include "cli/commands.h"
 #include "cli/message_client.h"
 #include "services/crypto.h"
@@ -62,7 +63,7 @@ Result<json::object> message_of(const MessageOptions& options, const json::value
 
 // One message a line, so that a shell can go on with them.
 void print(const json::object& message) {
-  fmt::print("{}\n", json::serialize(message));
+  fmt::print("{}\n", write_json(message));
   std::fflush(stdout);
 }
 

@@ -6,6 +6,7 @@
 #include <future>
 #include <utility>
 
+#include "base/json_write.h"
 #include "net/tls.h"
 
 namespace heddle::cli {
@@ -97,7 +98,7 @@ Result<json::object> MessageClient::call(std::string_view method, std::string_vi
   if (!token_.empty()) request.headers.emplace_back("authorization", "Bearer " + token_);
   if (body != nullptr) {
     request.headers.emplace_back("content-type", "application/json");
-    request.body = json::serialize(*body);
+    request.body = write_json(*body);
   }
   auto response = exchange(std::move(request));
   if (!response) return std::unexpected(std::move(response.error()));

@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <utility>
 
+#include "base/json_write.h"
 #include "cli/commands.h"
 #include "config/reader.h"
 #include "contracts/route/contract.h"
@@ -91,8 +92,8 @@ int validate(const ValidateOptions& options) {
     }
   }
   if (options.json) {
-    fmt::print("{}\n", boost::json::serialize(boost::json::object{{"valid", result.ok()},
-                                                                  {"problems", std::move(list)}}));
+    fmt::print("{}\n", write_json(boost::json::object{{"valid", result.ok()},
+                                                      {"problems", std::move(list)}}));
   } else if (result.ok()) {
     fmt::print("{}: valid; {} listeners, {} routes, {} upstreams, {} plugins{}\n", options.config,
                result.config->listeners.size(), result.config->routes.size(),

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
+#include "base/json_write.h"
 #include "gateway/plugin_catalog.h"
 
 namespace heddle::gateway {
@@ -112,7 +113,7 @@ std::string make_openapi(const std::vector<RoutePluginBinding>& plugins) {
       item.get_object().emplace(method, operation(plugin, route, std::move(path)));
     }
   }
-  return json::serialize(
+  return write_json(
       json::object{{"openapi", "3.1.0"},
                    {"info", {{"title", "Routes of plugins"}, {"version", HEDDLE_VERSION}}},
                    {"tags", std::move(tags)},

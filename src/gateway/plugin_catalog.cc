@@ -2,6 +2,8 @@
 
 #include <boost/json.hpp>
 
+#include "base/json_write.h"
+
 namespace heddle::gateway {
 namespace {
 
@@ -63,14 +65,14 @@ std::vector<CatalogPage> make_catalog(const std::vector<RoutePluginBinding>& plu
     list.push_back(one);
     json::array pages = pages_of(plugin);
     const std::size_t count = pages.size();
-    out.push_back({path + "/pages",
-                   json::serialize(success({{"pages", std::move(pages)}, {"total", count}}))});
+    out.push_back(
+        {path + "/pages", write_json(success({{"pages", std::move(pages)}, {"total", count}}))});
     one["routes"] = routes_of(plugin);
-    out.push_back({path, json::serialize(success(std::move(one)))});
+    out.push_back({path, write_json(success(std::move(one)))});
   }
   const std::size_t total = list.size();
   out.push_back(
-      {"/api/plugins", json::serialize(success({{"plugins", std::move(list)}, {"total", total}}))});
+      {"/api/plugins", write_json(success({{"plugins", std::move(list)}, {"total", total}}))});
   out.push_back({"/openapi.json", make_openapi(plugins)});
   return out;
 }

@@ -4,12 +4,12 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/parser.hpp>
-#include <boost/json/serialize.hpp>
 #include <cmath>
 #include <memory>
 #include <new>
 
 #include "base/json_parse.h"
+#include "base/json_write.h"
 #include "library/errors.h"
 #include "library/json_access.h"
 
@@ -101,7 +101,7 @@ Result<Json> Json::parse(std::string_view text) {
 }
 
 std::string Json::dump() const {
-  return json::serialize(JsonAccess::of(*this));
+  return write_json(JsonAccess::of(*this));
 }
 
 Json::Type Json::type() const {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/json_write.h"
 #include "messaging/api_requests.h"
 #include "messaging/json.h"
 #include "messaging/openapi.h"
@@ -14,7 +15,7 @@ namespace {
 constexpr std::string_view kBearer = "Bearer ";
 
 ApiAnswer answer(int status, const boost::json::object& body) {
-  return {.status = status, .body = boost::json::serialize(body)};
+  return {.status = status, .body = write_json(body)};
 }
 
 boost::json::object describe(const Sent& sent) {
@@ -183,7 +184,7 @@ Api::Answered Api::send_batch(net::Worker& worker, Request request) {
     }
     ++next;
   }
-  out.body = boost::json::serialize(boost::json::object{{"results", std::move(results)}});
+  out.body = write_json(boost::json::object{{"results", std::move(results)}});
   co_return out;
 }
 

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <utility>
 
+#include "base/json_write.h"
+
 namespace heddle::messaging {
 namespace {
 
@@ -221,7 +223,7 @@ std::string make() {
   json::object paths = account_paths();
   for (auto& [path, operations] : message_paths()) paths[path] = std::move(operations);
   const json::object bearer{{"type", "http"}, {"scheme", "bearer"}};
-  return json::serialize(json::object{
+  return write_json(json::object{
       {"openapi", "3.1.0"},
       {"info", {{"title", "Heddle's message service"}, {"version", HEDDLE_VERSION}}},
       {"paths", std::move(paths)},

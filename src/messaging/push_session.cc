@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <utility>
 
+#include "base/json_write.h"
 #include "messaging/api_requests.h"
 #include "messaging/json.h"
 
@@ -69,7 +70,7 @@ Task<bool> PushSession::push(net::Worker& worker, Account account, FetchRequest&
   for (const StoredMessage& message : *found) {
     boost::json::object text = describe(message);
     text["type"] = "message";
-    write(WebSocketKind::kText, boost::json::serialize(text));
+    write(WebSocketKind::kText, write_json(text));
     fetch.after = message.seq;
     if (over()) co_return false;
   }
@@ -85,7 +86,7 @@ Task<bool> PushSession::acknowledge(net::Worker& worker, Account account) {
     co_return false;
   }
   write(WebSocketKind::kText,
-        boost::json::serialize(boost::json::object{
+        write_json(boost::json::object{
             {"type", "acknowledged"}, {"up_to", up_to}, {"acknowledged", *done}}));
   co_return !over();
 }

@@ -4,13 +4,15 @@
 
 #include <boost/json.hpp>
 
+#include "base/json_write.h"
+
 namespace heddle::messaging {
 
 std::string files_json(const std::vector<std::string>& files) {
   if (files.empty()) return {};
   boost::json::array out;
   for (const std::string& file : files) out.emplace_back(file);
-  return boost::json::serialize(out);
+  return write_json(out);
 }
 
 std::vector<std::string> files_of(const std::string& text) {

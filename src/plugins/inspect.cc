@@ -7,6 +7,7 @@
 #include <iterator>
 #include <utility>
 
+#include "base/json_write.h"
 #include "plugins/loader.h"
 
 namespace heddle::plugins {
@@ -187,7 +188,7 @@ std::string to_json(const Inspection& inspection, const boost::json::object* man
       {"exports", std::move(exports)},
       {"custom_sections", std::move(sections)}};
   if (manifest != nullptr) out["manifest"] = *manifest;
-  return json::serialize(out);
+  return write_json(out);
 }
 
 }  // namespace heddle::plugins

@@ -6,6 +6,8 @@
 #include <iterator>
 #include <utility>
 
+#include "base/json_write.h"
+
 namespace heddle::plugins {
 
 namespace fs = std::filesystem;
@@ -66,7 +68,7 @@ void StateFile::write() const {
   fs::create_directories(fs::path(path_).parent_path(), error);
   const std::string temporary = path_ + ".new";
   std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
-  file << json::serialize(list) << '\n';
+  file << write_json(list) << '\n';
   file.close();
   if (file) fs::rename(temporary, path_, error);
   if (!file || error) {

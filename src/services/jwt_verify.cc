@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/json_parse.h"
+#include "base/json_write.h"
 #include "services/crypto.h"
 
 namespace heddle::services {
@@ -139,8 +140,7 @@ Result<JwtClaims> verify_jwt(std::string_view token, const JwtKeys& keys, const 
   if (auto good = check_claims(*claims, rules, now); !good) {
     return std::unexpected(std::move(good.error()));
   }
-  return JwtClaims{.json = json::serialize(*claims),
-                   .subject = std::string(text_in(*claims, "sub"))};
+  return JwtClaims{.json = write_json(*claims), .subject = std::string(text_in(*claims, "sub"))};
 }
 
 }  // namespace heddle::services

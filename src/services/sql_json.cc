@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/json_parse.h"
+#include "base/json_write.h"
 #include "base/log.h"
 #include "services/crypto.h"
 
@@ -42,7 +43,7 @@ Result<SqlValue> value_of(const json::value& value) {
       return SqlValue(SqlBlob{std::move(*decoded)});
     }
   }
-  return SqlValue(SqlJson{json::serialize(value)});
+  return SqlValue(SqlJson{write_json(value)});
 }
 
 Result<std::vector<SqlValue>> values_of(const json::value& value) {

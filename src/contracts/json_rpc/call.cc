@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 #include <limits>
 #include <utility>
 
 #include "base/clock.h"
+#include "base/json_write.h"
 #include "contracts/json_rpc/call_errors.h"
 #include "net/worker.h"
 
@@ -182,7 +182,7 @@ void Call::on_request(LineProtocol::Token token, std::string_view method,
   if (known == nullptr) {
     HostMethods::Reply reply = reply_to(token);
     if (call_.caller != nullptr && done_ &&
-        call_.caller->on_request(method, boost::json::serialize(params), reply)) {
+        call_.caller->on_request(method, write_json(params), reply)) {
       return;
     }
     return protocol_.fail(token, rpc_error(RpcError::kMethodNotFound, "Method not found",
@@ -238,7 +238,7 @@ void Call::on_notification(std::string_view method, const boost::json::value& pa
     // The protocol knows no such token, and answers nothing.
     serve(*known, kNotification | ++notifications_, params);
   } else if (call_.caller != nullptr && done_) {
-    call_.caller->on_notification(method, boost::json::serialize(params));
+    call_.caller->on_notification(method, write_json(params));
   }
 }
 

@@ -1,10 +1,10 @@
 #include "contracts/json_rpc/http_fetch.h"
 
-#include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 #include <memory>
 #include <utility>
 
+#include "base/json_write.h"
 #include "base/utf8.h"
 #include "contracts/json_rpc/call_errors.h"
 #include "contracts/json_rpc/method_params.h"
@@ -65,7 +65,7 @@ std::string response_json(const services::OutboundResponse& response) {
     out["body_base64"] = services::base64_of(response.body);
   }
   out["url"] = response.url;
-  return json::serialize(out);
+  return write_json(out);
 }
 
 }  // namespace

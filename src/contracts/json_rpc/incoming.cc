@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include <boost/json/parse.hpp>
-#include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 #include <utility>
 
 #include "base/json_parse.h"
+#include "base/json_write.h"
 #include "contracts/json_rpc/rpc_error.h"
 
 namespace heddle::json_rpc {
@@ -29,8 +29,8 @@ Incoming read_answer(const json::object& object, std::string id) {
     out.answer = extension::RpcOutcome{.ok = false, .error = read_error(*error)};
   } else {
     const auto* result = object.if_contains("result");
-    out.answer = extension::RpcOutcome{
-        .ok = true, .result = result == nullptr ? "null" : json::serialize(*result)};
+    out.answer = extension::RpcOutcome{.ok = true,
+                                       .result = result == nullptr ? "null" : write_json(*result)};
   }
   return out;
 }
@@ -42,7 +42,7 @@ Incoming read_message(const json::value& value) {
   if (const auto* given = object->if_contains("id")) {
     if (!given->is_number() && !given->is_string() && !given->is_null())
       return invalid({}, "an id is a string, a number or null");
-    id = json::serialize(*given);
+    id = write_json(*given);
   }
   const auto* version = object->if_contains("jsonrpc");
   if (version == nullptr || !version->is_string() || version->get_string() != "2.0")
@@ -56,7 +56,7 @@ Incoming read_message(const json::value& value) {
   const auto* params = object->if_contains("params");
   return {.id = std::move(id),
           .method = std::string(method->get_string()),
-          .params = params == nullptr ? "null" : json::serialize(*params)};
+          .params = params == nullptr ? "null" : write_json(*params)};
 }
 
 }  // namespace

@@ -6,12 +6,12 @@
 #include <array>
 #include <boost/json/monotonic_resource.hpp>
 #include <boost/json/parse.hpp>
-#include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 #include <utility>
 
 #include "base/json_check.h"
 #include "base/json_parse.h"
+#include "base/json_write.h"
 #include "base/log.h"
 #include "base/utf8.h"
 
@@ -179,14 +179,14 @@ void LineProtocol::batch(const boost::json::array& messages) {
 void LineProtocol::message(const boost::json::value& value, const std::shared_ptr<Batch>& batch) {
   const auto* object = value.if_object();
   if (object == nullptr || !has_version(*object)) {
-    return violate(Violation::kNotJsonRpc, shown(boost::json::serialize(value)));
+    return violate(Violation::kNotJsonRpc, shown(write_json(value)));
   }
   if (object->contains("method")) {
     request(*object, batch);
   } else if (object->contains("result") || object->contains("error")) {
     answer(*object);
   } else {
-    violate(Violation::kNotJsonRpc, shown(boost::json::serialize(value)));
+    violate(Violation::kNotJsonRpc, shown(write_json(value)));
   }
 }
 
@@ -201,7 +201,7 @@ void LineProtocol::request(const boost::json::object& object, const std::shared_
   const boost::json::value& params = given == nullptr ? none : *given;
   if (id == nullptr) return handler_.on_notification(method.get_string(), params);
 
-  Open open{boost::json::serialize(*id), batch};
+  Open open{write_json(*id), batch};
   if (batch) ++batch->waiting;
   if (!id->is_null() && !open_ids_.insert(open.id).second) {
     std::string error;
@@ -228,15 +228,14 @@ void LineProtocol::answer(const boost::json::object& object) {
     return violate(
         Violation::kWrongId,
         fmt::format("an answer with id {}; the request's is {}",
-                    id == nullptr ? "missing" : std::string(shown(boost::json::serialize(*id))),
-                    id_));
+                    id == nullptr ? "missing" : std::string(shown(write_json(*id))), id_));
   }
   if (answered_) return violate(Violation::kSecondAnswer, "a second answer");
   answered_ = true;
   if (failed) {
     handler_.on_error(read_error(*error));
   } else {
-    handler_.on_result(boost::json::serialize(*result));
+    handler_.on_result(write_json(*result));
   }
 }
 

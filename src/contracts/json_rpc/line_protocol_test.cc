@@ -3,10 +3,11 @@
 
 #include <gtest/gtest.h>
 
-#include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 #include <string>
 #include <vector>
+
+#include "base/json_write.h"
 
 namespace heddle::json_rpc {
 namespace {
@@ -16,11 +17,11 @@ class Recorder final : public LineProtocol::Handler {
  public:
   void on_request(LineProtocol::Token token, std::string_view method,
                   const boost::json::value& params) override {
-    note("request " + std::string(method) + " " + boost::json::serialize(params));
+    note("request " + std::string(method) + " " + write_json(params));
     tokens.push_back(token);
   }
   void on_notification(std::string_view method, const boost::json::value& params) override {
-    note("notification " + std::string(method) + " " + boost::json::serialize(params));
+    note("notification " + std::string(method) + " " + write_json(params));
   }
   void on_result(std::string result) override { note("result " + result); }
   void on_error(RpcError error) override {
@@ -75,7 +76,7 @@ const Row kRows[] = {
     {"ANumberBeyondADouble",
      R"({"jsonrpc": "2.0","id":0,"result":[1e400,0e400]})"
      "\n",
-     "result [1.7976931348623157E308,0E0]"},
+     "result [1.7976931348623157e+308,0.0]"},
     {"ANumberBeyondADoubleAsItStands",
      R"({"jsonrpc":"2.0","id":0,"result":1e400})"
      "\n",
@@ -111,7 +112,7 @@ const Row kRows[] = {
     {"ErrorOfUnknownForm", R"({"jsonrpc":"2.0","id":0,"error":[1]})",
      R"(error -32603 the plugin reported an error of unknown form {"cause":"plugin_error","detail":"[1]"})"},
     {"ErrorWithHugeCode", R"({"jsonrpc":"2.0","id":0,"error":{"code":1e30,"message":"no"}})",
-     R"(error -32603 the plugin reported an error of unknown form {"cause":"plugin_error","detail":"{\"code\":1E30,\"message\":\"no\"}"})"},
+     R"(error -32603 the plugin reported an error of unknown form {"cause":"plugin_error","detail":"{\"code\":1e+30,\"message\":\"no\"}"})"},
     {"ErrorCountsWhateverItsId", R"({"jsonrpc":"2.0","id":null,"error":"ParseError"})",
      "error -32700 Parse error"},
     {"ResultAndError", R"({"jsonrpc":"2.0","id":0,"result":1,"error":"ParseError"})",

@@ -4,12 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 #include <memory>
 #include <optional>
 #include <utility>
 
+#include "base/json_write.h"
 #include "contracts/json_rpc/method_params.h"
 #include "contracts/json_rpc/rpc_error.h"
 
@@ -64,7 +64,7 @@ HostMethods::Method rpc_between(const extension::RpcTargets& targets) {
                               params.problem())));
       return nullptr;
     }
-    if (const auto* given = params.value("params")) call.params = boost::json::serialize(*given);
+    if (const auto* given = params.value("params")) call.params = write_json(*given);
     call.request_id = request.call.request_id;
     call.chain = request.call.chain;
     call.chain.push_back(request.spec.name);

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 #include <limits>
 #include <optional>
 
+#include "base/json_write.h"
 #include "base/log.h"
 
 namespace heddle::json_rpc {
@@ -68,7 +68,7 @@ std::optional<RpcError> read_object(const boost::json::object& object) {
   if (const auto* message = object.if_contains("message");
       message != nullptr && message->is_string())
     out.message = std::string(message->get_string());
-  if (const auto* data = object.if_contains("data")) out.data = boost::json::serialize(*data);
+  if (const auto* data = object.if_contains("data")) out.data = write_json(*data);
   return out;
 }
 
@@ -103,7 +103,7 @@ RpcError read_error(const boost::json::value& value) {
     if (auto error = read_object(value.get_object())) return *error;
   }
   RpcError out = rpc_error(RpcError::kInternalError, "the plugin reported an error of unknown form",
-                           "plugin_error", boost::json::serialize(value));
+                           "plugin_error", write_json(value));
   return out;
 }
 

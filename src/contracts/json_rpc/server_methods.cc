@@ -1,13 +1,13 @@
 #include "contracts/json_rpc/server_methods.h"
 
 #include <algorithm>
-#include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 #include <memory>
 #include <optional>
 #include <utility>
 
 #include "base/clock.h"
+#include "base/json_write.h"
 #include "contracts/json_rpc/call_errors.h"
 #include "contracts/json_rpc/http_fetch.h"
 #include "contracts/json_rpc/method_params.h"
@@ -96,7 +96,7 @@ Pending kv_set(services::KeyValue& state, const HostRequest& request, Reply repl
   const json::value* value = params.value("value");
   return state.set(
       request.worker, request.spec.name, std::move(key),
-      value == nullptr ? "null" : json::serialize(*value),
+      value == nullptr ? "null" : write_json(*value),
       answering<services::KeyValue::Done>(std::move(reply), [](const auto&) { return "null"; }));
 }
 
@@ -120,7 +120,7 @@ Pending kv_list(services::KeyValue& state, const HostRequest& request, Reply rep
                     static_cast<std::size_t>(limit),
                     answering<services::KeyValue::Keys>(
                         std::move(reply), [](const services::KeyValue::Keys& keys) {
-                          return json::serialize(json::array(keys.begin(), keys.end()));
+                          return write_json(json::array(keys.begin(), keys.end()));
                         }));
 }
 
@@ -136,7 +136,7 @@ Result<services::SqlRequest> sql_request(const HostRequest& request, Params& par
   out.statement = params.text("sql");
   if (!params.ok()) return fail(ErrorKind::kInvalidArgument, params.problem());
   const json::value* given = params.value("params");
-  auto values = services::sql_parameters(given == nullptr ? "" : json::serialize(*given));
+  auto values = services::sql_parameters(given == nullptr ? "" : write_json(*given));
   if (!values) return std::unexpected(std::move(values.error()));
   out.parameters = std::move(*values);
   return out;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/json_parse.h"
+#include "base/json_write.h"
 #include "base/log.h"
 
 namespace heddle::route {
@@ -69,7 +70,7 @@ std::string event_input(const services::PluginEvent& event) {
   if (failed) {
     append_json_string(out, event.payload);
   } else {
-    out += boost::json::serialize(payload);
+    out += write_json(payload);
   }
   out += R"(,"plugin":)";
   append_json_string(out, event.plugin);

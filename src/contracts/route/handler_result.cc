@@ -9,6 +9,7 @@
 
 #include "base/json_check.h"
 #include "base/json_parse.h"
+#include "base/json_write.h"
 #include "contracts/route/handler_input.h"
 #include "contracts/route/json_members.h"
 #include "http/header_map.h"
@@ -57,9 +58,9 @@ std::string text_of(const json::value& value) {
   if (value.is_double()) {
     json::value number = value;
     keep_to_doubles(number);
-    return fmt::format("{}", number.get_double());  // 0.5, not 5E-1
+    return write_json(number);
   }
-  return value.is_string() ? std::string(value.get_string()) : json::serialize(value);
+  return value.is_string() ? std::string(value.get_string()) : write_json(value);
 }
 
 Result<void> add_header(HandlerResponse& out, std::string_view key, const json::value& value) {
@@ -136,7 +137,7 @@ Result<HandlerResponse> read_envelope(const json::object& envelope, const json::
       status.is_int64() ? std::optional(status.get_int64()) : std::nullopt;
   if (!number || *number < 200 || *number > 599) {
     return fail(ErrorKind::kInvalidArgument,
-                fmt::format("status {} is not between 200 and 599", json::serialize(status)));
+                fmt::format("status {} is not between 200 and 599", write_json(status)));
   }
   out.status = static_cast<int>(*number);
   if (const json::value* headers = envelope.if_contains("headers");

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/json_parse.h"
+#include "base/json_write.h"
 #include "base/utf8.h"
 #include "contracts/route/guest_placement.h"
 #include "contracts/route/host_functions.h"
@@ -159,7 +160,7 @@ Result<std::vector<std::pair<std::string, std::string>>> read_headers(std::strin
   }
   const auto add = [&](std::string_view name, const boost::json::value& one) {
     out.emplace_back(std::string(name),
-                     one.is_string() ? std::string(one.get_string()) : boost::json::serialize(one));
+                     one.is_string() ? std::string(one.get_string()) : write_json(one));
   };
   for (const auto& [name, one] : value.get_object()) {
     if (!one.is_array()) {
@@ -189,7 +190,7 @@ std::string response_json(const Result<services::OutboundResponse>& response) {
     out["error"] = response.error().message;
   }
   out["headers"] = std::move(headers);
-  return boost::json::serialize(out);
+  return write_json(out);
 }
 
 struct HttpCall {

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/json_parse.h"
+#include "base/json_write.h"
 #include "contracts/route/json_members.h"
 #include "contracts/route/route_path.h"
 
@@ -137,7 +138,7 @@ class Reader {
     if (!value->is_object() && !value->is_bool()) {
       return wrong_kind(key, "a JSON Schema (an object)", *value);
     }
-    out = json::serialize(*value);
+    out = write_json(*value);
   }
 
   // Milliseconds as a number, or "500ms", "5s", "1m".
@@ -289,7 +290,7 @@ void read_rest(const Reader& manifest, RouteManifest& out) {
   if (const json::array* permissions = manifest.array("permissions")) {
     for (const json::value& value : *permissions) {
       out.permissions.emplace_back(value.is_string() ? std::string(value.get_string())
-                                                     : json::serialize(value));
+                                                     : write_json(value));
     }
   }
   if (const json::array* pages = manifest.array("pages")) {
@@ -298,7 +299,7 @@ void read_rest(const Reader& manifest, RouteManifest& out) {
       manifest.add(fmt::format("pages[{}]", i),
                    fmt::format("must be an object, but is {}", kind_of((*pages)[i])));
     }
-    out.pages = json::serialize(*pages);
+    out.pages = write_json(*pages);
   }
 }
 
