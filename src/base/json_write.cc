@@ -2,91 +2,71 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <boost/json/serialize.hpp>
+#include <boost/json/visit.hpp>
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <iterator>
+#include <utility>
+
+#include "base/log.h"
 
 namespace heddle {
 namespace {
 
 namespace json = boost::json;
 
-bool has_double(const json::value& value);
-
-// NOLINTNEXTLINE(misc-no-recursion): as deep as the value, which a parser's limit or code made
-bool has_double(const json::object& object) {
-  return std::ranges::any_of(object, [](const auto& member) { return has_double(member.value()); });
-}
-
-// NOLINTNEXTLINE(misc-no-recursion): as above
-bool has_double(const json::value& value) {
-  if (const auto* object = value.if_object()) return has_double(*object);
-  if (const auto* array = value.if_array()) {
-    return std::ranges::any_of(*array, [](const json::value& item) { return has_double(item); });
+class Writer {
+ public:
+  void operator()(std::nullptr_t) { out_ += "null"; }
+  void operator()(bool value) { out_ += value ? "true" : "false"; }
+  void operator()(std::int64_t number) { fmt::format_to(std::back_inserter(out_), "{}", number); }
+  void operator()(std::uint64_t number) { fmt::format_to(std::back_inserter(out_), "{}", number); }
+  void operator()(double number) {
+    if (!std::isfinite(number)) return (*this)(nullptr);
+    const std::size_t begin = out_.size();
+    fmt::format_to(std::back_inserter(out_), "{}", number);
+    if (out_.find_first_of(".e", begin) == std::string::npos) out_ += ".0";
   }
-  return value.is_double();
-}
-
-void append_double(std::string& out, double number) {
-  if (!std::isfinite(number)) {
-    out += "null";
-    return;
-  }
-  const std::size_t begin = out.size();
-  fmt::format_to(std::back_inserter(out), "{}", number);
-  if (out.find_first_of(".e", begin) == std::string::npos) out += ".0";
-}
-
-void append(std::string& out, const json::value& value);
-
-// NOLINTNEXTLINE(misc-no-recursion): as above
-void append(std::string& out, const json::object& object) {
-  out += '{';
-  for (const json::key_value_pair& member : object) {
-    if (&member != object.begin()) out += ',';
-    out += json::serialize(member.key());
-    out += ':';
-    append(out, member.value());
-  }
-  out += '}';
-}
-
-// NOLINTNEXTLINE(misc-no-recursion): as above
-void append(std::string& out, const json::value& value) {
-  if (const double* number = value.if_double()) {
-    append_double(out, *number);
-  } else if (const auto* object = value.if_object()) {
-    append(out, *object);
-  } else if (const auto* array = value.if_array()) {
-    out += '[';
-    for (const json::value& item : *array) {
-      if (&item != array->data()) out += ',';
-      append(out, item);
+  void operator()(const json::string& text) { append_json_string(out_, text); }
+  // NOLINTNEXTLINE(misc-no-recursion): as deep as the value, which a parser's limit or code made
+  void operator()(const json::array& array) {
+    out_ += '[';
+    for (const json::value& item : array) {
+      if (&item != array.begin()) out_ += ',';
+      json::visit(*this, item);
     }
-    out += ']';
-  } else {
-    out += json::serialize(value);
+    out_ += ']';
   }
-}
+  // NOLINTNEXTLINE(misc-no-recursion): as deep as the value, which a parser's limit or code made
+  void operator()(const json::object& object) {
+    out_ += '{';
+    for (const json::key_value_pair& member : object) {
+      if (&member != object.begin()) out_ += ',';
+      append_json_string(out_, member.key());
+      out_ += ':';
+      json::visit(*this, member.value());
+    }
+    out_ += '}';
+  }
+  std::string take() { return std::move(out_); }
 
-// Boost's own way is the fastest, and right when there is no fraction.
-template <typename Value>
-std::string written(const Value& value) {
-  if (!has_double(value)) return json::serialize(value);
-  std::string out;
-  append(out, value);
-  return out;
-}
+ private:
+  std::string out_;
+};
 
 }  // namespace
 
 std::string write_json(const json::value& value) {
-  return written(value);
+  Writer writer;
+  json::visit(writer, value);
+  return writer.take();
 }
 
 std::string write_json(const json::object& object) {
-  return written(object);
+  Writer writer;
+  writer(object);
+  return writer.take();
 }
 
 }  // namespace heddle

@@ -26,12 +26,14 @@ TEST(JsonWrite, FractionsAsAPersonWritesThem) {
   EXPECT_EQ(written("[1e30,1e-7,5e-324]"), "[1e+30,1e-07,5e-324]");
 }
 
-TEST(JsonWrite, TheRestIsWrittenAsByBoost) {
+TEST(JsonWrite, TheRestIsWrittenAsItWasRead) {
   EXPECT_EQ(
       written(
           R"({"a\n\"":[{},[],{"b":0.5}],"c":"\u0001","d":null,"e":[true,-1,18446744073709551615]})"),
       R"({"a\n\"":[{},[],{"b":0.5}],"c":"\u0001","d":null,"e":[true,-1,18446744073709551615]})");
   EXPECT_EQ(written(R"({"a":[1,2]})"), R"({"a":[1,2]})");
+  EXPECT_EQ(written(R"([-9223372036854775808,"\u00fc\ud83d\ude00",{"":[[]]}])"),
+            "[-9223372036854775808,\"\u00fc\U0001F600\",{\"\":[[]]}]");
   EXPECT_EQ(write_json(boost::json::object{{"a", 0.25}}), R"({"a":0.25})");
 }
 

@@ -1,5 +1,5 @@
-// For the fuzzers of this folder that play the peer of a connection: a worker with what runs on it,
-// and blocking calls on a socket that outlast libFuzzer's alarm signals.
+// For the fuzzers of this folder that play the peer of a connection: their input, and blocking
+// calls on a socket that outlast libFuzzer's alarm signals.
 #pragma once
 
 #include <poll.h>
@@ -36,7 +36,8 @@ struct Input {
   std::size_t piece;
 };
 
-// As long as the process: OpenSSL ends before statics do, and a thread that ends behind it leaks.
+// For what holds a worker's thread. As long as the process: OpenSSL ends before statics do, and a
+// thread that ends behind it leaks.
 template <typename T>
 T& endless() {
   return *std::make_unique<T>().release();

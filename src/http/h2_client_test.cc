@@ -145,6 +145,33 @@ TEST_F(H2Client, BodiesAndTrailersBothWays) {
   on_worker([&] { EXPECT_EQ(handler.exchanges[0]->log, "x-sum=1|complete|"); });
 }
 
+TEST_F(H2Client, WhatConnectionNominatesIsNotSent) {
+  handler.script = [](Exchange& exchange, bool) {
+    exchange.head_only(200,
+                       {{"connection", "close"},
+                        {"connection", "x-hop, date"},
+                        {"x-hop", "1"},
+                        {"date", "today"},
+                        {"x-kept", "2"}},
+                       true);
+  };
+  serve();
+  Recorder recorder;
+  bool hop = true;
+  std::string kept;
+  std::string date;
+  recorder.on_head_hook = [&] {
+    hop = recorder.head->headers.contains("x-hop");
+    kept = recorder.head->headers.get("x-kept").value_or("");
+    date = recorder.head->headers.get("date").value_or("");
+  };
+  request(recorder, "GET");
+  recorder.wait();
+  EXPECT_FALSE(hop);
+  EXPECT_EQ(kept, "2");
+  EXPECT_TRUE(date.ends_with(" GMT")) << date;
+}
+
 TEST_F(H2Client, AHeadMayBeAllOfTheAnswer) {
   handler.script = [](Exchange& exchange, bool) {
     exchange.head_only(200, {{"grpc-status", "12"}}, true);

@@ -85,7 +85,8 @@ H2Fields::Length H2Fields::response(const HeaderMap& headers, std::string_view s
   put(":status", tunnel ? "200" : status);
   const bool informational = !tunnel && status.starts_with('1');
   const Length length = put_regular(headers, !tunnel && !informational && status != "204", tunnel);
-  if (!informational && !headers.contains("date")) put("date", http_date());
+  const bool has_date = headers.contains("date") && !headers.has_token("connection", "date");
+  if (!informational && !has_date) put("date", http_date());
   return length;
 }
 

@@ -54,13 +54,10 @@ bool may_be_envelope(std::string_view text) {
   return text.contains(R"("status")") || text.contains('\\');
 }
 
-std::string text_of(const json::value& value) {
-  if (value.is_double()) {
-    json::value number = value;
-    keep_to_doubles(number);
-    return write_json(number);
-  }
-  return value.is_string() ? std::string(value.get_string()) : write_json(value);
+// Of a header, whose number may be beyond a double.
+std::string written(json::value value) {
+  keep_to_doubles(value);
+  return write_json(value);
 }
 
 Result<void> add_header(HandlerResponse& out, std::string_view key, const json::value& value) {
@@ -81,7 +78,7 @@ Result<void> add_header(HandlerResponse& out, std::string_view key, const json::
     }
     return {};
   }
-  std::string text = text_of(value);
+  std::string text = value.is_string() ? std::string(value.get_string()) : written(value);
   if (!http::is_field_value(text)) {
     return fail(
         ErrorKind::kInvalidArgument,
