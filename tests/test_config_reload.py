@@ -309,18 +309,8 @@ def test_a_listener_is_added_and_removed(serve, config: Config) -> None:
         assert idle.response().status == 200
         reload(server)
         assert idle.is_closed(), "an idle connection of a listener that goes"
-    until(lambda: refuses(first), "the first listener to be closed")
+    until(lambda: wire.refuses(first), "the first listener to be closed")
     assert wire.fetch(second, "GET", "/").status == 200
-
-
-def refuses(address: wire.Address) -> bool:
-    try:
-        socket.create_connection(address, timeout=5).close()
-        return False
-    except ConnectionRefusedError:
-        return True
-    except ConnectionResetError:
-        return False
 
 
 def test_a_removed_listener_lets_its_requests_end(serve, config: Config) -> None:
@@ -340,7 +330,7 @@ def test_a_removed_listener_lets_its_requests_end(serve, config: Config) -> None
             until(lambda: bool(origin.requests), "the request to be under way")
             config.put(listeners({"name": "second"}, **more))
             reload(server)
-            until(lambda: refuses(first), "the listener to be closed")
+            until(lambda: wire.refuses(first), "the listener to be closed")
             release.set()
             assert connection.response().body == b"late but whole"
             assert connection.is_closed()

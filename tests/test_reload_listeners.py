@@ -17,7 +17,7 @@ from support.tcp import Client as TcpClient
 from support.tcp import TcpServer, echo
 from support.upstreams import Peer, Upstream
 from support.waiting import until
-from test_config_reload import Config, config, refuses, reload  # noqa: F401 (a fixture)
+from test_config_reload import Config, config, reload  # noqa: F401 (a fixture)
 from test_reload_streams import DRAIN, SWITCHED, TalksOn, one_snapshot, switch, tunnels
 from test_websocket_http2 import origins  # noqa: F401 (a fixture)
 
@@ -61,7 +61,7 @@ def test_streams_of_a_listener_that_goes_are_answered(serve, config: Config, aut
             while client.last_stream in (None, 2**31 - 1):
                 client.receive()
             assert client.last_stream == late.id and client.goaway == http2.NO_ERROR
-            until(lambda: refuses(address), "the listener to be closed")
+            until(lambda: wire.refuses(address), "the listener to be closed")
             for stream in (*streams, late):
                 client.send(stream, b"body", end=True)
             gate.open.set()

@@ -29,22 +29,12 @@ def test_sigterm_lets_requests_in_flight_end(serve) -> None:
             connection.send(wire.head("GET", "/"))
             until(lambda: bool(origin.requests), "the request to be under way")
             server.signal(signal.SIGTERM)
-            until(lambda: refuses(server.address), "the listener to be closed")
+            until(lambda: wire.refuses(server.address), "the listener to be closed")
             release.set()
             response = connection.response()
             assert response.body == b"late but whole"
             assert connection.is_closed()
         assert server.wait_exit() == 0
-
-
-def refuses(address: wire.Address) -> bool:
-    try:
-        socket.create_connection(address, timeout=5).close()
-        return False
-    except ConnectionRefusedError:
-        return True
-    except ConnectionResetError:
-        return False  # in the moment of closing: the handshake met the end of the listener
 
 
 def test_sigterm_under_load_fails_no_request(serve) -> None:
@@ -70,7 +60,7 @@ def test_sigterm_closes_idle_connections_at_once(serve) -> None:
 
 def stop_listening(server: Server) -> None:
     server.signal(signal.SIGTERM)
-    until(lambda: refuses(server.address), "the listener to be closed")
+    until(lambda: wire.refuses(server.address), "the listener to be closed")
 
 
 def test_the_first_request_of_a_new_connection_is_answered_after_sigterm(serve) -> None:
@@ -132,7 +122,7 @@ def test_a_second_sigterm_stops_at_once(serve) -> None:
             connection.send(wire.head("GET", "/"))
             until(lambda: bool(origin.requests), "the request to be under way")
             server.signal(signal.SIGTERM)
-            until(lambda: refuses(server.address), "the listener to be closed")
+            until(lambda: wire.refuses(server.address), "the listener to be closed")
             server.signal(signal.SIGTERM)
             assert server.wait_exit(timeout=15) == 0
 
@@ -158,7 +148,7 @@ def test_ready_says_no_while_draining(serve) -> None:
             connection.send(wire.head("GET", "/"))
             until(lambda: bool(origin.requests), "the request to be under way")
             server.signal(signal.SIGTERM)
-            until(lambda: refuses(server.address), "the listener to be closed")
+            until(lambda: wire.refuses(server.address), "the listener to be closed")
             assert server.admin("/ready").status == 503
             release.set()
             assert connection.response().status == 200

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "gateway/exchange.h"
+#include "net/acceptor.h"
 #include "net/address.h"
 
 namespace heddle::gateway {
@@ -170,22 +171,22 @@ bool Gateway::drain(std::chrono::milliseconds timeout, const std::function<bool(
     worker.listeners().stop_accepting();
     worker.listeners().drain();
   });
-  if (wait_for_connections(timeout, hurry)) return true;
+  if (wait_for_listeners(timeout + 2 * net::Acceptor::kLastHandshakes, hurry)) return true;
   const std::size_t left = sum([](GatewayWorker& worker) { return worker.exchanges(); });
   log_.warn("not everything ended in time; closing what is left",
             {{"exchanges", left}, {"limit", "drain_timeout"}});
   if (!hurry()) {
     on_all_workers([](GatewayWorker& worker) { worker.listeners().give_up(); });
-    wait_for_connections(Exchange::kFarewell + kLastTurn, hurry);
+    wait_for_listeners(Exchange::kFarewell + kLastTurn, hurry);
   }
   return left == 0;
 }
 
-// Whether none is left.
-bool Gateway::wait_for_connections(std::chrono::milliseconds timeout,
-                                   const std::function<bool()>& hurry) {
+// Whether all have ended.
+bool Gateway::wait_for_listeners(std::chrono::milliseconds timeout,
+                                 const std::function<bool()>& hurry) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
-  while (sum([](GatewayWorker& worker) { return worker.listeners().connections(); }) > 0) {
+  while (sum([](GatewayWorker& worker) { return worker.listeners().ended() ? 0U : 1U; }) > 0) {
     if (std::chrono::steady_clock::now() >= deadline || hurry()) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }

@@ -84,7 +84,7 @@ class Gateway {
   void on_all_workers(const std::function<void(GatewayWorker&)>& task);
   Result<void> each_worker(const std::function<Result<void>(GatewayWorker&)>& task);
   std::size_t sum(const std::function<std::size_t(GatewayWorker&)>& part);
-  bool wait_for_connections(std::chrono::milliseconds timeout, const std::function<bool()>& hurry);
+  bool wait_for_listeners(std::chrono::milliseconds timeout, const std::function<bool()>& hurry);
 
   std::vector<std::unique_ptr<net::Worker>>& workers_;
   Log& log_;

@@ -65,7 +65,9 @@ void TcpListener::on_accept(net::Fd fd, const net::SocketAddress& remote) {
   metrics_.active->add(1);
   connections_.push_back(std::make_unique<TcpConnection>(*this, remote));
   connections_.back()->slot = connections_.size() - 1;
-  connections_.back()->start(std::move(fd), current);
+  TcpConnection& added = *connections_.back();
+  added.start(std::move(fd), current);
+  if (retired_) added.end_outdated();
 }
 
 void TcpListener::remove(TcpConnection& connection) {
@@ -104,6 +106,7 @@ void TcpListener::give_up() {
 }
 
 void TcpListener::abort() {
+  acceptor_.close();
   for_each([](TcpConnection& connection) { connection.abort("shutdown"); });
 }
 

@@ -53,6 +53,7 @@ class TcpListener final : net::Acceptor::Observer {
   void give_up();
   void abort();
   std::size_t connections() const { return connections_.size(); }
+  bool ended() const { return !acceptor_.open() && connections_.empty(); }
 
   // For connections.
   void remove(TcpConnection& connection);

@@ -67,8 +67,8 @@ WorkerListeners::WorkerListeners(GatewayWorker& gateway, net::BlockingPool& bloc
 
 WorkerListeners::~WorkerListeners() = default;
 
-std::size_t WorkerListeners::Open::connections() const {
-  return http ? http->connections() : tcp->connections();
+bool WorkerListeners::Open::ended() const {
+  return http ? http->ended() : tcp->ended();
 }
 
 Result<void> WorkerListeners::open(std::uint64_t id, const config::Listener& listener,
@@ -129,7 +129,7 @@ void WorkerListeners::sweep() {
   bool waiting = false;
   std::erase_if(open_, [&](Open& item) {
     if (item.retired_until == 0) return false;
-    if (item.connections() == 0) return true;
+    if (item.ended()) return true;
     if (item.http && gateway_.worker().now() >= item.retired_until) cut_off(item);
     waiting = true;
     return false;
@@ -183,10 +183,8 @@ void WorkerListeners::abort() {
   for (const Open& item : open_) item.http ? item.http->abort() : item.tcp->abort();
 }
 
-std::size_t WorkerListeners::connections() const {
-  std::size_t sum = 0;
-  for (const Open& item : open_) sum += item.connections();
-  return sum;
+bool WorkerListeners::ended() const {
+  return std::ranges::all_of(open_, &Open::ended);
 }
 
 std::size_t WorkerListeners::tcp_connections() const {

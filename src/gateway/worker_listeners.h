@@ -43,7 +43,7 @@ class WorkerListeners {
   // Those that are left end now: tunnels and TCP connections softly, within Exchange::kFarewell.
   void give_up();
   void abort();
-  std::size_t connections() const;
+  bool ended() const;  // they accept nothing more, and none has a connection
   std::size_t tcp_connections() const;
 
  private:
@@ -57,7 +57,7 @@ class WorkerListeners {
     std::unique_ptr<TcpListener> tcp;
     Nanoseconds retired_until = 0;  // 0: in use
     bool gave_up = false;           // its tunnels are being closed
-    std::size_t connections() const;
+    bool ended() const;
   };
   Open* find(std::uint64_t id);
   // The certificates in force; one that the configuration does not have keeps what it had.

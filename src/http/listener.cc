@@ -31,12 +31,14 @@ class ListenerImpl final : public Listener, net::Acceptor::Observer {
   void set_limits(const ServerLimits& limits) override { context_.set_limits(limits); }
   void stop_accepting() override { acceptor_.stop(); }
   std::size_t connections() const override { return context_.connections.size(); }
+  bool ended() const override { return !acceptor_.open() && context_.connections.empty(); }
 
   void drain() override {
     context_.draining = true;
     for_each([](ServerConnection& connection) { connection.drain(); });
   }
   void abort() override {
+    acceptor_.close();
     for_each([](ServerConnection& connection) { connection.abort(); });
   }
 

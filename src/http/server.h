@@ -93,7 +93,8 @@ class Listener {
   virtual void use_tls(std::shared_ptr<const net::TlsServerContext> context) = 0;
   // For requests that come from now on; HTTP/2 connections keep those they began with.
   virtual void set_limits(const ServerLimits& limits) = 0;
-  // Accepts what the kernel already holds, then closes the socket. Connections go on.
+  // Accepts who has begun to connect, then closes the socket; see net::Acceptor::stop().
+  // Connections go on.
   virtual void stop_accepting() = 0;
   // Tells every connection to close after the exchange in flight (Connection: close) and closes
   // idle ones.
@@ -101,6 +102,7 @@ class Listener {
   // Closes everything at once.
   virtual void abort() = 0;
   virtual std::size_t connections() const = 0;
+  virtual bool ended() const = 0;  // accepts nothing more, and has no connection
 };
 
 // An address that this process may listen on: nobody else gets it while this lives, not even by

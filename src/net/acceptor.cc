@@ -17,6 +17,7 @@ namespace {
 
 // How many connections one event accepts, so that a flood of them does not starve the others.
 constexpr int kBatch = 64;
+constexpr int kQueue = SOMAXCONN + 1;  // what the kernel holds at most
 constexpr std::chrono::milliseconds kRetry{100};
 
 }  // namespace
@@ -43,6 +44,7 @@ struct Acceptor::Impl final : EventLoop::Watcher {
   void pause(int error);
   void close() {
     retry.cancel();
+    last.cancel();
     unwatch();
     fd = Fd();
   }
@@ -52,6 +54,7 @@ struct Acceptor::Impl final : EventLoop::Watcher {
   Fd fd;
   bool watched = false;
   Timer retry;
+  Timer last;  // armed: it has been stopped
 };
 
 // Out of descriptors or memory: the connection stays in the queue, and asking again at once would
@@ -65,7 +68,7 @@ void Acceptor::Impl::pause(int error) {
 }
 
 void Acceptor::Impl::accept_queued(int limit) {
-  for (int i = 0; (limit == 0 || i < limit) && fd; ++i) {
+  for (int i = 0; i < limit && fd; ++i) {
     sockaddr_storage remote{};
     socklen_t size = sizeof remote;
     Fd accepted(::accept4(fd.get(), reinterpret_cast<sockaddr*>(&remote), &size,
@@ -91,9 +94,20 @@ void Acceptor::start() {
 }
 
 void Acceptor::stop() {
-  if (!impl_->fd) return;
-  impl_->accept_queued(0);
+  if (!impl_->fd || impl_->last.armed()) return;
+  drop_new_handshakes(impl_->fd.get());
+  impl_->last.arm(impl_->worker.timers(), kLastHandshakes, [this] {
+    impl_->accept_queued(kQueue);
+    impl_->close();
+  });
+}
+
+void Acceptor::close() {
   impl_->close();
+}
+
+bool Acceptor::open() const {
+  return static_cast<bool>(impl_->fd);
 }
 
 }  // namespace heddle::net

@@ -1,6 +1,7 @@
 // Accepts connections of one listening socket on a worker. Worker thread only.
 #pragma once
 
+#include <chrono>
 #include <memory>
 
 #include "net/address.h"
@@ -12,6 +13,8 @@ class Worker;
 
 class Acceptor {
  public:
+  static constexpr std::chrono::milliseconds kLastHandshakes{2};
+
   class Observer {
    public:
     virtual void on_accept(Fd fd, const SocketAddress& remote) = 0;
@@ -26,8 +29,12 @@ class Acceptor {
   Acceptor& operator=(const Acceptor&) = delete;
 
   void start();
-  // Takes what the kernel already queued, then closes the socket.
+  // No client may begin to connect from here on. Those that have begun are accepted, which takes
+  // kLastHandshakes: were the socket closed at once, the kernel would reset the connections that
+  // came since the last look, and those whose handshake is under way.
   void stop();
+  void close();  // at once: the kernel resets what it has queued
+  bool open() const;
 
  private:
   struct Impl;  // NOLINT(cppcoreguidelines-virtual-class-destructor): it is final

@@ -1,13 +1,17 @@
 // Addresses, the worker's scopes, the blocking pool, the resolver and TCP streams over loopback.
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <functional>
 #include <future>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/log.h"
@@ -224,6 +228,64 @@ TEST_F(WorkerTest, StreamsConnectReadWriteAndHalfClose) {
     acceptor.reset();
     echo.reset();
   });
+}
+
+// Says hello to whoever comes, and hangs up.
+class Greeter final : public Acceptor::Observer {
+ public:
+  void on_accept(Fd fd, const SocketAddress&) override { ::send(fd.get(), "x", 1, MSG_NOSIGNAL); }
+};
+
+enum class Met : std::uint8_t { kGreeting, kClosedDoor, kReset };
+
+Met meet(const SocketAddress& address) {
+  const Fd fd(::socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const timeval patience{.tv_sec = 0, .tv_usec = 200'000};  // for a SYN that is dropped
+  setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  if (::connect(fd.get(), address.data(), address.size()) != 0) {
+    return errno == ECONNREFUSED || errno == EINPROGRESS ? Met::kClosedDoor : Met::kReset;
+  }
+  char greeting = 0;
+  return ::recv(fd.get(), &greeting, 1, 0) == 1 ? Met::kGreeting : Met::kReset;
+}
+
+// The time between the last accept and the close is short: it takes many connections at the same
+// time, and some rounds, to hit it.
+TEST_F(WorkerTest, AnAcceptorThatStopsResetsNobody) {
+  for (int round = 0; round < 20; ++round) {
+    auto listening = listen_socket(round % 2 == 0 ? "127.0.0.1:0" : "[::1]:0");
+    ASSERT_TRUE(listening);
+    const SocketAddress address = local_address(listening->get());
+    Greeter greeter;
+    std::unique_ptr<Acceptor> acceptor;
+    on_worker([&] {
+      acceptor = std::make_unique<Acceptor>(worker, std::move(*listening), greeter);
+      acceptor->start();
+    });
+    std::atomic<int> greeted{0};
+    std::atomic<int> resets{0};
+    std::atomic<int> left{8};
+    std::vector<std::jthread> clients;
+    for (int i = left; i > 0; --i) {
+      clients.emplace_back([&] {
+        Met met = Met::kGreeting;
+        while ((met = meet(address)) == Met::kGreeting) ++greeted;
+        if (met == Met::kReset) ++resets;
+        --left;
+      });
+    }
+    while (greeted < 200 && left > 0) std::this_thread::sleep_for(1ms);
+    on_worker([&] { acceptor->stop(); });
+    clients.clear();
+    EXPECT_EQ(resets, 0) << "round " << round;
+    bool open = true;
+    for (int i = 0; i < 1000 && open; ++i) {
+      on_worker([&] { open = acceptor->open(); });
+      if (open) std::this_thread::sleep_for(1ms);
+    }
+    EXPECT_FALSE(open);
+    on_worker([&] { acceptor.reset(); });
+  }
 }
 
 // Reads what a plain socket sent before the worker looked for the first time.

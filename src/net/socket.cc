@@ -1,11 +1,13 @@
 #include "net/socket.h"
 
+#include <linux/filter.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -92,6 +94,21 @@ SocketAddress remote_address(int fd) {
 
 void set_nodelay(int fd) {
   set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+}
+
+// Without the filter (a kernel that has none) the socket is as it was.
+void drop_new_handshakes(int fd) {
+  constexpr std::uint32_t kFlags = 13;  // of the TCP header, where the kernel runs the filter
+  constexpr std::uint32_t kSyn = 0x02;
+  constexpr std::uint32_t kSynOrAck = 0x12;
+  constexpr std::uint32_t kWhole = 0xffffffff;
+  std::array<sock_filter, 5> code{{{BPF_LD | BPF_B | BPF_ABS, 0, 0, kFlags},
+                                   {BPF_ALU | BPF_AND | BPF_K, 0, 0, kSynOrAck},
+                                   {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, kSyn},
+                                   {BPF_RET | BPF_K, 0, 0, 0},
+                                   {BPF_RET | BPF_K, 0, 0, kWhole}}};
+  const sock_fprog program{code.size(), code.data()};
+  setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
 }  // namespace heddle::net

@@ -197,6 +197,17 @@ class Connection:
         response.body = b"".join(response.chunks)
 
 
+def refuses(address: Address) -> bool:
+    """Whether nobody listens there. While a listener closes, the kernel drops the client's first packet: no answer yet."""
+    try:
+        socket.create_connection(address, timeout=0.2).close()
+        return False
+    except ConnectionRefusedError:
+        return True
+    except TimeoutError:
+        return False
+
+
 def fetch(address: Address, method: str, target: str, headers: Headers = (), body: bytes = b"",
           host: str | None = "heddle.test") -> Response:
     """One request on a connection of its own."""
