@@ -15,14 +15,12 @@ TcpUpstream::Admission TcpUpstream::enter(UpstreamOrigin& origin, std::function<
   state_->counters().active->add(1);
   const config::CircuitBreaker& options = origin.config().circuit_breaker;
   if (options.failure_threshold > 0) {
-    const Circuit::Verdict verdict = state_->circuit().admit(options, origin.worker().now());
-    if (verdict == Circuit::Verdict::kRefused) {
+    circuit_pass_ = state_->circuit().admit(options, origin.worker().now());
+    if (!circuit_pass_) {
       state_->counters().circuit_refused->add();
       refusal_ = "the circuit breaker is open";
       return Admission::kRefused;
     }
-    in_circuit_ = true;
-    trial_ = verdict == Circuit::Verdict::kTrial;
   }
   if (options.max_requests == 0) return Admission::kGo;
   const auto verdict =
@@ -86,7 +84,8 @@ void TcpUpstream::gave_up(UpstreamOrigin& origin) {
 void TcpUpstream::leave() {
   leave_endpoint();
   if (state_ == nullptr) return;
-  if (std::exchange(in_circuit_, false)) state_->circuit().abandoned(trial_);
+  if (const auto pass = std::exchange(circuit_pass_, std::nullopt))
+    state_->circuit().abandoned(*pass);
   if (waiter_ != nullptr) {
     state_->limiter().leave(std::exchange(waiter_, nullptr));
     state_->counters().pending->add(-1);
@@ -97,11 +96,12 @@ void TcpUpstream::leave() {
 }
 
 void TcpUpstream::leave_circuit(UpstreamOrigin& origin, bool success) {
-  if (!std::exchange(in_circuit_, false)) return;
+  const auto pass = std::exchange(circuit_pass_, std::nullopt);
+  if (!pass) return;
   const config::CircuitBreaker& options = origin.config().circuit_breaker;
   const auto changed =
-      success ? state_->circuit().succeeded(options, trial_)
-              : state_->circuit().failed(options, trial_, origin.worker().now(), origin.chance());
+      success ? state_->circuit().succeeded(options, *pass)
+              : state_->circuit().failed(options, *pass, origin.worker().now(), origin.chance());
   if (changed) state_->note_circuit(*changed);
 }
 

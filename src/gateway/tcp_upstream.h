@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -58,9 +59,8 @@ class TcpUpstream {
   std::vector<const EndpointState*> tried_;  // only compared
   std::shared_ptr<RequestLimiter::Waiter> waiter_;
   std::string refusal_;
-  bool has_place_ = false;  // of the limiter
-  bool in_circuit_ = false;
-  bool trial_ = false;
+  bool has_place_ = false;                     // of the limiter
+  std::optional<Circuit::Pass> circuit_pass_;  // it owes the circuit breaker a result
 };
 
 }  // namespace heddle::gateway

@@ -17,29 +17,34 @@ namespace heddle::gateway {
 class Circuit {
  public:
   enum class State : std::uint8_t { kClosed, kOpen, kHalfOpen };
-  enum class Verdict : std::uint8_t { kGo, kTrial, kRefused };
+  // Of a request that may go.
+  struct Pass {
+    std::uint32_t half_opening = 0;  // the one that it is a trial of; 0: it is none
+  };
 
-  // A request that may go tells its end by succeeded(), failed() or, when neither can be said,
-  // abandoned(); `trial` as the verdict was.
-  Verdict admit(const config::CircuitBreaker& options, Nanoseconds now);
+  // Nothing: refused. Who has a pass tells the request's end by succeeded(), failed() or, when
+  // neither can be said, abandoned(). A trial says nothing about a half-opening after its own.
+  std::optional<Pass> admit(const config::CircuitBreaker& options, Nanoseconds now);
 
   // The new state, when this changed it. `chance` from 0 to 1 spreads the end of the open time.
-  std::optional<State> succeeded(const config::CircuitBreaker& options, bool trial);
-  std::optional<State> failed(const config::CircuitBreaker& options, bool trial, Nanoseconds now,
+  std::optional<State> succeeded(const config::CircuitBreaker& options, Pass pass);
+  std::optional<State> failed(const config::CircuitBreaker& options, Pass pass, Nanoseconds now,
                               double chance);
-  void abandoned(bool trial);
+  void abandoned(Pass pass);
 
   State state() const { return state_.load(std::memory_order_relaxed); }
 
  private:
+  bool on_trial(Pass pass) const;  // in the half-opening that is
   void open(const config::CircuitBreaker& options, Nanoseconds now, double chance);
 
   std::atomic<State> state_{State::kClosed};
   std::atomic<std::uint32_t> failures_{0};  // in a row, while closed
   std::mutex mutex_;                        // of what follows, and of changes of state_
   Nanoseconds open_until_ = 0;
-  std::uint32_t trials_ = 0;     // under way
-  std::uint32_t successes_ = 0;  // of trials in a row
+  std::uint32_t half_openings_ = 0;  // how often, up to now
+  std::uint32_t trials_ = 0;         // under way, of the last of them
+  std::uint32_t successes_ = 0;      // of its trials in a row
 };
 
 }  // namespace heddle::gateway

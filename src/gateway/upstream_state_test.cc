@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -23,34 +24,63 @@ TEST(Circuit, OpensAfterFailuresInARowAndClosesAfterTrials) {
   const config::CircuitBreaker options{
       .failure_threshold = 3, .success_threshold = 2, .timeout = seconds(10)};
   Circuit circuit;
-  EXPECT_FALSE(circuit.failed(options, false, 0, 0.5));
-  EXPECT_FALSE(circuit.failed(options, false, 0, 0.5));
-  EXPECT_FALSE(circuit.succeeded(options, false));
-  EXPECT_FALSE(circuit.failed(options, false, 0, 0.5));
-  EXPECT_FALSE(circuit.failed(options, false, 0, 0.5));
-  EXPECT_EQ(circuit.failed(options, false, 0, 0.5), Circuit::State::kOpen);
-  EXPECT_EQ(circuit.admit(options, 9 * kSecond), Circuit::Verdict::kRefused);
-  EXPECT_EQ(circuit.admit(options, 10 * kSecond), Circuit::Verdict::kTrial);
-  EXPECT_EQ(circuit.admit(options, 10 * kSecond), Circuit::Verdict::kTrial);
-  EXPECT_EQ(circuit.admit(options, 10 * kSecond), Circuit::Verdict::kRefused)
-      << "two trials at most";
-  EXPECT_FALSE(circuit.succeeded(options, true));
-  circuit.abandoned(true);
-  EXPECT_EQ(circuit.admit(options, 11 * kSecond), Circuit::Verdict::kTrial);
-  EXPECT_EQ(circuit.succeeded(options, true), Circuit::State::kClosed);
-  EXPECT_EQ(circuit.admit(options, 11 * kSecond), Circuit::Verdict::kGo);
+  const Circuit::Pass usual = circuit.admit(options, 0).value();
+  EXPECT_FALSE(circuit.failed(options, usual, 0, 0.5));
+  EXPECT_FALSE(circuit.failed(options, usual, 0, 0.5));
+  EXPECT_FALSE(circuit.succeeded(options, usual));
+  EXPECT_FALSE(circuit.failed(options, usual, 0, 0.5));
+  EXPECT_FALSE(circuit.failed(options, usual, 0, 0.5));
+  EXPECT_EQ(circuit.failed(options, usual, 0, 0.5), Circuit::State::kOpen);
+  EXPECT_FALSE(circuit.admit(options, 9 * kSecond));
+  const Circuit::Pass first = circuit.admit(options, 10 * kSecond).value();
+  const Circuit::Pass second = circuit.admit(options, 10 * kSecond).value();
+  EXPECT_FALSE(circuit.admit(options, 10 * kSecond)) << "two trials at most";
+  EXPECT_FALSE(circuit.succeeded(options, first));
+  circuit.abandoned(second);
+  const Circuit::Pass third = circuit.admit(options, 11 * kSecond).value();
+  EXPECT_EQ(circuit.succeeded(options, third), Circuit::State::kClosed);
+  EXPECT_EQ(circuit.admit(options, 11 * kSecond).value().half_opening, 0U);
 }
 
 TEST(Circuit, ATrialThatFailsOpensAgain) {
   const config::CircuitBreaker options{
       .failure_threshold = 1, .success_threshold = 1, .timeout = seconds(10)};
   Circuit circuit;
-  EXPECT_EQ(circuit.failed(options, false, 0, 0), Circuit::State::kOpen);
-  EXPECT_EQ(circuit.admit(options, 7 * kSecond), Circuit::Verdict::kRefused);
-  EXPECT_EQ(circuit.admit(options, 8 * kSecond), Circuit::Verdict::kTrial) << "a quarter earlier";
-  EXPECT_EQ(circuit.failed(options, true, 8 * kSecond, 1), Circuit::State::kOpen);
-  EXPECT_EQ(circuit.admit(options, 20 * kSecond), Circuit::Verdict::kRefused) << "a quarter later";
-  EXPECT_EQ(circuit.admit(options, 21 * kSecond), Circuit::Verdict::kTrial);
+  EXPECT_EQ(circuit.failed(options, {}, 0, 0), Circuit::State::kOpen);
+  EXPECT_FALSE(circuit.admit(options, 7 * kSecond));
+  const auto trial = circuit.admit(options, 8 * kSecond);
+  ASSERT_TRUE(trial) << "a quarter earlier";
+  EXPECT_EQ(circuit.failed(options, *trial, 8 * kSecond, 1), Circuit::State::kOpen);
+  EXPECT_FALSE(circuit.admit(options, 20 * kSecond)) << "a quarter later";
+  EXPECT_TRUE(circuit.admit(options, 21 * kSecond));
+}
+
+// However late it ends, and in whatever way.
+TEST(Circuit, ATrialSaysNothingAboutALaterHalfOpening) {
+  const config::CircuitBreaker options{
+      .failure_threshold = 1, .success_threshold = 2, .timeout = seconds(10)};
+  for (const std::string_view end : {"succeeded", "failed", "abandoned"}) {
+    Circuit circuit;
+    EXPECT_EQ(circuit.failed(options, {}, 0, 0.5), Circuit::State::kOpen);
+    const Circuit::Pass early = circuit.admit(options, 10 * kSecond).value();
+    const Circuit::Pass late = circuit.admit(options, 10 * kSecond).value();
+    EXPECT_EQ(circuit.failed(options, early, 10 * kSecond, 0.5), Circuit::State::kOpen);
+    const Circuit::Pass trial = circuit.admit(options, 20 * kSecond).value();
+    circuit.abandoned(trial);
+    if (end == "succeeded") {
+      EXPECT_FALSE(circuit.succeeded(options, late));
+    } else if (end == "failed") {
+      EXPECT_FALSE(circuit.failed(options, late, 20 * kSecond, 0.5));
+    } else {
+      circuit.abandoned(late);
+    }
+    const auto next = circuit.admit(options, 20 * kSecond);
+    const auto last = circuit.admit(options, 20 * kSecond);
+    ASSERT_TRUE(next && last) << end;
+    EXPECT_FALSE(circuit.admit(options, 20 * kSecond)) << end;
+    EXPECT_FALSE(circuit.succeeded(options, *next)) << end;
+    EXPECT_EQ(circuit.succeeded(options, *last), Circuit::State::kClosed) << end;
+  }
 }
 
 TEST(RequestLimiter, ServesInOrderAndRefusesBeyondTheLine) {

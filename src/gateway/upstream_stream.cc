@@ -55,14 +55,12 @@ UpstreamStream::Admission UpstreamStream::admit() {
   const config::CircuitBreaker& options = origin_.config().circuit_breaker;
   UpstreamState& state = origin_.state();
   if (options.failure_threshold > 0) {
-    const Circuit::Verdict verdict = state.circuit().admit(options, origin_.worker().now());
-    if (verdict == Circuit::Verdict::kRefused) {
+    circuit_pass_ = state.circuit().admit(options, origin_.worker().now());
+    if (!circuit_pass_) {
       state.counters().circuit_refused->add();
       fail_soon(StreamError::kOverflow, "the circuit breaker is open");
       return Admission::kRefused;
     }
-    in_circuit_ = true;
-    trial_ = verdict == Circuit::Verdict::kTrial;
   }
   if (options.max_requests == 0) return Admission::kGo;
   const auto verdict =
@@ -375,12 +373,13 @@ void UpstreamStream::fail(StreamError error, std::string_view detail) {
 }
 
 void UpstreamStream::leave_circuit(bool success) {
-  if (!std::exchange(in_circuit_, false)) return;
+  const auto pass = std::exchange(circuit_pass_, std::nullopt);
+  if (!pass) return;
   UpstreamState& state = origin_.state();
   const config::CircuitBreaker& options = origin_.config().circuit_breaker;
   const auto changed =
-      success ? state.circuit().succeeded(options, trial_)
-              : state.circuit().failed(options, trial_, origin_.worker().now(), origin_.chance());
+      success ? state.circuit().succeeded(options, *pass)
+              : state.circuit().failed(options, *pass, origin_.worker().now(), origin_.chance());
   if (changed) state.note_circuit(*changed);
 }
 
@@ -389,7 +388,8 @@ void UpstreamStream::finish() {
   timer_.cancel();
   origin_.worker().forget_flush(*this);
   if (keeps_) drop_kept();
-  if (std::exchange(in_circuit_, false)) state.circuit().abandoned(trial_);
+  if (const auto pass = std::exchange(circuit_pass_, std::nullopt))
+    state.circuit().abandoned(*pass);
   if (std::exchange(retrying_, false)) state.retry_ended();
   if (waiter_ != nullptr) {
     state.limiter().leave(std::exchange(waiter_, nullptr));

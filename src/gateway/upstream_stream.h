@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -132,10 +133,9 @@ class UpstreamStream final : public http::Sender,
   bool retry_due_ = false;          // with the next flush
   bool retrying_ = false;           // counts in the budget
   bool has_place_ = false;          // of the limiter
-  bool in_circuit_ = false;         // owes the circuit breaker a result
-  bool trial_ = false;              // as that admitted it
   bool loads_ = false;              // counts in the endpoint's load
   mutable bool said_full_ = false;  // above_watermark() was true: on_writable() must come
+  std::optional<Circuit::Pass> circuit_pass_;  // it owes the circuit breaker a result
   http::StreamError error_ = http::StreamError::kClosed;
   std::string error_detail_;  // not empty: fail_soon() was called
 };
