@@ -324,6 +324,9 @@ struct Plugin {
   std::vector<std::string> route_configurations;  // that routes give it, each once
   std::string sha256;                             // lower-case hex, or empty
   std::vector<std::string> filters;               // plugins on the routes of a route plugin
+  // It has phases, or a route, a TCP listener or a route plugin names it: it must be a filter.
+  // Known to the registry.
+  bool must_filter = false;
   Location location;
 };
 

@@ -171,6 +171,14 @@ Result<LoadedVersion> Loader::load(const config::Plugin& entry, std::uint32_t ve
   };
   auto made = make(entry, *package, out);
   if (!made) return within(std::move(made.error()));
+  if (entry.must_filter && !is_filter(*out.plugin)) {
+    return within({ErrorKind::kInvalidArgument,
+                   fmt::format("is of kind {}, which filters no requests, but the configuration "
+                               "names it as a filter (`phase:`, or `plugins:` of a route, a TCP "
+                               "listener or a route plugin); build it with a Proxy-Wasm SDK, or "
+                               "take it out there",
+                               out.kind)});
+  }
   if (!entry.smoke.empty()) {
     if (!smoke_) return within({ErrorKind::kInternal, "smoke requests cannot be run here"});
     if (auto passed = smoke_(out.plugin, entry); !passed) {
@@ -210,6 +218,12 @@ Result<void> Loader::make(const config::Plugin& entry, Package& package, LoadedV
     (*contract)->complete(spec);
     plugin = (*contract)->load_manifest(spec);
   } else if (taker != contracts_.end()) {
+    if (entry.kind.empty() && package.module_path.ends_with(".wasm")) {
+      return fail(ErrorKind::kInvalidArgument,
+                  fmt::format("is native code (ELF) under the name of a WebAssembly module; build "
+                              "the plugin for wasm32, or set `kind: {}` if native code is meant",
+                              (*taker)->kind()));
+    }
     out.kind = (*taker)->kind();
     complete(**taker, spec);
     plugin = (*taker)->load_file(spec, package.module);
@@ -405,10 +419,12 @@ bool same_entry(const config::Plugin& a, const config::Plugin& b) {
                max_calls, max_queued, cpu_limit, max_requests, max_instances, instance_idle,
                merge_body, outbound_calls, on_failure, failure_given, memory_given, isolation,
                instances, failure_status, stop_iteration, property_encoding, enabled, permissions,
-               environment, smoke, route_configurations, sha256, filters, location] = a;
+               environment, smoke, route_configurations, sha256, filters, must_filter, location] =
+      a;
   const auto& [http, shared_data, sql, state, events, plugins, networks, names, capabilities,
                foreign_functions] = permissions;
   std::ignore = enabled;
+  std::ignore = must_filter;  // what is one already stays as it is
   std::ignore = location;
   return name == b.name && path == b.path && kind == b.kind && phases == b.phases &&
          priority == b.priority && configuration == b.configuration &&
@@ -433,6 +449,10 @@ bool same_entry(const config::Plugin& a, const config::Plugin& b) {
          foreign_functions == b.permissions.foreign_functions && environment == b.environment &&
          std::ranges::equal(smoke, b.smoke, same_smoke) && filters == b.filters &&
          sha256 == b.sha256;
+}
+
+bool is_filter(extension::LoadedPlugin& plugin) {
+  return plugin.http_filter() != nullptr || plugin.network_filter() != nullptr;
 }
 
 std::string sha256_hex(std::span<const std::byte> bytes) {

@@ -93,6 +93,9 @@ extension::PluginSpec make_spec(const config::Plugin& entry, std::uint32_t versi
 // `enabled`.
 bool same_entry(const config::Plugin& a, const config::Plugin& b);
 
+// Whether it sees requests or connections on their way.
+bool is_filter(extension::LoadedPlugin& plugin);
+
 // SHA-256 as lower-case hex.
 std::string sha256_hex(std::span<const std::byte> bytes);
 

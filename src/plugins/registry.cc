@@ -206,6 +206,8 @@ ActivePlugin Registry::activate(const Entry& entry) {
     out.error = entry.last_error;
   }
   out.kind = entry.current ? entry.current->kind : made_from.kind;
+  // Whatever its file looks like: where it should stand guard nothing must pass.
+  if (!entry.current && made_from.must_filter) out.kind = "proxy_wasm";
   if (out.kind.empty()) out.kind = entry.likely_kind;
   if (out.kind.empty() && made_from.path.ends_with(".so")) out.kind = "native_hook";
   out.loaded_at = entry.loaded_at;
@@ -241,6 +243,18 @@ void Registry::attempt(Entry& entry, const config::Plugin& wanted, ChangeReport&
   }
 }
 
+// A filter whose file has become something else would be gone from its routes without a word.
+Result<LoadedVersion> Registry::load_next(const Entry* entry, const config::Plugin& wanted) const {
+  auto made = loader_.load(wanted, (entry != nullptr ? entry->last_version : 0) + 1);
+  const bool was_filter = entry != nullptr && entry->current && is_filter(*entry->current->plugin);
+  if (!made || !was_filter || !wanted.kind.empty() || is_filter(*made->plugin)) return made;
+  return fail(
+      ErrorKind::kConflict,
+      fmt::format("plugin {}: {}: is of kind {} now, which filters no requests, and version "
+                  "{} does; restore the file, or set `kind: {}` if the change is meant",
+                  wanted.name, wanted.path, made->kind, entry->current->version, made->kind));
+}
+
 Result<void> Registry::make_version(Entry& entry, const config::Plugin& wanted) {
   auto staged = staged_.extract(wanted.name);
   // Taken before the file is read: a change meanwhile is seen as one.
@@ -250,7 +264,7 @@ Result<void> Registry::make_version(Entry& entry, const config::Plugin& wanted) 
     entry.tried = now;
     entry.loading = true;
   }
-  auto made = staged.empty() ? loader_.load(wanted, entry.last_version + 1)
+  auto made = staged.empty() ? load_next(&entry, wanted)
                              : Result<LoadedVersion>(std::move(staged.mapped().version));
   if (!made) {
     // kNotFound is for names that no plugin has.

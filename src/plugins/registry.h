@@ -13,6 +13,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -174,6 +175,7 @@ class Registry {
     std::vector<config::PluginDirectory> directories;
     // What routes configure plugins with, by plugin name; each configuration once.
     std::map<std::string, std::vector<std::string>> route_configurations;
+    std::set<std::string> filters;  // plugins that something names as one
   };
 
   // A version that was made ahead of its use.
@@ -183,6 +185,8 @@ class Registry {
   };
 
   static Sources sources_of(const config::Config& config);
+  // The version after the one that serves. `entry` is null for a new plugin.
+  Result<LoadedVersion> load_next(const Entry* entry, const config::Plugin& wanted) const;
   static Stamps stamp(const std::string& path);
   bool starts_enabled(const config::Plugin& wanted) const;
   static bool file_changed(const Entry& entry);

@@ -67,7 +67,8 @@ ChangeReport Registry::apply(const config::Config& config) {
 Registry::Sources Registry::sources_of(const config::Config& config) {
   Sources out{.plugins = config.plugins,
               .directories = config.plugin_directories,
-              .route_configurations = {}};
+              .route_configurations = {},
+              .filters = {}};
   if (const config::MessageHooks& hooks = config.messaging.hooks; hooks.enabled) {
     config::PluginDirectory folder;
     folder.path = hooks.directory;
@@ -76,8 +77,13 @@ Registry::Sources Registry::sources_of(const config::Config& config) {
     folder.timeout = hooks.max_execution_time;
     out.directories.push_back(std::move(folder));
   }
+  for (const config::Plugin& plugin : config.plugins)
+    out.filters.insert(plugin.filters.begin(), plugin.filters.end());
+  for (const config::Listener& listener : config.listeners)
+    out.filters.insert(listener.plugins.begin(), listener.plugins.end());
   for (const config::Route& route : config.routes) {
     for (const config::RoutePlugin& plugin : route.plugins) {
+      out.filters.insert(plugin.name);
       if (!plugin.configuration) continue;
       std::vector<std::string>& known = out.route_configurations[plugin.name];
       if (!contains(known, *plugin.configuration)) known.push_back(*plugin.configuration);
@@ -100,7 +106,7 @@ void Registry::stage(const std::vector<Wanted>& wanted, ChangeReport& report) {
     Entry* entry = entry_named(name);
     if (item.from_directory || !needs_version(entry, item.plugin)) continue;
     const Stamps files = stamp(item.plugin.path);
-    auto made = loader_.load(item.plugin, (entry != nullptr ? entry->last_version : 0) + 1);
+    auto made = load_next(entry, item.plugin);
     if (made) {
       staged_.emplace(name, Staged{std::move(*made), files});
       continue;
@@ -113,7 +119,10 @@ void Registry::stage(const std::vector<Wanted>& wanted, ChangeReport& report) {
 bool Registry::needs_version(const Entry* entry, const config::Plugin& wanted) const {
   if (entry == nullptr) return starts_enabled(wanted);
   const bool enabled = entry->wanted.enabled != wanted.enabled ? wanted.enabled : entry->enabled;
-  if (entry->current) return !same_entry(entry->serving, wanted) || file_changed(*entry);
+  if (entry->current) {
+    return !same_entry(entry->serving, wanted) || file_changed(*entry) ||
+           (wanted.must_filter && !is_filter(*entry->current->plugin));
+  }
   // What failed before and is the same now does not stand in the way of other changes.
   const bool tried = same_entry(entry->wanted, wanted) && stamp(wanted.path) == entry->tried;
   return enabled && (!tried || entry->last_error.empty());
@@ -182,6 +191,8 @@ std::vector<Registry::Wanted> Registry::wanted_of(const Sources& sources, bool t
     const auto found = sources.route_configurations.find(item.plugin.name);
     if (found != sources.route_configurations.end())
       item.plugin.route_configurations = found->second;
+    item.plugin.must_filter =
+        !item.plugin.phases.empty() || sources.filters.contains(item.plugin.name);
   }
   return out;
 }
