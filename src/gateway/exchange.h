@@ -171,7 +171,8 @@ class Exchange final : public http::Receiver, public FilterChain::Owner {
   int references_ = 0;
   bool request_ended_ = false;  // everything of the request arrived
   bool reroute_ = false;
-  bool replied_ = false;  // by Heddle or a filter, not by the origin
+  bool replied_ = false;       // by Heddle or a filter, not by the origin
+  std::uint32_t replies_ = 0;  // how often; a later one takes the place of those before
   bool tunnel_ = false;
   bool closing_ = false;  // the tunnel was given up, both sides have their end
   bool active_since_timer_ = false;

@@ -55,6 +55,7 @@ void Exchange::send_reply(LocalReply reply) {
   }
   retain();
   replied_ = true;
+  const std::uint32_t reply_number = ++replies_;
   drop_origin(StreamError::kCancelled);
   to_grpc(reply);
   info_.response_code = reply.status;
@@ -73,7 +74,8 @@ void Exchange::send_reply(LocalReply reply) {
   note_arrival(Side::kResponse, headers, !body);
   chain_.set_head(Side::kResponse, std::move(head));
   chain_.headers(Side::kResponse, !body);
-  if (body && !finished_) {
+  // A filter may have answered in place of this head: then its answer is there already, whole.
+  if (body && !finished_ && replies_ == reply_number) {
     http::Buffer bytes;
     bytes.append(reply.body);
     out.arrived += bytes.size();
