@@ -91,8 +91,15 @@ void TcpEnd::on_write_ready() {
   worker_.queue_flush(*this);
 }
 
+// A peer that resets while bytes wait for it may have answered without reading them. Otherwise it
+// broke off.
 void TcpEnd::on_broken() {
-  refuse(ECONNRESET);
+  if (out_.empty()) {
+    broke_off_ = true;
+    owner_.on_end_refused(*this, ECONNRESET);
+  } else {
+    refuse(ECONNRESET);
+  }
   worker_.queue_flush(*this);
 }
 
@@ -137,7 +144,8 @@ void TcpEnd::write_out() {
 }
 
 void TcpEnd::refuse(int error) {
-  refused_ = fin_wanted_ = true;
+  refused_ = !broke_off_;
+  fin_wanted_ = true;
   out_.clear();
   owner_.on_end_refused(*this, error);
 }

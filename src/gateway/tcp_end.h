@@ -95,6 +95,7 @@ class TcpEnd final : public net::TcpStream::Observer, public net::Worker::Flusha
   bool fin_wanted_ = false;
   bool reset_wanted_ = false;
   bool refused_ = false;
+  bool broke_off_ = false;  // it was reset with nothing on its way to it
   bool fin_sent_ = false;
   bool write_waiting_ = false;
 };

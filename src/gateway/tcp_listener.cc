@@ -57,8 +57,8 @@ void TcpListener::on_accept(net::Fd fd, const net::SocketAddress& remote) {
     }
     return;
   }
-  const auto& current = gateway_.current();
-  if (!current) return;  // the worker is about to go
+  if (!gateway_.current()) return;  // the worker is about to go
+  follow_snapshot();
   metrics_.accepted->add();
   metrics_.open->add(1);
   metrics_.connections->add();
@@ -66,7 +66,7 @@ void TcpListener::on_accept(net::Fd fd, const net::SocketAddress& remote) {
   connections_.push_back(std::make_unique<TcpConnection>(*this, remote));
   connections_.back()->slot = connections_.size() - 1;
   TcpConnection& added = *connections_.back();
-  added.start(std::move(fd), current);
+  added.start(std::move(fd), snapshot_);
   if (retired_) added.end_outdated();
 }
 
@@ -91,7 +91,13 @@ void TcpListener::for_each(Visit visit) {
   }
 }
 
+void TcpListener::follow_snapshot() {
+  const auto& current = gateway_.current();
+  if (!snapshot_ || (current && current->snapshot->find_tcp(name_) != nullptr)) snapshot_ = current;
+}
+
 void TcpListener::follow() {
+  follow_snapshot();
   for_each([&](TcpConnection& connection) { connection.follow(gateway_.current()); });
 }
 
@@ -107,6 +113,7 @@ void TcpListener::give_up() {
 
 void TcpListener::abort() {
   acceptor_.close();
+  snapshot_.reset();
   for_each([](TcpConnection& connection) { connection.abort("shutdown"); });
 }
 

@@ -64,6 +64,7 @@ class TcpListener final : net::Acceptor::Observer {
   net::TlsHandshakes& handshakes() { return handshakes_; }
 
  private:
+  void follow_snapshot();
   template <typename Visit>
   void for_each(Visit visit);
   void on_accept(net::Fd fd, const net::SocketAddress& remote) override;
@@ -75,6 +76,9 @@ class TcpListener final : net::Acceptor::Observer {
   TcpMetrics metrics_;
   net::TlsHandshakes handshakes_;
   std::vector<std::unique_ptr<TcpConnection>> connections_;
+  // The last one in force that has the listener: a connection may come when a reload has taken it
+  // away already.
+  std::shared_ptr<const BoundSnapshot> snapshot_;
   bool retired_ = false;
   bool full_ = false;  // at its most connections, and the log says so
   net::Acceptor acceptor_;
