@@ -298,7 +298,10 @@ void Exchange::arm_timer() {
 void Exchange::on_timeout() {
   if (finished_) return;
   const std::string* plugin = chain_.paused_by();
-  if (tunnel_ || (plugin == nullptr && std::exchange(active_since_timer_, false))) {
+  // While the client takes what is there, or does not, send_timeout watches it.
+  const bool waits_for_client = upstream_paused_ || outgoing(Side::kResponse).ended;
+  const bool active = std::exchange(active_since_timer_, false) || waits_for_client;
+  if (tunnel_ || (plugin == nullptr && active)) {
     arm_timer();
     return;
   }

@@ -265,7 +265,13 @@ bool Exchange::head_must_wait(Side side, http::HeaderMap& headers, bool end) {
 
 void Exchange::send_head(Side side, bool end) {
   Outgoing& out = outgoing(side);
-  http::HeaderMap& headers = chain_.head(side)->headers;
+  http::Head& head = *chain_.head(side);
+  http::HeaderMap& headers = head.headers;
+  // A filter took the upgrade away: what would have followed a 101 does not come.
+  if (side == Side::kRequest && head.upgrade && !http::wants_upgrade(headers)) {
+    head.upgrade = false;
+    end = true;
+  }
   // A filter dropped the body that this length announced.
   if (end && !out.ended_at_head) headers.remove("content-length");
   out.head_sent = true;
@@ -351,9 +357,9 @@ void Exchange::promise_broken(Side side) {
 }
 
 void Exchange::send_data(Side side, http::Buffer&& data, bool end) {
-  outgoing(side).ended |= end;
+  const bool ended = std::exchange(outgoing(side).ended, outgoing(side).ended || end);
   if (side == Side::kRequest) {
-    if (upstream_ == nullptr) return;
+    if (upstream_ == nullptr || ended) return;
     upstream_->send_data(std::move(data), end);
     if (!client_paused_ && client_ != nullptr && upstream_ != nullptr &&
         upstream_->above_watermark()) {

@@ -123,16 +123,23 @@ void AutoClientPool::start_attempts(AutoEndpoint& endpoint) {
     if (http1.connections(endpoint.http1) + http2.connections(endpoint.http2) +
             endpoint.attempts.size() >=
         limits.max_connections) {
-      context.connection_limit_hits->add();
-      AutoClientStream& last = *endpoint.waiting.back();
-      forget_waiting(last);
-      last.fail_soon(StreamError::kOverflow,
-                     "max_connections (" + std::to_string(limits.max_connections) +
-                         ") reached for upstream " + endpoint.target.endpoint);
+      refuse_waiting(endpoint);
       return;
     }
     endpoint.attempts.push_back(std::make_unique<AutoEndpoint::Attempt>(*this, endpoint, limits));
     endpoint.attempts.back()->start();
+  }
+}
+
+// Those that no attempt is for: nobody would look at them again.
+void AutoClientPool::refuse_waiting(AutoEndpoint& endpoint) {
+  while (endpoint.waiting.size() > endpoint.attempts.size()) {
+    context.connection_limit_hits->add();
+    AutoClientStream& last = *endpoint.waiting.back();
+    forget_waiting(last);
+    last.fail_soon(StreamError::kOverflow,
+                   "max_connections (" + std::to_string(last.limits.max_connections) +
+                       ") reached for upstream " + endpoint.target.endpoint);
   }
 }
 

@@ -114,6 +114,7 @@ class AutoClientPool {
 
  private:
   void start_attempts(AutoEndpoint& endpoint);
+  void refuse_waiting(AutoEndpoint& endpoint);
   AutoClientStream* next_waiting(AutoEndpoint& endpoint);
   void fail_waiting(AutoEndpoint& endpoint, std::size_t count, StreamError error,
                     std::string_view detail);

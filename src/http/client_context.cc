@@ -41,10 +41,4 @@ bool is_idempotent(std::string_view method) {
          method == "PUT" || method == "DELETE";
 }
 
-bool wants_upgrade(const HeaderMap& headers) {
-  const auto wanted = headers.get("upgrade");
-  return wanted && headers.has_token("connection", "upgrade") &&
-         !equals_ignoring_case(*wanted, "h2c");
-}
-
 }  // namespace heddle::http

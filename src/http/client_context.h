@@ -74,6 +74,5 @@ class EndpointMap {
 bool is_idempotent(std::string_view method);
 
 // Whether a request's headers ask for an upgrade: only who means to tunnel leaves that in them.
-bool wants_upgrade(const HeaderMap& headers);
 
 }  // namespace heddle::http

@@ -1,7 +1,6 @@
 #include "http/h1_body.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <string_view>
 
@@ -12,31 +11,6 @@ namespace heddle::http {
 namespace {
 
 constexpr std::uint8_t kMaxSizeDigits = 15;  // 60 bits
-
-// What must not come after the body: framing, routing, authentication, and how to read the content
-// (RFC 9110 6.5.1).
-constexpr auto kForbiddenTrailers = std::to_array<std::string_view>({"transfer-encoding",
-                                                                     "content-length",
-                                                                     "host",
-                                                                     "connection",
-                                                                     "keep-alive",
-                                                                     "proxy-connection",
-                                                                     "te",
-                                                                     "trailer",
-                                                                     "upgrade",
-                                                                     "expect",
-                                                                     "max-forwards",
-                                                                     "cache-control",
-                                                                     "authorization",
-                                                                     "proxy-authorization",
-                                                                     "cookie",
-                                                                     "set-cookie",
-                                                                     "content-encoding",
-                                                                     "content-type",
-                                                                     "content-range",
-                                                                     "range",
-                                                                     "if-match",
-                                                                     "if-none-match"});
 
 }  // namespace
 
@@ -168,7 +142,7 @@ void H1BodyDecoder::parse_trailers() {
     refuse(parser.reject() == Reject::kNone ? Reject::kInvalidName : parser.reject());
     return;
   }
-  for (const std::string_view name : kForbiddenTrailers) head->headers.remove(name);
+  remove_forbidden_trailers(head->headers);
   if (!head->headers.empty()) trailers_ = std::move(head);
 }
 

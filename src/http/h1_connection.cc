@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "net/socket.h"
 #include "net/timer_queue.h"
 
 namespace heddle::http {
@@ -107,6 +108,7 @@ void H1Connection::write_out() {
       write_waiting_ = true;
       stream_.wait_writable();
       if (taken > 0 || send_deadline_ == 0) {
+        unacknowledged_ = net::unacknowledged(stream_.fd());
         send_deadline_ = worker_.now() + send_timeout_.count();
         arm(send_deadline_);
       }
@@ -186,11 +188,21 @@ void H1Connection::arm(Nanoseconds deadline) {
              [this] { on_timer(); });
 }
 
+// The kernel takes more only when a good part of its buffer is free, which takes a slow peer long.
+bool H1Connection::peer_takes() {
+  const int before = std::exchange(unacknowledged_, net::unacknowledged(stream_.fd()));
+  return unacknowledged_ < before;
+}
+
 void H1Connection::on_timer() {
   if (closed_) return;
   const Nanoseconds now = worker_.now();
   if (send_deadline_ != 0 && now >= send_deadline_) {
-    on_send_expired();
+    if (peer_takes()) {
+      send_deadline_ = now + send_timeout_.count();
+    } else {
+      on_send_expired();
+    }
   } else if (wait_deadline_ != 0 && now >= wait_deadline_) {
     const Wait wait = wait_;
     expect_nothing();

@@ -80,6 +80,7 @@ class H1Connection : public net::TcpStream::Observer, public net::Worker::Flusha
     wait_deadline_ = 0;
   }
   Wait waiting_for() const { return wait_; }
+  bool output_waits() const { return write_waiting_; }  // the kernel takes no more
 
   // The socket of `other` with the bytes that it read and did not consume; `other` is closed after
   // it. No read may be under way.
@@ -110,6 +111,7 @@ class H1Connection : public net::TcpStream::Observer, public net::Worker::Flusha
   void make_room();
   void take_block(std::size_t capacity);
   void arm(Nanoseconds deadline);
+  bool peer_takes();
   void on_timer();
 
   std::size_t read_ = 0;  // offsets in block_
@@ -124,6 +126,7 @@ class H1Connection : public net::TcpStream::Observer, public net::Worker::Flusha
   Nanoseconds armed_for_ = 0;
   Nanoseconds wait_deadline_ = 0;
   Nanoseconds send_deadline_ = 0;
+  int unacknowledged_ = 0;  // bytes that the kernel held when it took no more
   Wait wait_ = Wait::kNothing;
 };
 

@@ -269,7 +269,7 @@ void H1Parser::note(std::string_view name, std::string_view value, bool* keep) {
       }
       break;
     case 7:
-      if (name == "upgrade") upgrade_ = value;
+      if (name == "upgrade" && upgrade_.empty()) upgrade_ = value;  // as wants_upgrade()
       break;
     case 10:
       if (name == "connection") note_connection(value);

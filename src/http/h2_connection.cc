@@ -30,6 +30,7 @@ std::string_view text_of(const std::uint8_t* data, std::size_t size) {
 H2Connection::H2Connection(net::Worker& worker, Role role, const Http2Limits& limits)
     : H1Connection(worker),
       h2_limits_(limits),
+      holds_connection_window_(role == Role::kServer),
       resets_(limits.max_resets_per_second),
       control_frames_(limits.max_control_frames_per_second) {
   session_ = make_h2_session(*this, role == Role::kServer);
@@ -215,7 +216,8 @@ void H2Connection::drop_stream(H2Stream& stream) {
   // sent is told first, and closed as a stream afterwards.
   if (stream.id != 0 && !dead_) nghttp2_session_set_stream_user_data(session_, stream.id, nullptr);
   const std::size_t held = stream.unconsumed + stream.incoming.size();
-  if (held > 0 && !dead_) nghttp2_session_consume_connection(session_, held);
+  if (held > 0 && !dead_ && holds_connection_window_)
+    nghttp2_session_consume_connection(session_, held);
   if (partial_ == &stream) partial_ = nullptr;
   streams_.back()->slot = stream.slot;
   streams_[stream.slot] = streams_.back();
@@ -226,11 +228,8 @@ void H2Connection::drop_stream(H2Stream& stream) {
 void H2Connection::give_back(H2Stream& stream) {
   const std::size_t size = std::exchange(stream.unconsumed, 0);
   if (size == 0 || dead_) return;
-  if (stream.session_closed) {
-    nghttp2_session_consume_connection(session_, size);
-  } else {
-    nghttp2_session_consume(session_, stream.id, size);
-  }
+  if (holds_connection_window_) nghttp2_session_consume_connection(session_, size);
+  if (!stream.session_closed) nghttp2_session_consume_stream(session_, stream.id, size);
 }
 
 void H2Connection::deliver(H2Stream& stream) {
@@ -256,13 +255,16 @@ void H2Connection::deliver(H2Stream& stream) {
 
 int H2Connection::take_chunk(std::int32_t id, const std::uint8_t* data, std::size_t size) {
   H2Stream* const stream = find(id);
-  if (stream == nullptr || stream->receiver == nullptr || !stream->failure.empty()) {
+  const bool wanted = stream != nullptr && stream->receiver != nullptr && !stream->input_cut &&
+                      stream->failure.empty();
+  if (!wanted) {
     nghttp2_session_consume(session_, id, size);
     return 0;
   }
+  if (!holds_connection_window_) nghttp2_session_consume_connection(session_, size);
   stream->body_bytes += size;
   stream->received += size;
-  if (stream_receive_timeout_.count() > 0)
+  if (stream->receive_deadline != 0)
     stream->receive_deadline = worker_.now() + stream_receive_timeout_.count();
   bulk_ = size >= kBulkChunk;
   // nghttp2 hands over a part of what it was given: of the block.
@@ -455,6 +457,8 @@ H2Stream* H2Connection::expired_stream(Nanoseconds now, Nanoseconds& next) const
     const bool waits = stream->receive_deadline != 0 && !stream->incoming_end;
     if (waits && stream->paused > 0)
       stream->receive_deadline = now + stream_receive_timeout_.count();  // this side does not read
+    if (stream->send_deadline != 0 && output_waits())
+      stream->send_deadline = now + stream_send_timeout_.count();  // the connection's own counts
     for (const Nanoseconds deadline :
          {waits ? stream->receive_deadline : 0, stream->send_deadline}) {
       if (deadline == 0) continue;

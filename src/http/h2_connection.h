@@ -101,6 +101,9 @@ class H2Connection : public H1Connection {
   H2Stream* expired_stream(Nanoseconds now, Nanoseconds& next) const;
 
   const Http2Limits h2_limits_;
+  // Bytes that a receiver has not taken count in the connection's window too. Not where many
+  // clients share the connection: a few that do not read would stop all others.
+  const bool holds_connection_window_;
   nghttp2_session* session_ = nullptr;
   H2HeadReader reader_;
   H2Fields fields_;

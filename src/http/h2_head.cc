@@ -114,6 +114,7 @@ void H2HeadReader::note_request(std::string_view name, std::string_view value, b
 
 Reject H2HeadReader::finish() {
   reading_ = false;
+  if (kind_ == Kind::kTrailers && head_) remove_forbidden_trailers(head_->headers);
   if (reject_ != Reject::kNone || kind_ != Kind::kRequest) return reject_;
   const std::string_view method = head_->method();
   if (method == "CONNECT" && protocol_.empty()) return Reject::kConnect;

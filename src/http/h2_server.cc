@@ -13,7 +13,8 @@ namespace {
 // What is read of a client that was told that the connection ends.
 constexpr std::size_t kMaxLinger = std::size_t{64} * 1024;
 
-// How many streams are remembered as reset by this side, since the client may not know yet.
+// How many streams are remembered as reset by this side, since the client may not know yet. Of
+// earlier ones it is not known any more which were.
 constexpr std::size_t kResetsKept = 256;
 
 H2ServerStream& server_stream(H2Stream& stream) {
@@ -69,8 +70,11 @@ void H2ServerConnection::process() {
   H2Connection::process();
   if (closed_) return;
   if (reader_.reading()) {
-    if (waiting_for() != Wait::kHead) expect(Wait::kHead, context_.limits.head_timeout);
-  } else if (waiting_for() == Wait::kHead) {
+    if (head_deadline_ == 0) {
+      head_deadline_ = worker_.now() + context_.limits.head_timeout.count();
+      look_by(head_deadline_);
+    }
+  } else if (std::exchange(head_deadline_, 0) != 0 && streams_.empty()) {
     wait_for_more();
   }
   if (!input_ended_ || std::exchange(peer_closed_, true)) return;
@@ -228,13 +232,13 @@ void H2ServerConnection::send_head(H2ServerStream& stream, const HeaderMap& head
   const bool upgrade = status == "101" && stream.upgrade_waits;
   const H2Fields::Length length = fields_.response(headers, status, upgrade);
   stream.head_sent = true;
+  stream.receive_deadline = 0;  // the silence of both sides is the route's affair from here on
   stream.tunnel = upgrade;
   stream.drop_body = !upgrade && (stream.head_request || status.starts_with('1') ||
                                   status == "204" || status == "304");
   if (!upgrade && !stream.drop_body) stream.length_left = length;
   if (stream.upgrade_waits) {
-    if (!upgrade)
-      stream.incoming_end = true;  // there is nothing to wait for: the request ends here
+    stream.input_cut = !upgrade;  // there is nothing to wait for: the request ends here
     stream.upgrade_waits = false;
     stream.resume();
   }
@@ -374,7 +378,6 @@ void H2ServerConnection::answer(H2ServerStream& stream, int status, std::string_
   head->headers.add(":status", std::to_string(status));
   head->headers.add_view("content-type", "application/json");
   head->headers.add("content-length", std::to_string(body.size()));
-  stream.receive_deadline = 0;
   stream.upgrade_waits = false;
   send_head(stream, head->headers, false);
   Buffer data;
@@ -386,7 +389,7 @@ void H2ServerConnection::answer(H2ServerStream& stream, int status, std::string_
 // nothing may follow (RFC 9113 section 5.1).
 bool H2ServerConnection::was_closed(std::int32_t id) const {
   return id <= last_id_ && nghttp2_session_find_stream(session_, id) == nullptr &&
-         std::ranges::find(reset_ids_, id) == reset_ids_.end();
+         id > forgotten_reset_ && std::ranges::find(reset_ids_, id) == reset_ids_.end();
 }
 
 int H2ServerConnection::on_frame_head(const nghttp2_frame_hd& head) {
@@ -413,7 +416,7 @@ void H2ServerConnection::on_sent_reset(std::int32_t id) {
   if (reset_ids_.size() < kResetsKept) {
     reset_ids_.push_back(id);
   } else {
-    reset_ids_[next_reset_] = id;
+    forgotten_reset_ = std::max(forgotten_reset_, std::exchange(reset_ids_[next_reset_], id));
     next_reset_ = (next_reset_ + 1) % kResetsKept;
   }
 }

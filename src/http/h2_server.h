@@ -104,7 +104,10 @@ class H2ServerConnection final : public H2Connection, public ServerConnection {
   void complete(H2ServerStream& stream);
   void recycle(H2ServerStream& stream);
   void wait_for_more();
-  void scan_streams();
+  void look_by(Nanoseconds when);
+  void look();
+  void give_up_late(H2ServerStream& stream, Nanoseconds now);
+  Nanoseconds next_look() const;
   void announce_end();
   void linger();
   void fail_all(StreamError error, std::string_view detail);
@@ -124,9 +127,13 @@ class H2ServerConnection final : public H2Connection, public ServerConnection {
   std::int32_t suspect_ = 0;             // DATA comes on this stream, which nghttp2 does not know
   std::vector<std::int32_t> reset_ids_;  // streams that this side reset; a ring of the last
   std::size_t next_reset_ = 0;
-  std::int32_t last_id_ = 0;  // of a stream that the client opened
+  std::int32_t forgotten_reset_ = 0;  // the last one that is no longer among them
+  std::int32_t last_id_ = 0;          // of a stream that the client opened
   std::size_t discarded_ = 0;
   Drain drain_ = Drain::kNone;
+  Nanoseconds look_at_ = 0;          // while waiting for kBody
+  Nanoseconds head_deadline_ = 0;    // of a header block whose end has not come; 0: there is none
+  Nanoseconds notice_deadline_ = 0;  // of the notice of drain(), when it has no answer; 0: none
   bool lingering_ = false;
   bool told_end_ = false;     // the log says why the connection ends
   bool told_full_ = false;    // the log says that the client opened too many streams

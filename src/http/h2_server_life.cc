@@ -44,32 +44,41 @@ void H2ServerStream::reset(StreamError error) {
   if (connection != nullptr) server().give_up(*this, error);
 }
 
-// Between exchanges, or while some are under way: then deadlines of streams count.
+// Between exchanges, or while something has a deadline of its own.
 void H2ServerConnection::wait_for_more() {
-  if (drain_ == Drain::kAnnounced) return;  // the notice's time runs
-  if (streams_.empty()) {
+  if (streams_.empty() && head_deadline_ == 0 && notice_deadline_ == 0) {
     expect(Wait::kIdle, context_.limits.idle_timeout);
   } else {
-    expect(Wait::kBody, std::min(context_.limits.body_timeout, context_.limits.send_timeout));
+    look_by(next_look());
   }
+}
+
+// When something may be late that is not yet known to be: a stream is no sooner than this.
+Nanoseconds H2ServerConnection::next_look() const {
+  Nanoseconds next =
+      worker_.now() + std::min(context_.limits.body_timeout, context_.limits.send_timeout).count();
+  for (const Nanoseconds deadline : {head_deadline_, notice_deadline_})
+    if (deadline != 0) next = std::min(next, deadline);
+  return next;
+}
+
+// Never postpones a look.
+void H2ServerConnection::look_by(Nanoseconds when) {
+  if (waiting_for() == Wait::kBody && look_at_ <= when) return;
+  look_at_ = when;
+  expect(Wait::kBody, std::chrono::nanoseconds(when - worker_.now()));
 }
 
 void H2ServerConnection::on_wait_expired(Wait wait) {
   switch (wait) {
-    case Wait::kHead:
-      tell(Reject::kHeadTimeout);
-      told_end_ = true;
-      terminate(NGHTTP2_ENHANCE_YOUR_CALM);
-      return;
     case Wait::kBody:
-      scan_streams();
-      return;
-    case Wait::kConnect:  // the notice of drain()
-      announce_end();
+      look();
       return;
     case Wait::kIdle:
       terminate(NGHTTP2_NO_ERROR);
       return;
+    case Wait::kConnect:
+    case Wait::kHead:
     case Wait::kLinger:
     case Wait::kNothing:
       close();
@@ -77,27 +86,36 @@ void H2ServerConnection::on_wait_expired(Wait wait) {
   }
 }
 
-void H2ServerConnection::scan_streams() {
+// At what has waited too long.
+void H2ServerConnection::look() {
   const Nanoseconds now = worker_.now();
-  for (;;) {
-    Nanoseconds next =
-        now + std::min(context_.limits.body_timeout, context_.limits.send_timeout).count();
-    H2Stream* const late = expired_stream(now, next);
-    if (late == nullptr) {
-      expect(
-          streams_.empty() ? Wait::kIdle : Wait::kBody,
-          streams_.empty() ? context_.limits.idle_timeout : std::chrono::nanoseconds(next - now));
-      return;
-    }
-    auto& stream = static_cast<H2ServerStream&>(*late);
-    if (stream.send_deadline != 0 && stream.send_deadline <= now) {
-      context_.send_timeout_hits->add();
-      fail(stream, StreamError::kTimeout, "the client did not take the answer within send_timeout");
-    } else {
-      stream.receive_deadline = 0;
-      refuse(stream, Reject::kBodyTimeout);
-    }
+  if (head_deadline_ != 0 && head_deadline_ <= now) {
+    tell(Reject::kHeadTimeout);
+    told_end_ = true;
+    terminate(NGHTTP2_ENHANCE_YOUR_CALM);
+    return;
+  }
+  if (notice_deadline_ != 0 && notice_deadline_ <= now) announce_end();
+  Nanoseconds next = next_look();
+  while (H2Stream* const late = expired_stream(now, next)) {
+    give_up_late(static_cast<H2ServerStream&>(*late), now);
     if (closed_) return;
+    next = next_look();
+  }
+  if (streams_.empty()) {
+    wait_for_more();
+  } else {
+    look_by(next);
+  }
+}
+
+void H2ServerConnection::give_up_late(H2ServerStream& stream, Nanoseconds now) {
+  if (stream.send_deadline != 0 && stream.send_deadline <= now) {
+    context_.send_timeout_hits->add();
+    fail(stream, StreamError::kTimeout, "the client did not take the answer within send_timeout");
+  } else {
+    stream.receive_deadline = 0;
+    refuse(stream, Reject::kBodyTimeout);
   }
 }
 
@@ -119,7 +137,8 @@ void H2ServerConnection::drain() {
   if (drain_ != Drain::kNone || ending_ || closed_) return;
   drain_ = Drain::kAnnounced;
   nghttp2_submit_shutdown_notice(session_);
-  expect(Wait::kConnect, kDrainNotice);
+  notice_deadline_ = worker_.now() + to_nanoseconds(kDrainNotice);
+  look_by(notice_deadline_);
   queue_flush();
 }
 
@@ -134,6 +153,7 @@ void H2ServerConnection::on_ping_ack() {
 
 void H2ServerConnection::announce_end() {
   drain_ = Drain::kFinal;
+  notice_deadline_ = 0;
   nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE,
                         nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR,
                         nullptr, 0);

@@ -68,7 +68,7 @@ void H2Stream::clear() {
   body_bytes = received = sent = end_mark = 0;
   paused = 0;
   receive_deadline = send_deadline = 0;
-  head_received = incoming_end = end_delivered = false;
+  head_received = incoming_end = input_cut = end_delivered = false;
   head_sent = drop_body = out_end = out_done = deferred = was_above = false;
   session_closed = ready = false;
 }

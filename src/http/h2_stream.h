@@ -34,7 +34,7 @@ class H2Stream {
   void resume();
 
   // The end of the body did not come with its last bytes and no trailers wait either.
-  bool end_waits() const { return incoming_end && !end_delivered; }
+  bool end_waits() const { return (incoming_end || input_cut) && !end_delivered; }
   bool has_output() const { return !outgoing.empty() || (out_end && !out_done); }
   void clear();  // for the next exchange
 
@@ -52,7 +52,8 @@ class H2Stream {
   std::uint64_t received = 0;
   int paused = 0;
   bool head_received = false;
-  bool incoming_end = false;
+  bool incoming_end = false;  // the peer has sent it
+  bool input_cut = false;     // what more comes is not wanted: the receiver gets the end without it
   bool end_delivered = false;
 
   // What leaves.
@@ -69,7 +70,7 @@ class H2Stream {
   bool deferred = false;   // nghttp2 waits for more to send
   bool was_above = false;  // above the high watermark since the last on_writable
 
-  Nanoseconds receive_deadline = 0;
+  Nanoseconds receive_deadline = 0;  // for the next bytes; 0: none
   Nanoseconds send_deadline = 0;
   bool session_closed = false;  // nghttp2 has forgotten it
   bool ready = false;           // queued in the connection

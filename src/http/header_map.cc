@@ -178,4 +178,37 @@ bool nominates_headers(const HeaderMap& headers) {
   });
 }
 
+bool wants_upgrade(const HeaderMap& headers) {
+  const auto wanted = headers.get("upgrade");
+  return wanted && headers.has_token("connection", "upgrade") &&
+         !equals_ignoring_case(*wanted, "h2c");
+}
+
+void remove_forbidden_trailers(HeaderMap& trailers) {
+  for (const std::string_view name : {"transfer-encoding",
+                                      "content-length",
+                                      "host",
+                                      "connection",
+                                      "keep-alive",
+                                      "proxy-connection",
+                                      "te",
+                                      "trailer",
+                                      "upgrade",
+                                      "expect",
+                                      "max-forwards",
+                                      "cache-control",
+                                      "authorization",
+                                      "proxy-authorization",
+                                      "cookie",
+                                      "set-cookie",
+                                      "content-encoding",
+                                      "content-type",
+                                      "content-range",
+                                      "range",
+                                      "if-match",
+                                      "if-none-match"}) {
+    trailers.remove(name);
+  }
+}
+
 }  // namespace heddle::http

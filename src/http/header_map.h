@@ -95,5 +95,11 @@ std::optional<std::uint64_t> parse_length(std::string_view text);
 // Whether Connection may nominate headers as hop-by-hop beside the options that every codec knows
 // (RFC 9110 section 7.6.1). Any Connection header counts: they are one list.
 bool nominates_headers(const HeaderMap& headers);
+// Whether it asks for another protocol behind the answer. h2c is not offered: such a request is as
+// one that does not ask (RFC 9110 section 7.8).
+bool wants_upgrade(const HeaderMap& headers);
+// Of the trailers of a message: what must not come after the body, since it concerns framing,
+// routing, authentication or how to read the content (RFC 9110 section 6.5.1).
+void remove_forbidden_trailers(HeaderMap& trailers);
 
 }  // namespace heddle::http

@@ -32,6 +32,7 @@ TlsHandshake::TlsHandshake(ServerContext& context, net::Fd fd, const net::Socket
 
 void TlsHandshake::start() {
   if (!stream_.is_open()) return close();
+  if (context_.draining) drain();
   stream_.start_tls_server(context_.tls);
 }
 

@@ -85,6 +85,7 @@ void EventLoop::dispatch() {
 }
 
 void EventLoop::wait(int timeout_ms) {
+  if (event_next_ < event_count_) return;  // an exception left the rest of the last batch
   const int count =
       epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout_ms);
   event_next_ = 0;

@@ -1,9 +1,11 @@
 #include "net/socket.h"
 
 #include <linux/filter.h>
+#include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -94,6 +96,11 @@ SocketAddress remote_address(int fd) {
 
 void set_nodelay(int fd) {
   set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+}
+
+int unacknowledged(int fd) {
+  int bytes = 0;
+  return ioctl(fd, SIOCOUTQ, &bytes) == 0 ? bytes : 0;
 }
 
 // Without the filter (a kernel that has none) the socket is as it was.

@@ -43,6 +43,8 @@ Result<Fd> listen_socket(const std::string& address);  // bound kShared and list
 SocketAddress local_address(int fd);
 SocketAddress remote_address(int fd);
 void set_nodelay(int fd);
+// Bytes that were sent and that the peer's kernel has not acknowledged; 0 when that is unknown.
+int unacknowledged(int fd);
 // A listening socket of TCP takes no new handshake from here on: the kernel drops the client's SYN,
 // which the client repeats after a second. Handshakes under way go on.
 void drop_new_handshakes(int fd);

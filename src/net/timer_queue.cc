@@ -134,8 +134,19 @@ void TimerQueue::expire_slot(const Expiration& expiration) {
 }
 
 void TimerQueue::fire() {
+  // Also when a callback throws: the other timers go on.
+  struct Firing {
+    explicit Firing(TimerQueue& queue_in) : queue(queue_in) { queue.firing_ = true; }
+    ~Firing() {
+      queue.firing_ = false;
+      queue.schedule();
+    }
+    Firing(const Firing&) = delete;
+    Firing& operator=(const Firing&) = delete;
+    TimerQueue& queue;
+  };
   wake_tick_ = kNever;
-  firing_ = true;
+  const Firing firing(*this);
   const std::uint64_t now = static_cast<std::uint64_t>(host_.precise_now()) / kTickNs;
   for (;;) {
     const Expiration next = next_expiration();
@@ -143,8 +154,6 @@ void TimerQueue::fire() {
     expire_slot(next);
   }
   elapsed_ = std::max(elapsed_, now);
-  firing_ = false;
-  schedule();
 }
 
 void TimerQueue::schedule() {
