@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from support import http2, tls, wire
 from support.configs import gateway, plugin, route, upstream
 from support.echo import seen
 from support.http2_upstream import Call, Http2Upstream, echo
+from support.prometheus import parse
 from support.server import Server
+from support.slow_upstream import Crowd
 from support.upstreams import Peer, Upstream, answering, ok
 from support.waiting import until
 
@@ -141,6 +144,36 @@ def test_trailers_both_ways(serve) -> None:
                             + wire.chunked([b"summed"], {"X-Sum": "42"}))
             got = connection.response()
             assert (got.body, got.trailers) == (b"summed", [("x-sum", "42")])
+
+
+def test_trailers_that_belong_into_a_head_are_dropped(serve) -> None:
+    """As they are in HTTP/1.1 (RFC 9110, section 6.5.1), with others beside them and alone."""
+    names = ["cookie", "set-cookie", "authorization", "proxy-authorization", "content-type", "content-encoding", "content-range",
+             "cache-control", "expect", "if-match", "if-none-match", "max-forwards", "range", "trailer"]
+    forbidden = [(name, "1") for name in names]
+
+    def script(call: Call) -> None:
+        call.head(200, ("x-trailers", json.dumps(call.trailers if call.body() else None)))
+        call.send(b"answer")
+        call.end(*forbidden, *([("x-sum", "42")] if call[":path"] == "/two/" else []))
+
+    with Upstream(answering(ok())) as one, Http2Upstream(script) as two:
+        server = serve(gateway(routes=[route("/two/*", "two"), route(to="one")],
+                               upstreams=[upstream("one", one.address), upstream("two", two.address, protocol="http2")]))
+        with http2.Client(server.address) as client:
+            for path, more in (("/", []), ("/", [("x-sum", "42")]), ("/two/alone", []), ("/two/", [("x-sum", "42")])):
+                stream = client.begin("POST", path)
+                client.send(stream, b"body")
+                client.send_trailers(stream, [*forbidden, *more])
+                got = client.response(stream)
+                if path == "/":
+                    assert (one.requests[-1].body, one.requests[-1].trailers) == (b"body", more)
+                else:
+                    assert json.loads(got.header("x-trailers") or "") == [list(pair) for pair in more]
+                    assert (got.body, got.trailers) == (b"answer", more)
+        for path, more in (("/two/alone", []), ("/two/", [("x-sum", "42")])):
+            got = server.fetch(path, headers={"TE": "trailers"})
+            assert (got.body, got.trailers) == (b"answer", more)
 
 
 def test_informational_answers(serve) -> None:
@@ -268,6 +301,33 @@ def test_alpn_chooses_what_is_spoken_with_an_upstream(serve, authority: tls.Auth
             assert server.fetch("/").body == b"one"
             got = server.fetch("/two/", "POST", body=b"through")
             assert (got.body, got.header("x-scheme")) == (b"through", "https")
+
+
+def test_alpn_keeps_to_the_most_connections(serve, authority: tls.Authority, site: tls.Certificate) -> None:
+    """Requests that come before it is known what the upstream speaks: those that find no connection get 503 at once."""
+    asked = threading.Event()
+
+    def script(peer: Peer) -> None:
+        while peer.read_request():
+            assert asked.wait(20)
+            peer.send(ok(b"one"))
+
+    context = authority.server(site)
+    context.set_alpn_protocols(["http/1.1"])
+    with tls.TlsUpstream(context, script) as one:
+        context.sni_callback = lambda *_: asked.wait(20) and None  # no handshake ends before all requests are there
+        server = serve(gateway(workers=1, routes=[route(to="one", timeout="5s")], upstreams=[
+            upstream("one", one.address, protocol="auto", limits={"max_connections": 4},
+                     tls={"ca_file": str(authority.cert), "server_name": "localhost"})]))
+        with Crowd(server.address, [wire.head("GET", "/")] * 16) as crowd:
+            active = "heddle_upstream_requests_active"
+            until(lambda: (parse(server.metrics())[active].value(upstream="one") or 0) + len(crowd.answers) == 16,
+                  "all requests to be there")
+            asked.set()
+            crowd.wait()
+        statuses = Counter(status for status, _ in crowd.answers)
+        assert crowd.failures == [] and set(statuses) <= {200, 503} and statuses[200] >= 4
+        assert server.fetch("/").body == b"one"
 
 
 # ---- Back-pressure ----

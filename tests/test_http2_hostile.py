@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from support import http2
-from support.configs import gateway
+from support.configs import gateway, route
 from support.http2 import (ACK, CANCEL, COMPRESSION_ERROR, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM,
                            FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR, GOAWAY, HEADERS, PING, PRIORITY, PROTOCOL_ERROR, PUSH_PROMISE,
                            REFUSED_STREAM, RST_STREAM, SETTINGS, STREAM_CLOSED, WINDOW_UPDATE, Raw, frame)
@@ -184,6 +184,30 @@ def test_who_goes_on_opening_streams_too_many_is_told_to_calm_down(serve) -> Non
     assert server.fetch("/").status == 200
 
 
+def test_bodies_on_their_way_to_requests_that_are_answered_break_nothing(serve) -> None:
+    """The client could not know yet: as many as it may have streams."""
+    count = 600
+    server = serve(gateway(workers=1, routes=[route("/echo")], listeners=[
+        {"name": "public", "address": "127.0.0.1:0", "http2": {"max_concurrent_streams": 1000}}]))
+    with Raw(server.address) as raw:
+        raw.send(frame(WINDOW_UPDATE, payload=integer(1 << 24)))
+        streams = range(1, 2 * count, 2)
+        raw.send(b"".join(raw.headers(stream, end=False, method="POST", path="/nowhere") for stream in streams))
+        until_ended(raw, set(streams))
+        raw.send(b"".join(frame(DATA, END_STREAM, stream, b"hello") for stream in streams))
+        raw.send(raw.headers(2 * count + 1, path="/echo"))
+        until_ended(raw, {2 * count + 1})
+
+
+def until_ended(raw: Raw, streams: set[int]) -> None:
+    """Reads until the answers of these streams have ended."""
+    while streams and (got := raw.read_frame()):
+        assert got[0] != GOAWAY, got
+        if got[0] in (HEADERS, DATA) and got[1] & END_STREAM:
+            streams.discard(got[2])
+    assert not streams, f"the connection ended before {len(streams)} answers"
+
+
 def test_a_head_may_be_too_large(server: Server, others: http2.Client) -> None:
     before, mark = hits(server, "head_bytes"), server.mark()
     with http2.Client(server.address) as client:
@@ -302,6 +326,33 @@ def test_a_body_that_does_not_come_ends_by_body_timeout(serve) -> None:
         assert client.response(slow).status == 408
     assert hits(server, "body_timeout") == 1
     server.wait_access(path="/slow", status=408)
+
+
+def test_heads_that_come_in_pieces_do_not_keep_a_body_waiting(serve) -> None:
+    """Each request has its own time: others of the connection do not start that of a stalled body again."""
+    server = serve(gateway(limits={"body_timeout": "500ms"}))
+    with Raw(server.address) as raw:
+        raw.send(raw.headers(1, end=False, method="POST", path="/stalled"))
+        raw.socket.settimeout(0.05)
+        for stream in range(3, 103, 2):
+            block = raw.head(method="HEAD")
+            raw.send(frame(HEADERS, END_STREAM, stream, block[:3]))
+            drain(raw)
+            raw.send(frame(CONTINUATION, END_HEADERS, stream, block[3:]))
+            drain(raw)
+            if hits(server, "body_timeout"):
+                break
+        assert hits(server, "body_timeout") == 1
+        server.wait_access(path="/stalled", status=408)
+
+
+def drain(raw: Raw) -> None:
+    """Reads what is there, and what comes until the socket's time-out."""
+    try:
+        while raw.read_frame():
+            pass
+    except TimeoutError:
+        pass
 
 
 def test_a_head_that_does_not_come_ends_by_head_timeout(serve) -> None:

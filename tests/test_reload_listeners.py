@@ -15,7 +15,7 @@ from support.configs import gateway, route, upstream
 from support.http2_upstream import Call, Http2Upstream
 from support.tcp import Client as TcpClient
 from support.tcp import TcpServer, echo
-from support.upstreams import Peer, Upstream
+from support.upstreams import Peer, Upstream, closed_port
 from support.waiting import until
 from test_config_reload import Config, config, reload  # noqa: F401 (a fixture)
 from test_reload_streams import DRAIN, SWITCHED, TalksOn, one_snapshot, switch, tunnels
@@ -231,6 +231,40 @@ def test_a_tunnel_of_a_listener_that_goes_is_cut_when_nobody_ends_it(serve, conf
             reload(server)
             assert script.ended.wait(20)
             assert server.wait_access(status=101)["details"] == "drain_timeout"
+
+
+def test_tcp_load_while_its_listener_is_renamed(serve, config: Config) -> None:  # noqa: F811
+    """At the same address: whoever was let in is answered, by the listener of either name."""
+    stop, failures, done = threading.Event(), [], []
+    address = ("127.0.0.1", closed_port())
+
+    def named(number: int) -> dict[str, Any]:
+        item = {"name": f"tcp-{number}", "address": "%s:%d" % address, "protocol": "tcp", "upstream": "behind"}
+        return two_listeners({"name": "public"}, item, upstreams=[upstream("behind", backend.address)], logging={"access_log": False})
+
+    def load() -> None:
+        while not stop.is_set():
+            try:
+                with TcpClient(address) as client:
+                    assert client.send(b"hello").read(5) == b"hello"
+                    done.append(1)
+            except (OSError, wire.Broken) as problem:
+                failures.append(repr(problem))
+
+    with TcpServer(echo) as backend:
+        server = serve(config.put(named(0)))
+        threads = [threading.Thread(target=load) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for number in range(1, 16):
+            before = len(done)
+            config.put(named(number))
+            reload(server)
+            until(lambda: len(done) > before + 20 or failures, "connections after the change")
+        stop.set()
+        for thread in threads:
+            thread.join(20)
+    assert failures == []
 
 
 @pytest.mark.parametrize("how", ["removed", "rebound", "stopped"])

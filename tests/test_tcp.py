@@ -199,6 +199,28 @@ def test_a_reset_of_the_server_reaches_the_client(serve) -> None:
         assert (line["details"], line["flags"]) == ("upstream_reset", "UC")
 
 
+def test_a_reset_of_the_server_reaches_a_client_that_reads_later(serve) -> None:
+    """The client, who has sent nothing, must not take what came before it for the whole."""
+    gone = threading.Event()
+
+    def pour(peer: socket.socket) -> None:
+        peer.settimeout(0.5)  # until nothing moves any more
+        try:
+            while True:
+                peer.sendall(bytes(65536))
+        except TimeoutError:
+            reset(peer)
+            gone.set()
+
+    with TcpServer(pour) as backend:
+        server = serve(tcp_gateway(backend))
+        with connect(server) as client:
+            assert gone.wait(20)
+            with pytest.raises(ConnectionResetError):
+                client.read_all()
+        assert wait_tcp(server)["details"] == "upstream_reset"
+
+
 def test_a_server_may_answer_early(serve) -> None:
     """It answers and closes although the client is still sending; the answer arrives."""
     def early(peer: socket.socket) -> None:

@@ -3,10 +3,12 @@ and come back."""
 
 from __future__ import annotations
 
+import select
 import socket
 import subprocess
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -215,6 +217,43 @@ def test_an_open_circuit_refuses_and_closes_again(serve) -> None:
         until(lambda: server.fetch("/").status == 200, "a trial")
         until(lambda: shown(server)["circuit_state"] == "closed" or server.fetch("/").status == 0, "it to close")
         assert answers(server, 20) == {"ok": 20}
+
+
+def test_trials_of_an_earlier_time_leave_the_circuit_alone(serve) -> None:
+    """Those that were let through before it opened again, and are given up after that, make no room and take none."""
+    gone: list[Peer] = []
+
+    def script(peer: Peer) -> None:
+        while request := peer.read_request():
+            if request.target == "/hang":
+                peer.wait_closed()
+                gone.append(peer)
+                return
+            peer.send(UNAVAILABLE if request.target == "/bad" else ok())
+
+    with Upstream(script) as origin, ExitStack() as stack:
+        server = proxy(serve, origin, circuit_breaker={"failure_threshold": 1, "success_threshold": 2, "timeout": "200ms"})
+
+        def admitted(target: str) -> wire.Connection:
+            """With a request that the circuit lets through, sooner or later."""
+            before = len(origin.requests)
+            while True:
+                connection = stack.enter_context(server.connect())
+                connection.send(wire.head("GET", target))
+                until(lambda: len(origin.requests) > before or bool(select.select([connection.socket], [], [], 0)[0]), "an answer")
+                if len(origin.requests) > before:
+                    return connection
+
+        assert admitted("/bad").response().body == b"busy"
+        first = admitted("/hang")
+        assert admitted("/bad").response().body == b"busy"
+        second = admitted("/hang")
+        for number, each in enumerate((second, first), 1):
+            each.reset()
+            until(lambda: len(gone) == number, "the upstream to see its end")
+        until(lambda: server.fetch("/").status == 200, "a trial", timeout=10)
+        until(lambda: shown(server)["circuit_state"] == "closed" or server.fetch("/").status == 0, "it to close", timeout=10)
+        assert answers(server, 3) == {"ok": 3}
 
 
 def test_too_many_connections_are_503(serve) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
@@ -13,9 +14,13 @@ from websockets.sync.server import ServerConnection
 from websockets.sync.server import serve as serve_websocket
 
 from support import wire
-from support.configs import gateway, route, upstream
+from support.configs import gateway, plugin, route, upstream
+from support.echo import seen
 from support.server import Server
 from support.upstreams import Peer, Upstream, answering, ok
+
+HANDSHAKE = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+             "Sec-WebSocket-Key": "MDEyMzQ1Njc4OWFiY2RlZg=="}
 
 
 def echo(socket: ServerConnection) -> None:
@@ -102,6 +107,32 @@ def test_an_upgrade_that_an_upstream_declines_is_an_answer(serve) -> None:
             response = connection.request("GET", "/", {"Connection": "Upgrade", "Upgrade": "raw"})
             assert (response.status, response.body) == (200, b"no, thank you")
             assert connection.request("GET", "/").status == 200
+
+
+@pytest.mark.parametrize("to", ["raw", "echo"])
+def test_an_upgrade_that_a_filter_takes_away_is_a_plain_request(serve, probe: Path, to: str) -> None:
+    remove = "request_headers remove 0 upgrade\nrequest_headers remove 0 connection"
+    with Upstream(answering(ok(b"plain"))) as origin:
+        server = serve(gateway(routes=[route(to=to, timeout="3s")], upstreams=[upstream("raw", origin.address)],
+                               plugins=[plugin("remover", probe, config=remove)]))
+        with server.connect() as connection:
+            response = connection.request("GET", "/chat", HANDSHAKE)
+        assert response.status == 200
+        if to == "echo":
+            assert not {"upgrade", "transfer-encoding"} & {name.lower() for name, _ in seen(response).headers}
+        else:
+            assert response.body == b"plain" and origin.requests[0].line == "GET /chat HTTP/1.1"
+            names = {name.lower() for name, _ in origin.requests[0].headers}
+            assert not {"upgrade", "transfer-encoding", "content-length"} & names
+
+
+def test_a_choice_of_upgrades_has_no_body(serve) -> None:
+    with Upstream(answering(ok(b"no, thank you"))) as origin:
+        server = serve(gateway(routes=[route(to="raw", timeout="3s")], upstreams=[upstream("raw", origin.address)]))
+        with server.connect() as connection:
+            response = connection.request("GET", "/", [("Connection", "Upgrade"), ("Upgrade", "h2c"), ("Upgrade", "websocket")])
+        assert (response.status, response.body) == (200, b"no, thank you")
+        assert origin.requests[0].header("transfer-encoding") is None
 
 
 def test_bytes_right_behind_the_switch_are_not_lost(serve) -> None:

@@ -131,7 +131,8 @@ def origins() -> Iterator[list[Config]]:
 
 @pytest.fixture(scope="module", params=["one", "two"])
 def server(serve_module, origins: list[Config], request: pytest.FixtureRequest) -> Server:
-    return serve_module(gateway(routes=[route(to=request.param, timeout="1s")], upstreams=origins, workers=2))
+    return serve_module(gateway(routes=[route(to=request.param, timeout="1s")], upstreams=origins, workers=2,
+                                limits={"body_timeout": "500ms"}))
 
 
 def url(server: Server, path: str = "/") -> str:
@@ -187,9 +188,11 @@ def test_many_tunnels_on_one_connection(server: Server) -> None:
             assert [socket.recv() for _ in range(20)] == [f"{index}.{number}".encode() for number in range(20)]
 
 
-def test_a_tunnel_outlives_the_routes_timeout(server: Server) -> None:
+def test_a_tunnel_outlives_the_routes_timeout_and_the_body_timeout(server: Server) -> None:
     with http2.Client(server.address) as client:
         _, socket = connect_two(client)
+        socket.send("there")
+        assert socket.recv() == b"there"
         assert not threading.Event().wait(1.5)
         socket.send("still there")
         assert socket.recv() == b"still there"
@@ -226,6 +229,21 @@ def test_an_upgrade_that_the_upstream_declines(serve, origins: list[Config]) -> 
                 got = client.response(stream) if path != "/old" else client.head(stream)
                 assert got.status == status, path
             client.ping()
+
+
+@pytest.mark.parametrize("path, status", [("/nowhere", 404), ("/echo", 200)])
+def test_a_client_whose_upgrade_was_declined_is_told_to_stop(serve, path: str, status: int) -> None:
+    """Its side of the stream is still open when the answer has ended."""
+    server = serve(gateway(routes=[route("/echo")]))
+    with http2.Raw(server.address) as raw:
+        raw.send(raw.headers(1, (":protocol", "websocket"), ("sec-websocket-version", "13"), end=False, method="CONNECT", path=path))
+        got = raw.read_frame()
+        while got and not (got[2] == 1 and got[1] & http2.END_STREAM):
+            assert got[0] not in (http2.RST_STREAM, http2.GOAWAY), got
+            got = raw.read_frame()
+        assert raw.reset_code(1) == http2.NO_ERROR
+        assert raw.answers()
+    server.wait_access(path=path, status=status)
 
 
 def test_an_upstream_that_knows_no_extended_connect(serve) -> None:
