@@ -46,6 +46,7 @@ class TcpListener final : net::Acceptor::Observer {
     max_connections_ = limits.max_connections;
   }
   void stop_accepting() { acceptor_.stop(); }
+  net::Fd release() { return acceptor_.release(); }  // the socket, for another listener
   // It has left the configuration, or its address did: connections end after drain_timeout.
   void retire();
   bool retired() const { return retired_; }

@@ -75,25 +75,33 @@ Result<void> WorkerListeners::open(std::uint64_t id, const config::Listener& lis
                                    const std::string& address) {
   Open out{.id = id,
            .name = listener.name,
+           .address = address,
            .speaks_tls = listener.tls.enabled,
            .entrance = nullptr,
            .http = nullptr,
            .tcp = nullptr};
+  auto fd = socket_of(address);
+  if (!fd) return std::unexpected(std::move(fd.error()));
   if (listener.is_tcp()) {
-    auto fd = net::listen_socket(address);
-    if (!fd) return std::unexpected(std::move(fd.error()));
     out.tcp =
         std::make_unique<TcpListener>(gateway_, resolver_, listener, std::move(*fd), registry_);
   } else {
     out.entrance = std::make_unique<Entrance>(gateway_, id);
-    auto created = http::Listener::create(gateway_.worker(), address, server_limits(listener),
-                                          *out.entrance, registry_);
-    if (!created) return std::unexpected(std::move(created.error()));
-    out.http = std::move(*created);
+    out.http = http::Listener::create(gateway_.worker(), std::move(*fd), server_limits(listener),
+                                      *out.entrance, registry_);
     use_certificates(out);
   }
   open_.push_back(std::move(out));
   return {};
+}
+
+Result<net::Fd> WorkerListeners::socket_of(const std::string& address) {
+  for (const Open& item : open_) {
+    if (item.address != address) continue;
+    net::Fd fd = item.http ? item.http->release() : item.tcp->release();
+    if (fd) return fd;
+  }
+  return net::listen_socket(address);
 }
 
 void WorkerListeners::update(std::uint64_t id, const config::Listener& listener) {

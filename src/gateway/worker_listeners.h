@@ -27,7 +27,8 @@ class WorkerListeners {
   WorkerListeners(const WorkerListeners&) = delete;
   WorkerListeners& operator=(const WorkerListeners&) = delete;
 
-  // `id` names it in later calls; `address` is a concrete one.
+  // `id` names it in later calls; `address` is a concrete one. Another listener that has it accepts
+  // nothing more.
   Result<void> open(std::uint64_t id, const config::Listener& listener, const std::string& address);
   // What may change while it is open beside its certificates: limits, and the version of HTTP of
   // new connections.
@@ -51,6 +52,7 @@ class WorkerListeners {
   struct Open {
     std::uint64_t id = 0;
     std::string name;
+    std::string address;
     bool speaks_tls = false;
     std::unique_ptr<Entrance> entrance;    // with http
     std::unique_ptr<http::Listener> http;  // one of the two
@@ -60,6 +62,9 @@ class WorkerListeners {
     bool ended() const;
   };
   Open* find(std::uint64_t id);
+  // A socket that listens on the address. That of a listener which has it goes over with all that
+  // is queued: two sockets side by side would lose, or delay, what the kernel gave to the old one.
+  Result<net::Fd> socket_of(const std::string& address);
   // The certificates in force; one that the configuration does not have keeps what it had.
   void use_certificates(const Open& item) const;
   void sweep();

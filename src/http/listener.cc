@@ -30,6 +30,7 @@ class ListenerImpl final : public Listener, net::Acceptor::Observer {
   }
   void set_limits(const ServerLimits& limits) override { context_.set_limits(limits); }
   void stop_accepting() override { acceptor_.stop(); }
+  net::Fd release() override { return acceptor_.release(); }
   std::size_t connections() const override { return context_.connections.size(); }
   bool ended() const override { return !acceptor_.open() && context_.connections.empty(); }
 
@@ -97,7 +98,13 @@ Result<std::unique_ptr<Listener>> Listener::create(net::Worker& worker, const st
                                                    metrics::Registry& metrics) {
   auto fd = net::listen_socket(address);
   if (!fd) return std::unexpected(std::move(fd).error());
-  return std::make_unique<ListenerImpl>(worker, std::move(*fd), limits, handler, metrics);
+  return create(worker, std::move(*fd), limits, handler, metrics);
+}
+
+std::unique_ptr<Listener> Listener::create(net::Worker& worker, net::Fd listening,
+                                           const ServerLimits& limits, ServerHandler& handler,
+                                           metrics::Registry& metrics) {
+  return std::make_unique<ListenerImpl>(worker, std::move(listening), limits, handler, metrics);
 }
 
 Result<ReservedAddress> reserve_address(const std::string& address, net::Sharing sharing) {

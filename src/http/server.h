@@ -86,6 +86,10 @@ class Listener {
                                                   const ServerLimits& limits,
                                                   ServerHandler& handler,
                                                   metrics::Registry& metrics);
+  // On a socket that listens already.
+  static std::unique_ptr<Listener> create(net::Worker& worker, net::Fd listening,
+                                          const ServerLimits& limits, ServerHandler& handler,
+                                          metrics::Registry& metrics);
   virtual ~Listener() = default;
   virtual std::uint16_t local_port() const = 0;
   // Connections that are accepted from now on speak TLS with this context; those that stand keep
@@ -96,6 +100,8 @@ class Listener {
   // Accepts who has begun to connect, then closes the socket; see net::Acceptor::stop().
   // Connections go on.
   virtual void stop_accepting() = 0;
+  // The socket, for another listener; this one accepts nothing more.
+  virtual net::Fd release() = 0;
   // Tells every connection to close after the exchange in flight (Connection: close) and closes
   // idle ones.
   virtual void drain() = 0;

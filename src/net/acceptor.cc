@@ -106,6 +106,13 @@ void Acceptor::close() {
   impl_->close();
 }
 
+Fd Acceptor::release() {
+  impl_->unwatch();
+  Fd out = std::move(impl_->fd);
+  impl_->close();
+  return out;
+}
+
 bool Acceptor::open() const {
   return static_cast<bool>(impl_->fd);
 }
