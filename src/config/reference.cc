@@ -20,13 +20,14 @@ put `# yaml-language-server: $schema=configuration.schema.json` on the first lin
   merge, lists are appended, and a value given twice is an error.
 - `${VAR}` and `${VAR:-default}` in a value are replaced from the environment; `$${` stands for `${`. Inside of
   `{ }` and `[ ]` YAML wants them quoted; a quoted value is a string in a plugin's `config`.
-- Durations: `100ms`, `5s`, `1m30s`, `1h`. Sizes: `64KiB`, `16MB`, `1GiB` or a number of bytes; KB, MB and GB are 2^10,
-  2^20 and 2^30, as in Loom.
+- Durations: `100ms`, `5s`, `1.5s`, `1m30s`, `1h`, `500us`, rounded up to whole milliseconds. Sizes: `64KiB`, `16MB`,
+  `1GiB` or a number of bytes; KB, MB and GB are 2^10, 2^20 and 2^30, as in Loom.
 - Unknown keys are errors (`--lenient`: warnings). Top-level keys that begin with `x-` are free for anchors; `<<` merges
   them into other maps.
 - *Restart*: the setting takes effect at the next start; all others change with a reload.
-- *Secret*: the value is `***` in `GET /config`. In a plugin's `config`, values under keys that contain password, secret,
-  token, key or credential are hidden in the same way.
+- *Secret*: the value is `***` in `GET /config`. In a plugin's `config`, values are hidden in the same way under the key
+  `key`, keys that end in `_key`, `-key` or `.key`, and keys that contain password, secret, token, credential, apikey or
+  privatekey.
 )";
 
 std::string type_name(const Setting& row) {

@@ -14,8 +14,16 @@ struct Unit {
   std::int64_t factor;
 };
 
-constexpr std::array<Unit, 5> kDurationUnits = {
-    {{"d", 86'400'000}, {"h", 3'600'000}, {"m", 60'000}, {"s", 1'000}, {"ms", 1}}};
+constexpr std::int64_t kMillisecond = 1'000'000;  // nanoseconds
+constexpr std::array<Unit, 9> kDurationUnits = {{{"d", 86'400'000 * kMillisecond},
+                                                 {"h", 3'600'000 * kMillisecond},
+                                                 {"m", 60'000 * kMillisecond},
+                                                 {"s", 1'000 * kMillisecond},
+                                                 {"ms", kMillisecond},
+                                                 {"us", 1'000},
+                                                 {"\u00b5s", 1'000},  // the micro sign
+                                                 {"\u03bcs", 1'000},  // the Greek letter
+                                                 {"ns", 1}}};
 
 constexpr std::int64_t kKibi = 1 << 10;
 constexpr std::int64_t kMebi = 1 << 20;
@@ -55,6 +63,24 @@ std::optional<std::int64_t> take_number(std::string_view& text) {
   if (error != std::errc()) return std::nullopt;
   text.remove_prefix(static_cast<std::size_t>(end - text.data()));
   return value;
+}
+
+// Takes a fraction behind a point, of `unit`: nullopt when no digit follows the point. What is
+// finer than one counts as one.
+std::optional<std::int64_t> take_fraction(std::string_view& text, std::int64_t unit) {
+  if (!text.starts_with('.')) return 0;
+  text.remove_prefix(1);
+  if (text.empty() || !is_digit(text.front())) return std::nullopt;
+  std::int64_t value = 0;
+  std::int64_t left = unit;  // what one of the next digit is worth, times ten
+  bool more = false;
+  for (; !text.empty() && is_digit(text.front()); text.remove_prefix(1)) {
+    const std::int64_t digit = text.front() - '0';
+    value += digit * left / 10;
+    more = more || (left == 0 ? digit != 0 : digit * left % 10 != 0);
+    left /= 10;
+  }
+  return value + (more ? 1 : 0);
 }
 
 std::optional<std::int64_t> multiply(std::int64_t value, std::int64_t factor) {
@@ -128,27 +154,32 @@ Parsed<std::int64_t> parse_duration(std::string_view text) {
   std::int64_t last_factor = std::numeric_limits<std::int64_t>::max();
   do {
     const auto number = take_number(rest);
+    std::string_view behind =
+        rest.substr(std::min(rest.find_first_not_of(".0123456789"), rest.size()));
     if (!number) {
       return complain(concat(quote(text), " is not a duration"), std::string(kHint));
     }
-    if (rest.empty()) {
+    if (behind.empty()) {
       return complain(concat("the duration ", quote(text), " lacks its unit"),
                       concat("for example ", text, "ms or ", text, "s"));
     }
-    const std::string_view name = rest.substr(0, rest.find_first_of("0123456789"));
+    const std::string_view name = behind.substr(0, behind.find_first_of("0123456789"));
     const auto unit = std::ranges::find(kDurationUnits, name, &Unit::name);
     // Units fall, as in 1h30m: "5s1h" is more likely a slip than meant.
-    if (unit == kDurationUnits.end() || unit->factor >= last_factor) {
+    const bool known = unit != kDurationUnits.end() && unit->factor < last_factor;
+    const auto fraction = known ? take_fraction(rest, unit->factor) : std::nullopt;
+    if (!fraction || rest.data() != behind.data()) {
       return complain(concat(quote(text), " is not a duration"), std::string(kHint));
     }
     const auto part = multiply(*number, unit->factor);
-    if (!part || __builtin_add_overflow(total, *part, &total)) {
+    if (!part || __builtin_add_overflow(total, *part, &total) ||
+        __builtin_add_overflow(total, *fraction, &total)) {
       return complain(concat("the duration ", quote(text), " is too long"), "");
     }
     last_factor = unit->factor;
     rest.remove_prefix(name.size());
   } while (!rest.empty());
-  return total;
+  return total / kMillisecond + (total % kMillisecond != 0 ? 1 : 0);
 }
 
 Parsed<std::int64_t> parse_size(std::string_view text) {
@@ -171,9 +202,11 @@ std::string format_duration(std::int64_t milliseconds) {
   std::string out;
   for (const Unit& unit : kDurationUnits) {
     if (unit.name == "d") continue;  // 24h is as clear
-    const std::int64_t count = milliseconds / unit.factor;
+    const std::int64_t factor = unit.factor / kMillisecond;
+    if (factor == 0) break;
+    const std::int64_t count = milliseconds / factor;
     if (count != 0) out += concat(std::to_string(count), unit.name);
-    milliseconds %= unit.factor;
+    milliseconds %= factor;
   }
   return out;
 }

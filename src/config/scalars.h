@@ -17,7 +17,7 @@ using Parsed = std::expected<T, Complaint>;
 Parsed<bool> parse_boolean(std::string_view text);          // true false yes no on off, any case
 Parsed<std::int64_t> parse_integer(std::string_view text);  // decimal, 0x.., 0o..
 Parsed<std::int64_t> parse_duration(
-    std::string_view text);  // in milliseconds: 100ms 5s 1m30s 1h 1d; 0
+    std::string_view text);  // in milliseconds, rounded up: 100ms 5s 1.5s 1m30s 1h 1d 500us; 0
 Parsed<std::int64_t> parse_size(
     std::string_view text);  // in bytes: 512B 1K 64KiB 16MB 1GiB; K, KB and KiB are 2^10
 

@@ -17,10 +17,25 @@ TEST(Scalars, Durations) {
   EXPECT_EQ(parse_duration("1h"), 3'600'000);
   EXPECT_EQ(parse_duration("2d"), 172'800'000);
   EXPECT_EQ(parse_duration("0"), 0);
-  for (const auto* bad :
-       {"", "5", "s", "5 s", "1s1s", "1s1h", "1.5s", "-1s", "5S", "99999999999999999999s"}) {
+  for (const auto* bad : {"", "5", "s", "5 s", "1s1s", "1s1h", "1.s", ".5s", "1.5", "1.5.5s",
+                          "1..5s", "-1s", "5S", "99999999999999999999s", "300000d"}) {
     EXPECT_FALSE(parse_duration(bad).has_value()) << bad;
   }
+}
+
+// As Loom's files may have them: Go's durations. Whole milliseconds, never shorter than written.
+TEST(Scalars, DurationsWithFractionsAndFineUnits) {
+  EXPECT_EQ(parse_duration("0.5s"), 500);
+  EXPECT_EQ(parse_duration("1.5h30m"), 7'200'000);
+  EXPECT_EQ(parse_duration("1m0.5s"), 60'500);
+  EXPECT_EQ(parse_duration("0.001s"), 1);
+  EXPECT_EQ(parse_duration("0.0000000001s"), 1);
+  EXPECT_EQ(parse_duration("1500us"), 2);
+  EXPECT_EQ(parse_duration("500\u00b5s"), 1);
+  EXPECT_EQ(parse_duration("2000\u03bcs"), 2);
+  EXPECT_EQ(parse_duration("1ns"), 1);
+  EXPECT_EQ(parse_duration("0ns"), 0);
+  EXPECT_EQ(parse_duration("1.999999999999999999999s"), 2'000);
 }
 
 TEST(Scalars, Sizes) {

@@ -134,8 +134,9 @@ class SchemaWriter {
       case Type::kInteger:
         return concat("\"anyOf\": [", integer(row), ", ", kVariable, R"(, {"type": "null"}])");
       case Type::kDuration:
-        return concat(R"("anyOf": [{"type": "string", "pattern": "^([0-9]+(ms|[smhd]))+$"}, )",
-                      R"({"enum": [0]}, )", kVariable, R"(, {"type": "null"}])");
+        return concat(
+            R"("anyOf": [{"type": "string", "pattern": "^([0-9]+(\\.[0-9]+)?(ms|us|µs|μs|ns|[smhd]))+$"}, )",
+            R"({"enum": [0]}, )", kVariable, R"(, {"type": "null"}])");
       case Type::kSize:
         return concat(
             R"("anyOf": [{"type": "string", "pattern": "^[0-9]+ ?([KkMmGg]([Ii]?[Bb])?|[Bb])?$"}, )",
