@@ -184,6 +184,15 @@ def test_who_goes_on_opening_streams_too_many_is_told_to_calm_down(serve) -> Non
     assert server.fetch("/").status == 200
 
 
+def until_ended(raw: Raw, streams: set[int]) -> None:
+    """Reads until the answers of these streams have ended."""
+    while streams and (got := raw.read_frame()):
+        assert got[0] != GOAWAY, got
+        if got[0] in (HEADERS, DATA) and got[1] & END_STREAM:
+            streams.discard(got[2])
+    assert not streams, f"the connection ended before {len(streams)} answers"
+
+
 def test_bodies_on_their_way_to_requests_that_are_answered_break_nothing(serve) -> None:
     """The client could not know yet: as many as it may have streams."""
     count = 600
@@ -197,15 +206,6 @@ def test_bodies_on_their_way_to_requests_that_are_answered_break_nothing(serve) 
         raw.send(b"".join(frame(DATA, END_STREAM, stream, b"hello") for stream in streams))
         raw.send(raw.headers(2 * count + 1, path="/echo"))
         until_ended(raw, {2 * count + 1})
-
-
-def until_ended(raw: Raw, streams: set[int]) -> None:
-    """Reads until the answers of these streams have ended."""
-    while streams and (got := raw.read_frame()):
-        assert got[0] != GOAWAY, got
-        if got[0] in (HEADERS, DATA) and got[1] & END_STREAM:
-            streams.discard(got[2])
-    assert not streams, f"the connection ended before {len(streams)} answers"
 
 
 def test_a_head_may_be_too_large(server: Server, others: http2.Client) -> None:
@@ -328,6 +328,15 @@ def test_a_body_that_does_not_come_ends_by_body_timeout(serve) -> None:
     server.wait_access(path="/slow", status=408)
 
 
+def drain(raw: Raw) -> None:
+    """Reads what is there, and what comes until the socket's time-out."""
+    try:
+        while raw.read_frame():
+            pass
+    except TimeoutError:
+        pass
+
+
 def test_heads_that_come_in_pieces_do_not_keep_a_body_waiting(serve) -> None:
     """Each request has its own time: others of the connection do not start that of a stalled body again."""
     server = serve(gateway(limits={"body_timeout": "500ms"}))
@@ -344,15 +353,6 @@ def test_heads_that_come_in_pieces_do_not_keep_a_body_waiting(serve) -> None:
                 break
         assert hits(server, "body_timeout") == 1
         server.wait_access(path="/stalled", status=408)
-
-
-def drain(raw: Raw) -> None:
-    """Reads what is there, and what comes until the socket's time-out."""
-    try:
-        while raw.read_frame():
-            pass
-    except TimeoutError:
-        pass
 
 
 def test_a_head_that_does_not_come_ends_by_head_timeout(serve) -> None:

@@ -46,6 +46,21 @@ def test_a_call_to_a_service_while_the_request_waits(serve, probe: Path, nginx: 
             assert seen(connection.request("POST", "/", body=b"held meanwhile")).body == "held meanwhile"
 
 
+def test_an_answer_in_place_of_another_has_one_body(serve, probe: Path, nginx: Nginx) -> None:
+    """Also to who stands outside and waits meanwhile: the first one's body is gone with its head."""
+    held = "response_body trace\nresponse_headers call nginx /hello\nresponse_headers pause\nhttp_call_response resume 1"
+    server = serve(gateway(upstreams=[upstream("nginx", nginx.address)], workers=1, plugins=[
+        plugin("outer", probe, priority=3, config=held),
+        plugin("second", probe, priority=2, config="response_headers if x-replaced reply 409 second"),
+        plugin("first", probe, priority=1, config="request_headers reply 418 first\nrequest_headers pause")]))
+    with server.connect() as connection:
+        assert connection.request("GET", "/").body == b"first"
+        response = connection.request("GET", "/", {"x-replaced": "1"})
+        assert (response.status, response.body) == (409, b"second")
+    bodies = [text for line in server.log.lines() if "probe response_body" in (text := line.get("message", ""))]
+    assert [text.split(" ")[3:] for text in bodies] == [["5", "1"], ["6", "1"]]
+
+
 def test_a_call_to_an_unknown_upstream_is_refused(serve, probe: Path) -> None:
     server = serve(gateway(plugins=[plugin("caller", probe, config="request_headers call nobody /")]))
     assert server.fetch("/").status == 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 from support import http2, tls, wire
@@ -87,27 +88,16 @@ def test_the_same_behind_a_handshake(serve, tmp_path: Path) -> None:
 def test_silent_clients_that_keep_coming_do_not_hold_up_the_end(serve, tmp_path: Path) -> None:
     """Those who connect while a server stops, and never begin their handshake."""
     site = tls.Authority(tmp_path).issue("site", "DNS:localhost")
-    server = serve(gateway(drain_timeout="1m", listeners=[
+    server = serve(gateway(workers=1, drain_timeout="1m", listeners=[
         {"name": "public", "address": "127.0.0.1:0", "protocol": "https", "tls": {**site.setting(), "handshake_timeout": "1m"}}]))
-    silent: list[socket.socket] = []
-
-    def flood() -> None:
-        while len(silent) < 500:  # a process may have 1024 files
-            try:
-                silent.append(socket.create_connection(server.address, timeout=0.3))
-            except OSError:
-                return
-
-    threads = [threading.Thread(target=flood) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    until(lambda: len(silent) > 50, "clients to come")
-    server.signal(signal.SIGTERM)
-    assert server.wait_exit(timeout=15) == 0
-    for thread in threads:
-        thread.join(20)
-    for each in silent:
-        each.close()
+    with ExitStack() as silent:
+        for number in range(900):  # a process may have 1024 files
+            if number == 300:
+                server.signal(signal.SIGTERM)
+            each = silent.enter_context(socket.socket())
+            each.setblocking(False)
+            each.connect_ex(server.address)
+        assert server.wait_exit(timeout=15) == 0
 
 
 def test_a_stream_that_http2_opens_before_the_second_goaway_is_answered(serve) -> None:

@@ -48,6 +48,7 @@ def test_clients_that_do_not_read_leave_a_shared_connection_to_others(serve) -> 
         seen_so_far = -1
         while sum(poured.values()) != seen_so_far:  # until nothing moves for a while
             seen_so_far = sum(poured.values())
+            assert seen_so_far < 256 * MIB
             time.sleep(0.3)
         with server.connect(timeout=10) as other:
             assert other.request("GET", "/small").body == b"small"

@@ -28,6 +28,11 @@ json::value config_value(const PluginInfo& info) {
   return out;
 }
 
+// What an entry leaves to the kind of plugin is known when a version is loaded.
+json::value known(std::int64_t limit) {
+  return limit == 0 ? json::value(nullptr) : json::value(limit);
+}
+
 json::value megabytes(std::uint64_t bytes) {
   if (bytes % kMegabyte == 0) return bytes / kMegabyte;
   return static_cast<double>(bytes) / static_cast<double>(kMegabyte);
@@ -60,7 +65,7 @@ json::object summary(const PluginInfo& info) {
           {"state", plugins::to_string(info.state)},
           {"loaded_at", loaded_at},
           {"memory_limit_mb", megabytes(info.entry.memory_limit)},
-          {"timeout_ms", info.entry.timeout.count()},
+          {"timeout_ms", known(info.entry.timeout.count())},
           {"config", config_value(info)},
           {"vm_id", info.entry.vm_id},
           {"stats", stats_value(info)}};
@@ -132,11 +137,11 @@ json::object details(const PluginInfo& info) {
                         {"foreign_functions", strings(entry.permissions.foreign_functions)},
                         {"capabilities", strings(entry.permissions.capabilities)}};
   out["limits"] = {{"memory_bytes", entry.memory_limit},
-                   {"timeout_ms", entry.timeout.count()},
+                   {"timeout_ms", known(entry.timeout.count())},
                    {"buffer_bytes", entry.buffer_limit},
                    {"log_lines_per_second", entry.log_lines_per_second},
                    {"log_line_bytes", entry.log_line_bytes},
-                   {"host_calls", entry.host_calls},
+                   {"host_calls", known(static_cast<std::int64_t>(entry.host_calls))},
                    {"outbound_calls", entry.outbound_calls}};
   out["exports"] = exports_of(info);
   out["imports"] = imports_of(info);

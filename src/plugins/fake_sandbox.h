@@ -74,7 +74,10 @@ class FakeEngine final : public sandbox::Engine {
   int compiled = 0;
 };
 
-class FakePlugin final : public extension::LoadedPlugin {
+// A filter that every exchange passes by.
+class FakePlugin final : public extension::LoadedPlugin,
+                         public extension::HttpFilterFactory,
+                         public std::enable_shared_from_this<FakePlugin> {
  public:
   explicit FakePlugin(extension::PluginSpec s) : spec(std::move(s)) { ++alive(); }
   ~FakePlugin() override { --alive(); }
@@ -88,7 +91,13 @@ class FakePlugin final : public extension::LoadedPlugin {
   std::string_view kind() const override { return "fake"; }
   Result<void> start(net::Worker&) override { return {}; }
   void stop(net::Worker&) override {}
-  std::shared_ptr<extension::HttpFilterFactory> http_filter() override { return nullptr; }
+  std::shared_ptr<extension::HttpFilterFactory> http_filter() override {
+    return shared_from_this();
+  }
+  const std::string& name() const override { return spec.name; }
+  extension::FilterInterest interest() const override { return {}; }
+  std::size_t buffer_limit() const override { return 0; }
+  std::unique_ptr<extension::HttpFilter> create(extension::FilterHost&) override { return nullptr; }
   extension::PluginStats stats() const override {
     return {.calls = 7,
             .errors = 1,

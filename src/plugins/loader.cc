@@ -139,6 +139,11 @@ bool is_route_package(const std::string& path) {
          std::filesystem::is_regular_file(std::filesystem::path(path) / kManifestFile, error);
 }
 
+// Native code under the name of a WebAssembly module: who put it there expected a sandbox.
+bool is_misnamed(const std::string& path) {
+  return path.ends_with(".wasm");
+}
+
 }  // namespace
 
 Loader::Loader(sandbox::Engine& engine, std::vector<extension::PluginContract*> contracts, Log& log)
@@ -218,7 +223,7 @@ Result<void> Loader::make(const config::Plugin& entry, Package& package, LoadedV
     (*contract)->complete(spec);
     plugin = (*contract)->load_manifest(spec);
   } else if (taker != contracts_.end()) {
-    if (entry.kind.empty() && package.module_path.ends_with(".wasm")) {
+    if (entry.kind.empty() && is_misnamed(package.module_path)) {
       return fail(ErrorKind::kInvalidArgument,
                   fmt::format("is native code (ELF) under the name of a WebAssembly module; build "
                               "the plugin for wasm32, or set `kind: {}` if native code is meant",
@@ -245,6 +250,7 @@ Result<void> Loader::make(const config::Plugin& entry, Package& package, LoadedV
   }
   if (!plugin) return std::unexpected(std::move(plugin.error()));
   out.timeout = spec.timeout;
+  out.host_calls = spec.host_calls;
   out.plugin = std::move(*plugin);
   return {};
 }
@@ -310,7 +316,8 @@ std::string Loader::likely_kind(const std::string& path) const {
   if (!package) return is_route_package(path) ? route : std::string();
   if (package->module.empty()) return route;
   for (const extension::PluginContract* contract : contracts_) {
-    if (contract->takes_file(package->module)) return std::string(contract->kind());
+    if (!contract->takes_file(package->module)) continue;
+    return is_misnamed(package->module_path) ? "" : std::string(contract->kind());
   }
   const std::string_view bytes(reinterpret_cast<const char*>(package->module.data()),
                                package->module.size());

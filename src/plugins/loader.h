@@ -39,6 +39,7 @@ struct LoadedVersion {
   std::string digest;                    // of the package's content
   Nanoseconds compile_time = 0;          // to compile it, or to load it from the compile cache
   std::chrono::milliseconds timeout{0};  // in force: the entry's, or that of the kind
+  std::uint64_t host_calls = 0;          // the same
   std::shared_ptr<const sandbox::Module> module;  // null: a file that is no module
   std::shared_ptr<extension::LoadedPlugin> plugin;
 };

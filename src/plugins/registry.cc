@@ -182,6 +182,7 @@ PluginInfo Registry::describe(const Entry& entry) {
   if (entry.current) {
     out.kind = entry.current->kind;
     out.entry.timeout = entry.current->timeout;
+    out.entry.host_calls = entry.current->host_calls;
     out.version = entry.current->version;
     out.loaded_at = entry.loaded_at;
     out.sha256 = entry.current->sha256;

@@ -107,7 +107,9 @@ Result<std::shared_ptr<const LinkedModule>> WasmtimeLinkedModule::link(
   if (!refused.empty()) {
     return fail(
         ErrorKind::kInvalidArgument,
-        fmt::format("module {}: imports that cannot be resolved: {}", source.name(), refused));
+        fmt::format("module {}: imports that cannot be resolved: {}; build it without these calls, "
+                    "or for an ABI that Heddle has (`heddle inspect` shows all imports)",
+                    source.name(), refused));
   }
   if (options.allow_missing) {
     const ErrorHandle error(

@@ -26,8 +26,9 @@ sandbox::Limits Version::start_limits() const {
 }
 
 std::string trap_text(const sandbox::Trap& trap) {
-  std::string text =
-      fmt::format("{}: {} ({})", trap.function, trap.message, sandbox::to_string(trap.reason));
+  std::string text = fmt::format("{}: {}", trap.function, trap.message);
+  const std::string reason = fmt::format(" ({})", sandbox::to_string(trap.reason));
+  if (!text.ends_with(reason)) text += reason;
   if (!trap.backtrace.empty()) {
     text += "; in " + trap.backtrace.substr(0, trap.backtrace.find('\n'));
   }

@@ -1,0 +1,80 @@
+"""A filter that guards routes never vanishes silently: not when its file is of another kind, nor when it becomes so."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import wat
+from support.configs import gateway, plugin, route
+from test_activation import replace
+from test_config_reload import Config, config, refused, reload  # noqa: F401 (a fixture)
+
+COMMAND = '(module (memory (export "memory") 1) (func (export "_start")))'
+NAMED: dict[str, dict[str, Any]] = {"route": {"routes": [route(plugins=["guard"])]}, "phase": {}}
+
+
+@pytest.fixture
+def guard(tmp_path: Path, probe: Path) -> Path:
+    file = tmp_path / "guard.wasm"
+    shutil.copy(probe, file)
+    return file
+
+
+def guarded(file: Path, how: str, **more: Any) -> dict[str, Any]:
+    phase = {"phase": "on_request_headers"} if how == "phase" else {}
+    return gateway(plugins=[plugin("guard", file, config="request_headers reply 401 no\nrequest_headers pause", **phase, **more)],
+                   **NAMED.get(how, {}))
+
+
+@pytest.mark.parametrize("how", NAMED)
+def test_a_guard_that_is_no_filter_lets_nothing_pass(serve, guard: Path, how: str, compile_wat: wat.Compiler) -> None:
+    shutil.copy(compile_wat(COMMAND), guard)
+    server = serve(guarded(guard, how), expect_errors=True)
+    assert server.fetch("/").status == 503
+    shown = server.plugin("guard")
+    assert shown["state"] == "failed"
+    assert all(text in shown["last_error"] for text in ("plugin guard", str(guard), "json_rpc", "take it out there"))
+
+
+@pytest.mark.parametrize("how", [*NAMED, "everywhere"])
+def test_a_filter_does_not_become_something_else(serve, guard: Path, how: str, compile_wat: wat.Compiler) -> None:
+    server = serve(guarded(guard, how), expect_errors=True)
+    assert server.fetch("/").status == 401
+    replace(guard, compile_wat(COMMAND))
+    for target in ("/plugins/guard/reload", "/config/reload"):
+        answer = server.admin(target, "POST")
+        assert answer.status == 422
+        assert "json_rpc" in answer.text
+        assert server.fetch("/").status == 401
+    assert server.plugin("guard")["version"] == 1
+
+
+def test_a_filter_becomes_something_else_when_its_entry_says_so(serve, config: Config, guard: Path,  # noqa: F811
+                                                                compile_wat: wat.Compiler) -> None:
+    server = serve(config.put(guarded(guard, "everywhere")))
+    replace(guard, compile_wat(COMMAND))
+    config.put(guarded(guard, "everywhere", kind="json_rpc"))
+    reload(server)
+    assert server.fetch("/").status == 200
+    assert server.plugin("guard")["kind"] == "json_rpc"
+
+
+def test_a_route_plugin_that_a_route_comes_to_name_as_its_filter(serve, config: Config, examples: Path) -> None:  # noqa: F811
+    plugins = [plugin("answers", examples / "my_plugin.wasm")]
+    server = serve(config.put(gateway(plugins=plugins)), expect_errors=True)
+    config.put(gateway(plugins=plugins, routes=[route(plugins=["answers"])]))
+    assert "filters no requests" in json.dumps(refused(server))
+    assert server.plugin("answers")["version"] == 1
+
+
+def test_native_code_under_the_name_of_a_module(serve, tmp_path: Path, examples: Path) -> None:
+    file = tmp_path / "guard.wasm"
+    shutil.copy(examples / "qpc_counter.so", file)
+    server = serve(gateway(plugins=[plugin("guard", file)]), expect_errors=True)
+    assert "native code (ELF)" in server.plugin("guard")["last_error"]
+    assert server.fetch("/").status == 503
