@@ -355,6 +355,22 @@ def test_heads_that_come_in_pieces_do_not_keep_a_body_waiting(serve) -> None:
         server.wait_access(path="/stalled", status=408)
 
 
+def test_each_head_has_its_own_time(serve) -> None:
+    """Also when the end of one comes together with the beginning of the next, again and again."""
+    server = serve(gateway(limits={"head_timeout": "1s"}))
+    with Raw(server.address) as raw:
+        raw.socket.settimeout(0.05)
+        rest = b""
+        for stream in range(1, 61, 2):
+            head = frame(HEADERS, END_STREAM | END_HEADERS, stream, raw.head(method="HEAD"))
+            raw.send(rest + head[:12])
+            rest = head[12:]
+            drain(raw)
+        raw.send(rest)
+        assert raw.answers()
+    assert hits(server, "head_timeout") == 0
+
+
 def test_a_head_that_does_not_come_ends_by_head_timeout(serve) -> None:
     server = serve(gateway(limits={"head_timeout": "300ms"}))
     with Raw(server.address) as raw:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import signal
 import socket
+import termios
 import threading
 import time
+from array import array
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +223,41 @@ def test_a_reset_of_the_server_reaches_a_client_that_reads_later(serve) -> None:
             with pytest.raises(ConnectionResetError):
                 client.read_all()
         assert wait_tcp(server)["details"] == "upstream_reset"
+
+
+def test_an_answer_that_has_ended_is_whole_whatever_the_client_sends(serve) -> None:
+    """The server has closed and resets what still comes; a client that reads later gets all that it sent before."""
+    arrived: list[int] = []
+
+    def answer(peer: socket.socket) -> None:
+        size = int(peer.recv(20))
+        peer.settimeout(0.5)
+        with suppress(TimeoutError, AssertionError):
+            peer.sendall(bytes(size))
+            until(lambda: unacknowledged(peer) == 0, "everything to be there", 0.5)
+            arrived.append(size)
+
+    with TcpServer(answer) as backend:
+        server = serve(tcp_gateway(backend))
+        for size in range(2_000_000, 6_000_000, 250_000):
+            with connect(server) as client:
+                client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32_768)
+                client.send(b"%d" % size)
+                with suppress(AssertionError):
+                    until(lambda size=size: size in arrived, "the answer to be there", 1.0)
+                if size not in arrived:
+                    break  # more than the sockets on the way hold
+                client.send(b"more")
+                time.sleep(0.05)
+                assert len(client.read_all()) == size
+    assert arrived
+
+
+def unacknowledged(peer: socket.socket) -> int:
+    """Bytes that the other side's kernel does not have yet."""
+    held = array("i", [0])
+    fcntl.ioctl(peer, termios.TIOCOUTQ, held)
+    return held[0]
 
 
 def test_a_server_may_answer_early(serve) -> None:

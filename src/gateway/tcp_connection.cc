@@ -198,7 +198,8 @@ void TcpConnection::on_end_broken(TcpEnd& end, int error) {
     return;
   }
   chain_.end(Peer::kLocal, Peer::kRemote, connected_);
-  if (!end.refused_bytes()) client_.finish_with_reset();
+  // What an end said before its FIN is whole, whatever comes behind.
+  if (!end.refused_bytes() && !end.finished()) client_.finish_with_reset();
   close_softly("upstream_reset", "UC");
 }
 

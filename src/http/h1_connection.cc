@@ -4,6 +4,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "net/socket.h"
@@ -15,6 +16,9 @@ namespace {
 // A read with less room than this is not worth its system call.
 constexpr std::size_t kMinRoom = 2048;
 constexpr std::size_t kMaxParts = 64;
+
+// A peer takes nothing when it acknowledged nothing between so many looks in a row.
+constexpr int kAlike = 4;
 
 }  // namespace
 
@@ -108,9 +112,9 @@ void H1Connection::write_out() {
       write_waiting_ = true;
       stream_.wait_writable();
       if (taken > 0 || send_deadline_ == 0) {
-        unacknowledged_ = net::unacknowledged(stream_.fd());
-        send_deadline_ = worker_.now() + send_timeout_.count();
-        arm(send_deadline_);
+        unacknowledged_ = std::numeric_limits<int>::max();
+        looks_alike_ = 0;
+        look_at_output_later();
       }
       break;
     }
@@ -188,20 +192,27 @@ void H1Connection::arm(Nanoseconds deadline) {
              [this] { on_timer(); });
 }
 
-// The kernel takes more only when a good part of its buffer is free, which takes a slow peer long.
-bool H1Connection::peer_takes() {
+void H1Connection::look_at_output_later() {
+  send_deadline_ = worker_.now() + (send_timeout_ / (kAlike + 1)).count();
+  arm(send_deadline_);
+}
+
+// The kernel takes more only when a good part of its buffer is free, which a slow peer needs long
+// for. What it acknowledged tells earlier; a little of that comes though nobody reads there.
+bool H1Connection::peer_stands_still() {
   const int before = std::exchange(unacknowledged_, net::unacknowledged(stream_.fd()));
-  return unacknowledged_ < before;
+  looks_alike_ = unacknowledged_ < before ? 0 : looks_alike_ + 1;
+  return looks_alike_ == kAlike;
 }
 
 void H1Connection::on_timer() {
   if (closed_) return;
   const Nanoseconds now = worker_.now();
   if (send_deadline_ != 0 && now >= send_deadline_) {
-    if (peer_takes()) {
-      send_deadline_ = now + send_timeout_.count();
-    } else {
+    if (peer_stands_still()) {
       on_send_expired();
+    } else {
+      look_at_output_later();
     }
   } else if (wait_deadline_ != 0 && now >= wait_deadline_) {
     const Wait wait = wait_;

@@ -111,7 +111,8 @@ class H1Connection : public net::TcpStream::Observer, public net::Worker::Flusha
   void make_room();
   void take_block(std::size_t capacity);
   void arm(Nanoseconds deadline);
-  bool peer_takes();
+  void look_at_output_later();
+  bool peer_stands_still();
   void on_timer();
 
   std::size_t read_ = 0;  // offsets in block_
@@ -126,7 +127,8 @@ class H1Connection : public net::TcpStream::Observer, public net::Worker::Flusha
   Nanoseconds armed_for_ = 0;
   Nanoseconds wait_deadline_ = 0;
   Nanoseconds send_deadline_ = 0;
-  int unacknowledged_ = 0;  // bytes that the kernel held when it took no more
+  int unacknowledged_ = 0;  // bytes that the kernel held at the last look
+  int looks_alike_ = 0;     // at which it held as many as before
   Wait wait_ = Wait::kNothing;
 };
 

@@ -74,8 +74,9 @@ void H2ServerConnection::process() {
       head_deadline_ = worker_.now() + context_.limits.head_timeout.count();
       look_by(head_deadline_);
     }
-  } else if (std::exchange(head_deadline_, 0) != 0 && streams_.empty()) {
-    wait_for_more();
+  } else {
+    head_deadline_ = 0;
+    if (streams_.empty() && waiting_for() == Wait::kBody) wait_for_more();
   }
   if (!input_ended_ || std::exchange(peer_closed_, true)) return;
   if (is_cut_off()) tell(Reject::kCutOff);
@@ -99,6 +100,7 @@ bool H2ServerConnection::is_cut_off() const {
 }
 
 bool H2ServerConnection::begin_head(const nghttp2_frame& frame) {
+  head_deadline_ = 0;  // each block has its own; process() sets it when the block is not whole
   const HeadLimits& limits = context_.head_limits;
   if (frame.headers.cat != NGHTTP2_HCAT_REQUEST) {
     if (find(frame.hd.stream_id) == nullptr) return false;

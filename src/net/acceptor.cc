@@ -107,6 +107,7 @@ void Acceptor::close() {
 }
 
 Fd Acceptor::release() {
+  if (impl_->last.armed()) return {};  // it lets nobody in any more
   impl_->unwatch();
   Fd out = std::move(impl_->fd);
   impl_->close();

@@ -34,7 +34,8 @@ class Acceptor {
   // came since the last look, and those whose handshake is under way.
   void stop();
   void close();  // at once: the kernel resets what it has queued
-  Fd release();  // the socket, with what is queued: another acceptor goes on with it
+  // The socket, with what is queued: another acceptor goes on with it. None when it was stopped.
+  Fd release();
   bool open() const;
 
  private:
