@@ -213,6 +213,12 @@ def test_a_plugin_that_is_not_one(serve: Start, tmp_path: Path, name: str, isola
     refused(serve, tmp_path, native("bad", path, isolation, kind="native_hook"), reason)
 
 
+def test_a_start_without_end(serve: Start, tmp_path: Path) -> None:
+    source = GUARD + "int32_t qpc_plugin_init(HookVTable *t) { (void)t; while (1) __asm__ volatile(\"\"); }"
+    server = serving(serve, tmp_path, native("bad", native_hook(tmp_path / "endless.wasm", source), "wasm", kind="native_hook"))
+    assert server.plugin("bad")["last_error"].endswith("failed in qpc_plugin_init: time limit of 1000 ms reached (timeout)")
+
+
 def refused(serve: Start, tmp_path: Path, entry: Config, reason: str) -> None:
     server = serving(serve, tmp_path, entry)
     shown = server.plugin("bad")

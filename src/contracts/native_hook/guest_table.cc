@@ -37,8 +37,7 @@ std::unexpected<Error> failed(const sandbox::Trap& trap) {
 }  // namespace
 
 std::string trap_text(const sandbox::Trap& trap) {
-  std::string text =
-      fmt::format("{}: {} ({})", trap.function, trap.message, sandbox::to_string(trap.reason));
+  std::string text = sandbox::to_string(trap);
   std::ranges::replace(text, '\n', ' ');
   return text;
 }

@@ -1,6 +1,5 @@
 // How a VM begins (Proxy-Wasm specification 0.2.1, "Lifecycle"; reference/proxy-wasm.md, section
 // 5).
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
@@ -26,9 +25,7 @@ sandbox::Limits Version::start_limits() const {
 }
 
 std::string trap_text(const sandbox::Trap& trap) {
-  std::string text = fmt::format("{}: {}", trap.function, trap.message);
-  const std::string reason = fmt::format(" ({})", sandbox::to_string(trap.reason));
-  if (!text.ends_with(reason)) text += reason;
+  std::string text = sandbox::to_string(trap);
   if (!trap.backtrace.empty()) {
     text += "; in " + trap.backtrace.substr(0, trap.backtrace.find('\n'));
   }
