@@ -334,7 +334,8 @@ def test_alpn_keeps_to_the_most_connections(serve, authority: tls.Authority, sit
 
 
 def test_a_slow_reader_holds_its_upstream_back(serve) -> None:
-    """What the client does not take stays in the upstream, whatever either speaks."""
+    """What the client does not take stays in the upstream, or in the kernel's buffers (up to 36 MiB for each of the four
+    connections: tcp_rmem, tcp_wmem), whatever either speaks; not in Heddle's memory."""
     sent = {"/two/": 0, "/one/": 0}
 
     def pour_two(call: Call) -> None:
@@ -362,19 +363,20 @@ def test_a_slow_reader_holds_its_upstream_back(serve) -> None:
                 seen_so_far = -1
                 while sent[path] != seen_so_far:  # until nothing moves for a while
                     seen_so_far = sent[path]
+                    assert seen_so_far < 192 * MIB, "windows, sockets and watermarks together"
                     client.socket.settimeout(0.5)
                     try:
                         while client.receive():
                             pass
                     except TimeoutError:
                         pass
-                assert 0 < sent[path] < 24 * MIB, "windows, sockets and watermarks together"
+                assert sent[path] > 0
+                assert server.resident() - resident < 48 * MIB
                 client.socket.settimeout(20)
                 client.read_bodies = True
                 client.give_back(stream)
                 client.body(stream, 4 * MIB)
                 until(lambda: sent[path] > seen_so_far, "the stream to go on when the client reads")
-        assert server.resident() - resident < 48 * MIB
 
 
 def test_a_slow_upstream_holds_its_client_back(serve) -> None:
@@ -395,12 +397,12 @@ def test_a_slow_upstream_holds_its_client_back(serve) -> None:
         resident = server.resident()
         for path in ("/", "/two/"):
             go_on.clear()
-            data = bytes(12 * MIB)
+            data = bytes(128 * MIB)
             size = len(data)
             with http2.Client(server.address) as client:
                 stream = client.begin("POST", path, [("content-length", str(size))])
                 sent = client.send_until_stuck(stream, data, 0.5)
-                assert 0 < sent < 10 * MIB
+                assert 0 < sent < size, "more than the kernel keeps in all sockets on the way, up to 36 MiB a connection"
                 assert server.resident() - resident < 32 * MIB
                 go_on.set()
                 client.send(stream, data[sent:], end=True)

@@ -45,10 +45,7 @@ class Call:
 
     def body(self) -> bytes:
         """All of the rest."""
-        out = b""
-        while data := self.read():
-            out += data
-        return out
+        return b"".join(iter(self.read, b""))
 
     def head(self, status: int, *headers: tuple[str, str], end: bool = False) -> None:
         self._send(lambda h2: h2.send_headers(self.stream, [(":status", str(status)), *headers], end_stream=end))

@@ -37,7 +37,7 @@ class Peer:
     def __init__(self, sock: socket.socket, upstream: "Upstream") -> None:
         self.socket = sock
         self.upstream = upstream
-        self._buffer = b""
+        self._buffer = bytearray()
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
@@ -62,7 +62,8 @@ class Peer:
     def read(self, count: int) -> bytes:
         while len(self._buffer) < count:
             self._fill()
-        out, self._buffer = self._buffer[:count], self._buffer[count:]
+        out = bytes(self._buffer[:count])
+        del self._buffer[:count]
         return out
 
     def read_head(self) -> Request | None:
