@@ -3,7 +3,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
 JOBS ?= $(shell nproc)
-CMAKE := cmake --log-level=WARNING
+# Two makes in one tree take turns.
+CMAKE := flock build/.lock cmake --log-level=WARNING
+NINJA := flock build/.lock ninja -j $(JOBS)
 PYTHON := build/venv/bin/python
 
 .PHONY: help setup build run test unit e2e conformance bench soak asan tsan fuzz format lint docs clean
@@ -17,10 +19,10 @@ setup: ## install what is missing: Debian packages, Python packages, Wasmtime's 
 build: setup ## build build/release/heddle
 	@echo "== building build/release/heddle"
 	@$(CMAKE) --preset release >/dev/null
-	@ninja -C build/release -j $(JOBS) heddle | tail -n 1
+	@$(NINJA) -C build/release heddle | tail -n 1
 
 library: build ## build build/release/libheddle.so
-	@ninja -C build/release -j $(JOBS) heddle_shared | tail -n 1
+	@$(NINJA) -C build/release heddle_shared | tail -n 1
 .PHONY: library
 
 install: library ## install the program, the library and its headers below PREFIX (default /usr/local; DESTDIR too)
@@ -39,7 +41,7 @@ run: build examples ## build everything and serve the example plugins on 127.0.0
 unit: setup examples ## unit tests
 	@echo "== unit tests"
 	@$(CMAKE) --preset release >/dev/null
-	@ninja -C build/release -j $(JOBS) | tail -n 1
+	@$(NINJA) -C build/release | tail -n 1
 	@ctest --test-dir build/release --output-on-failure -j $(JOBS)
 
 e2e: library examples ## end-to-end tests with the real plugins, nginx and curl
@@ -52,7 +54,7 @@ conformance: build ## the tables of tests/conformance, pass or fail per row
 fuzz: setup ## every fuzzer for ten seconds on its corpus (FUZZ_SECONDS to change)
 	@echo "== fuzzers"
 	@$(CMAKE) --preset fuzz >/dev/null
-	@ninja -C build/fuzz -j $(JOBS) fuzzers | tail -n 1
+	@$(NINJA) -C build/fuzz fuzzers | tail -n 1
 	@tests/fuzz/run_fuzzers $${FUZZ_SECONDS:-10}
 
 test: unit e2e ## everything: unit tests, end-to-end tests, fuzzers on their corpus
@@ -65,13 +67,13 @@ soak: build examples ## the long runs: 10,000 reloads under mixed load, 100,000 
 
 asan: setup examples ## the whole suite under AddressSanitizer and UBSan
 	@$(CMAKE) --preset asan >/dev/null
-	@ninja -C build/asan -j $(JOBS) | tail -n 1
+	@$(NINJA) -C build/asan | tail -n 1
 	@scripts/with-sanitizer asan ctest --test-dir build/asan --output-on-failure
 	@HEDDLE_BIN=build/asan/heddle scripts/with-sanitizer asan $(PYTHON) -m pytest tests -q
 
 tsan: setup examples ## the whole suite under ThreadSanitizer
 	@$(CMAKE) --preset tsan >/dev/null
-	@ninja -C build/tsan -j $(JOBS) | tail -n 1
+	@$(NINJA) -C build/tsan | tail -n 1
 	@scripts/with-sanitizer tsan ctest --test-dir build/tsan --output-on-failure
 	@HEDDLE_BIN=build/tsan/heddle scripts/with-sanitizer tsan $(PYTHON) -m pytest tests -q
 
@@ -91,7 +93,7 @@ lint: setup ## formatting, clang-tidy, shellcheck
 	@scripts/lint
 
 docs: build ## regenerate docs/configuration.md and its JSON Schema
-	@ninja -C build/release heddle_config_docs | tail -n 1
+	@$(NINJA) -C build/release heddle_config_docs | tail -n 1
 	@build/release/src/config/heddle_config_docs docs
 
 clean: ## remove build/ (the caches in ~/.cache stay)
