@@ -78,6 +78,41 @@ def test_every_event_at_its_place(serve: Start, tmp_path: Path, isolation: str) 
     assert "the server shuts down" in server.messages()
 
 
+REFUSES_A_SIZE = """
+#include <heddle/abi/qpc_plugin.h>
+static int32_t on_message_enqueue(void *data, const CMessageEvent *event) { (void)data; return event->payload_len == SIZE; }
+int32_t qpc_plugin_init(HookVTable *table) {
+  table->on_message_enqueue = on_message_enqueue;
+  return PLUGIN_OK;
+}
+"""
+
+
+@pytest.mark.parametrize("isolation", [*ISOLATIONS, "none, never unloaded"])
+def test_each_plugin_and_each_version_runs_its_own_code(serve: Start, tmp_path: Path, isolation: str) -> None:
+    """Three of the same shape beside each other, and one of them replaced again and again."""
+    isolation, _, more = isolation.partition(", ")
+    options = ("-Wl,-z,nodelete",) if more else ()
+
+    def build_for(name: str, size: int) -> Path:
+        path = tmp_path / f"{name}.{'wasm' if isolation == 'wasm' else 'so'}"
+        built = native_hook(tmp_path / "new" / path.name, REFUSES_A_SIZE, f"-DSIZE={size}", *options)
+        return built.rename(path)
+
+    server = serving(serve, tmp_path, *(native(f"p{size}", build_for(f"p{size}", size), isolation) for size in (1, 2, 3)))
+    anna, bert, channel = pair(server)
+
+    def refusing(size: int) -> str | None:
+        answer = anna.send(bert, "x" * size, channel)
+        return answer.json()["error"]["plugin"] if answer.status == 403 else None
+
+    assert [refusing(size) for size in (1, 2, 3, 4)] == ["p1", "p2", "p3", None]
+    for size in range(4, 9):
+        build_for("p1", size)
+        assert server.admin("/plugins/p1/reload", "POST").status == 200
+        assert [refusing(each) for each in (size - 1 if size > 4 else 1, 2, 3, size)] == [None, "p2", "p3", "p1"]
+
+
 ENDS = """
 #include <heddle/abi/qpc_plugin.h>
 #include <stdio.h>

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <string>
+#include <utility>
 
 #include "contracts/native_hook/elf_check.h"
 #include "contracts/native_hook/memory_file.h"
@@ -44,10 +45,11 @@ struct GuardedTable {
 Result<std::unique_ptr<SharedObject>> SharedObject::load(std::span<const std::byte> file,
                                                          std::string_view name) {
   if (auto fits = check_shared_object(file); !fits) return std::unexpected(std::move(fits.error()));
-  const auto copy = make_memory_file(name, file);
+  auto copy = make_memory_file(name, file);
   if (!copy) return std::unexpected(copy.error());
-  const std::string path = fmt::format("/proc/self/fd/{}", copy->get());
   std::unique_ptr<SharedObject> out(new SharedObject);
+  out->copy_ = std::move(*copy);
+  const std::string path = out->path();
   out->handle_ = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (out->handle_ == nullptr) {
     return fail(ErrorKind::kInvalidArgument,
@@ -59,6 +61,8 @@ Result<std::unique_ptr<SharedObject>> SharedObject::load(std::span<const std::by
   }
   return out;
 }
+
+std::string SharedObject::path() const { return fmt::format("/proc/self/fd/{}", copy_.get()); }
 
 Result<void> SharedObject::initialize() {
   void* symbol = dlsym(handle_, kInit);
@@ -112,7 +116,14 @@ void SharedObject::shut_down() {
 SharedObject::~SharedObject() {
   shut_down();
   if (started_ && table_.destroy != nullptr) table_.destroy(table_.user_data);
-  if (handle_ != nullptr) dlclose(handle_);
+  if (handle_ == nullptr) return;
+  dlclose(handle_);
+  // What does not let itself be unloaded (thread-local objects, unique symbols, -z nodelete) keeps
+  // its name: the number of its descriptor must never name another library.
+  if (void* stays = dlopen(path().c_str(), RTLD_NOW | RTLD_NOLOAD); stays != nullptr) {
+    dlclose(stays);
+    [[maybe_unused]] const int kept = copy_.release();
+  }
 }
 
 }  // namespace heddle::native_hook

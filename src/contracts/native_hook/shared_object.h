@@ -5,11 +5,13 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
 #include "contracts/native_hook/slots.h"
 #include "heddle/abi/qpc_plugin.h"
+#include "net/socket.h"
 
 namespace heddle::native_hook {
 
@@ -35,7 +37,11 @@ class SharedObject {
   SharedObject() = default;
   Result<void> initialize();
   void fill_slots();
+  std::string path() const;
 
+  // Open as long as the code is loaded: the linker takes a library by its path, and a number that
+  // is given anew would name the library that had it before.
+  net::Fd copy_;
   void* handle_ = nullptr;
   HookVTable table_{};
   SlotSet slots_{};
