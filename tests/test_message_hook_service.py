@@ -185,6 +185,19 @@ def test_hooks_in_yaml_with_their_limits(serve: Start, tmp_path: Path) -> None:
     assert server.plugin("a")["stats"]["memory_bytes"] <= 3 << 20
 
 
+def test_no_message_gets_past_a_hook_by_its_length(serve: Start, tmp_path: Path) -> None:
+    """The hook lets everything pass, and so does its failure; what it cannot see is rejected nevertheless."""
+    hook = message_hook(tmp_path / "a.wasm")
+    server = serve(with_hooks(tmp_path, plugin("a", hook, buffer_limit=1_000)), expect_errors=True)
+    anna, bert, channel = pair(server)
+    assert anna.send(bert, "\u0001" * 1_000, channel).status == 201, "six times as long as JSON"
+    answer = anna.send(bert, "x" * 1_001, channel)
+    assert error(answer) == (403, "blocked") and answer.json()["error"]["plugin"] == "a"
+    assert "buffer_limit" in answer.json()["error"]["message"]
+    server.wait_log("larger than the plugin's buffer_limit", plugin="a")
+    assert len(bert.call("GET", "/v1/messages").json()["messages"]) == 1
+
+
 @pytest.mark.parametrize(("text", "problem"), [
     ("[plugin]\nmax_memory_mb = 64\nmax_memory = '64MiB'\n", "is another name of max_memory"),
     ("[plugin]\nmax_memory_mb = -1\n", "max_memory_mb"),

@@ -121,7 +121,7 @@ inline constexpr Setting kPlugin[] = {
      .help = "Longest call of one callback; of a route's handler or a JSON-RPC call with all that it waits for. 0: as if it "
              "were absent."},
     {.key = "buffer_limit", .type = kSize, .member = value<&Plugin::buffer_limit>(), .min = 0,
-     .max = kGiB, .help = "Most body bytes kept while the plugin holds a message back."},
+     .max = kGiB, .help = "Most body bytes kept while the plugin holds a message back; of a message_hook, most bytes of a chat message (larger ones are rejected)."},
     {.key = "body_limit", .type = kSize, .member = value<&Plugin::body_limit>(), .min = 0,
      .max = kGiB, .help = "Longest request body that a handler of a route plugin gets; longest params and longest message of a JSON-RPC plugin."},
     {.key = "log_lines_per_second", .type = kInteger,

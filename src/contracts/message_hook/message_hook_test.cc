@@ -72,6 +72,7 @@ class MessageHookTest : public testing::Test {
   Verdict ask(std::string_view text = "hello", std::size_t worker = 0) {
     extension::MessageEvent event;
     event.text = text;
+    event.payload_size = text.size();
     event.session_id = 3;
     event.sender_id = 4;
     Nowhere receiver;
@@ -280,8 +281,10 @@ TEST_F(MessageHookTest, MemoryGrowsToItsLimitOnly) {
 
 TEST_F(MessageHookTest, APayloadOverItsLimit) {
   spec_.buffer_limit = 1'000;
-  start(send("(i32.const 1)"));
-  EXPECT_TRUE(ask(std::string(2'000, 'x')).allowed);
+  start(send("(i32.const 0)"));
+  EXPECT_TRUE(ask(std::string(1'000, '\x01')).allowed) << "six times as long as JSON";
+  EXPECT_EQ(plugin_->stats().limit_hits, 0U);
+  EXPECT_FALSE(ask(std::string(1'001, 'x')).allowed) << "whatever on_failure says";
   EXPECT_EQ(plugin_->stats().limit_hits, 1U);
 }
 

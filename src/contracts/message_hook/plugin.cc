@@ -90,20 +90,32 @@ Verdict Plugin::verdict_of(std::int32_t code) {
   return {};
 }
 
+// The sender chooses the size, so `on_failure` does not decide: a hook cannot be passed by length.
+Verdict Plugin::too_large(std::size_t payload) {
+  extension::PluginRecord& record = *version_->record;
+  record.limit_hit("buffer_limit");
+  record.error("buffer_limit",
+               fmt::format("a message of {} bytes was larger than buffer_limit ({})", payload,
+                           version_->spec.buffer_limit));
+  record.write(
+      LogLevel::kWarn,
+      "a message larger than the plugin's buffer_limit was rejected; raise buffer_limit if "
+      "such messages are meant",
+      LogField("bytes", fmt::to_string(payload)));
+  return {.allowed = false,
+          .reason = "the message is larger than the plugin that checks it takes (buffer_limit)",
+          .plugin = name()};
+}
+
 std::optional<Verdict> Plugin::ask(HookMoment /*moment*/, net::Worker& worker,
                                    const extension::MessageEvent& event,
                                    extension::VerdictReceiver& /*receiver*/) {
-  const std::string_view json = event.json();
-  if (json.size() > version_->spec.buffer_limit) {
-    version_->record->limit_hit("buffer_limit");
-    version_->record->error("buffer_limit", "a message was larger than buffer_limit");
-    return failure().verdict;
-  }
+  if (event.payload_size > version_->spec.buffer_limit) return too_large(event.payload_size);
   Seat& seat = seat_of(worker);
   const std::lock_guard lock(seat.mutex);
   Guest* guest = guest_of(seat);
   if (guest == nullptr) return failure().verdict;
-  const auto code = guest->message_send(json);
+  const auto code = guest->message_send(event.json());
   if (code) return verdict_of(*code);
   failed(seat, code.error());
   return failure().verdict;

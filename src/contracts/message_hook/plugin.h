@@ -46,6 +46,7 @@ class Plugin final : public extension::MessageHookPlugin {
   Guest* guest_of(Seat& seat);
   void failed(Seat& seat, const sandbox::Trap& trap);
   extension::Verdict verdict_of(std::int32_t code);
+  extension::Verdict too_large(std::size_t payload);
 
   std::shared_ptr<const Version> version_;
   bool per_worker_;
