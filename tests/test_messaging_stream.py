@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket as sockets
 from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import Frame, Opcode
 from websockets.sync.client import ClientConnection, connect
 
+from support import wire
 from support.messages import Person, call, configuration, error, register
 from support.paths import heddle_binary, is_sanitized
 from support.server import Server
@@ -30,6 +33,14 @@ def stream(person: Person, query: str = "", **options: object) -> ClientConnecti
     host, port = person.server.address
     return connect(f"ws://{host}:{port}/v1/stream{query}", additional_headers={"Authorization": f"Bearer {person.token}"},
                    max_size=None, compression=None, **options)
+
+
+def open_by_hand(connection: wire.Connection, person: Person) -> None:
+    """A stream of which nobody reads on its own."""
+    connection.send(wire.head("GET", "/v1/stream", {
+        "Authorization": f"Bearer {person.token}", "Connection": "Upgrade", "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}))
+    assert connection.informational().status == 101
 
 
 def receive(socket: ClientConnection) -> dict[str, object]:
@@ -117,6 +128,56 @@ def test_a_slow_reader_costs_no_memory_and_loses_nothing(pair: tuple[Person, Per
         for i in range(300):
             message = receive(socket)
             assert message["seq"] == i + 1 and str(message["text"]).startswith(f"{i}:")
+
+
+def test_pings_and_acks_of_a_client_that_does_not_read_cost_no_memory(pair: tuple[Person, Person, str], server: Server) -> None:
+    anna, bert, channel = pair
+    anna.send(bert, "one", channel)
+    with server.connect() as connection:
+        connection.socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 131_072)
+        open_by_hand(connection, bert)
+        before = server.resident()
+        ping = Frame(Opcode.PING, b"p" * 125).serialize(mask=True)
+        ack = Frame(Opcode.TEXT, b'{"type":"ack","up_to":1}').serialize(mask=True)
+        for _ in range(12):
+            connection.send((ping * 100 + ack) * 80)  # 1 MB
+        connection.send(Frame(Opcode.PING, b"the last").serialize(mask=True))
+        if not is_sanitized(heddle_binary()):
+            assert server.resident() - before < 12 << 20, "answers to 12 MB that nobody reads"
+        rest = b""
+        while not rest.endswith(b"the last"):
+            rest = (rest + connection.socket.recv(1 << 20))[-1_000:]
+    assert bert.call("GET", "/v1/messages").json()["messages"] == []
+
+
+def test_an_ack_counts_though_its_client_leaves(pair: tuple[Person, Person, str]) -> None:
+    anna, bert, channel = pair
+    anna.send(bert, "one", channel)
+    with stream(bert) as socket:
+        assert receive(socket)["text"] == "one"
+        socket.send(json.dumps({"type": "ack", "up_to": 1}))
+    until(lambda: bert.call("GET", "/v1/messages").json()["messages"] == [], "the ack")
+
+
+def test_a_stream_ends_with_its_token_and_its_connection_with_it(pair: tuple[Person, Person, str], server: Server) -> None:
+    anna, bert, channel = pair
+    with stream(bert) as socket:
+        until(lambda: "heddle_exchanges_active 1" in server.metrics(), "the stream is open")
+        assert bert.call("DELETE", "/v1/sessions/current").status == 204
+        anna.send(bert, "too late", channel)
+        with pytest.raises(ConnectionClosed):
+            socket.recv(timeout=20)
+        assert (socket.close_code, socket.close_reason) == (4401, "the token has ended")
+
+
+def test_a_client_that_does_not_close_is_closed(pair: tuple[Person, Person, str], server: Server) -> None:
+    """The server has ended the stream; its client neither answers the close frame nor ends its connection."""
+    _, bert, _ = pair
+    with server.connect() as connection:
+        open_by_hand(connection, bert)
+        connection.send(Frame(Opcode.TEXT, b"what is this").serialize(mask=True))
+        assert connection.read_to_end()[2:4] == (1008).to_bytes(2, "big")
+        until(lambda: "heddle_exchanges_active 0" in server.metrics(), "the connection is given up")
 
 
 def test_stopping_closes_streams(serve, tmp_path: Path) -> None:

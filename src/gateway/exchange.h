@@ -132,6 +132,7 @@ class Exchange final : public http::Receiver, public FilterChain::Owner {
   void on_outdated();
   void give_up();
   void close_tunnel();
+  void farewell();
 
   void drop_origin(http::StreamError error);
   void origin_failed(http::StreamError error, std::string_view detail);

@@ -112,10 +112,17 @@ void Exchange::close_tunnel() {
   if (!response_ended) send_data(Side::kResponse, {}, true);
   if (!request_ended) send_data(Side::kRequest, {}, true);
   closing_ = true;
-  if (finished_) return;
+  if (!finished_) farewell();
+}
+
+// A client that still takes what is there has its time behind that.
+void Exchange::farewell() {
+  closing_ = true;
   outdated_timer_.arm(worker().timers(), kFarewell, [this] {
     const net::Worker::Scope scope(worker());
-    if (!finished_) break_off("drain_timeout", {});
+    if (finished_) return;
+    if (upstream_ == nullptr && upstream_paused_) return farewell();
+    break_off(info_.response_code_details, info_.response_flags);
   });
 }
 

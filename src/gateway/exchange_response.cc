@@ -142,6 +142,8 @@ void Exchange::Response::on_complete() {
   metrics.responses.at(status >= 100 && status < 600 ? static_cast<std::size_t>(status / 100) : 0)
       ->add();
   e.upstream_ = nullptr;
+  // Nobody is left to take what the client may still send: it has a while to end its side.
+  if (e.tunnel_ && !e.request_ended_ && !e.finished_ && !e.closing_) e.farewell();
 }
 
 void Exchange::origin_failed(StreamError error, std::string_view detail) {

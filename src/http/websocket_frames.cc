@@ -26,10 +26,16 @@ std::uint64_t big_endian(std::string_view bytes) {
 
 }  // namespace
 
+void WebSocketReader::add(std::string_view bytes) {
+  input_.erase(0, std::exchange(taken_, 0));
+  input_ += bytes;
+}
+
 std::expected<std::optional<WebSocketReader::Frame>, std::uint16_t> WebSocketReader::next_frame() {
-  if (input_.size() < 2) return std::nullopt;
-  const auto first = static_cast<unsigned char>(input_[0]);
-  const auto second = static_cast<unsigned char>(input_[1]);
+  const std::string_view input = std::string_view(input_).substr(taken_);
+  if (input.size() < 2) return std::nullopt;
+  const auto first = static_cast<unsigned char>(input[0]);
+  const auto second = static_cast<unsigned char>(input[1]);
   const auto opcode = static_cast<std::uint8_t>(first & 0x0FU);
   // No extension was agreed on, and what a client sends is masked.
   if ((first & 0x70U) != 0 || (second & 0x80U) == 0) return std::unexpected(kBrokenRule);
@@ -40,18 +46,18 @@ std::expected<std::optional<WebSocketReader::Frame>, std::uint16_t> WebSocketRea
   std::size_t head = 2;
   if (size >= 126) {
     const std::size_t width = size == 126 ? 2 : 8;
-    if (input_.size() < head + width) return std::nullopt;
-    size = big_endian(std::string_view(input_).substr(head, width));
+    if (input.size() < head + width) return std::nullopt;
+    size = big_endian(input.substr(head, width));
     head += width;
   }
   if (size > max_message_) return std::unexpected(kTooLarge);
-  if (input_.size() < head + kMaskBytes + size) return std::nullopt;
+  if (input.size() < head + kMaskBytes + size) return std::nullopt;
   Frame out{.last = (first & 0x80U) != 0, .opcode = opcode, .payload = {}};
-  out.payload = input_.substr(head + kMaskBytes, size);
+  out.payload = std::string(input.substr(head + kMaskBytes, size));
   for (std::size_t i = 0; i < out.payload.size(); ++i) {
-    out.payload[i] = static_cast<char>(out.payload[i] ^ input_[head + i % kMaskBytes]);
+    out.payload[i] = static_cast<char>(out.payload[i] ^ input[head + i % kMaskBytes]);
   }
-  input_.erase(0, head + kMaskBytes + size);
+  taken_ += head + kMaskBytes + size;
   return out;
 }
 

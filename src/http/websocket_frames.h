@@ -29,7 +29,7 @@ class WebSocketReader {
  public:
   explicit WebSocketReader(std::size_t max_message) : max_message_(max_message) {}
 
-  void add(std::string_view bytes) { input_.append(bytes); }
+  void add(std::string_view bytes);
   // The next message, or nothing when it is not complete yet. An error is the code to close with:
   // 1002 a broken rule, 1007 text that is not UTF-8, 1009 too large; nothing can be read after it.
   std::expected<std::optional<WebSocketMessage>, std::uint16_t> next();
@@ -44,6 +44,7 @@ class WebSocketReader {
 
   const std::size_t max_message_;
   std::string input_;
+  std::size_t taken_ = 0;  // of it
   std::optional<WebSocketMessage> begun_;  // a message whose last fragment is still to come
 };
 

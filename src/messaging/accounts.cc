@@ -148,12 +148,14 @@ Task<Outcome<Login>> MessageService::log_in(net::Worker& worker, std::string use
   co_return out;
 }
 
-Task<Outcome<std::monostate>> MessageService::log_out(net::Worker& worker, std::string token) {
+Task<Outcome<std::monostate>> MessageService::log_out(net::Worker& worker, Account account,
+                                                      std::string token) {
   const std::string hash = hash_of(token);
   auto removed = co_await Answer<Result<std::monostate>>(
       worker, [&](auto done) { storage_->remove_session(hash, std::move(done)); });
   if (!removed) co_return std::unexpected(refusal_of(removed.error()));
   sessions_.replace(hash, {}, monotonic_now());
+  hub_.notify(account.identity_key);  // its streams look, and end
   co_return std::monostate{};
 }
 

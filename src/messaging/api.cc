@@ -122,7 +122,7 @@ Api::Answered Api::log_in(net::Worker& worker, Request request) {
 Api::Answered Api::log_out(net::Worker& worker, Request request) {
   auto who = co_await caller(worker, request);
   if (!who) co_return std::unexpected(std::move(who.error()));
-  auto done = co_await service_.log_out(worker, token_of(*request));
+  auto done = co_await service_.log_out(worker, std::move(*who), token_of(*request));
   if (!done) co_return std::unexpected(std::move(done.error()));
   co_return ApiAnswer{.status = 204};
 }

@@ -36,7 +36,11 @@ Task<> PushSession::run(net::Worker& worker, std::shared_ptr<PushSession> self) 
     co_return;
   }
   self->out_->switch_protocols();
-  co_await self->serve(worker, std::move(*account), std::move(*fetch));
+  co_await self->serve(worker, *account, std::move(*fetch));
+  // What the client asked for last counts, though it does not wait for the answer.
+  if (self->acknowledged_ && !self->unwelcome_) {
+    co_await self->api_.service().acknowledge(worker, std::move(*account), *self->acknowledged_);
+  }
   if (self->out_ == nullptr) co_return;
   self->close(self->request_->bell->closed() ? kGoingAway : kNormal, {});
   std::exchange(self->out_, nullptr)->end();
@@ -49,13 +53,32 @@ Task<> PushSession::serve(net::Worker& worker, Account account, FetchRequest fet
   const Hub::Subscription subscription(api_.service().hub(), account.identity_key, request_->bell);
   next_ping_ = monotonic_now() + to_nanoseconds(kPingInterval);
   while (!over()) {
-    if (acknowledged_ && !co_await acknowledge(worker, account)) co_return;
-    // What is left in the mailbox is asked for again before anything is waited for.
-    if (paused_ == 0 && !over() && co_await push(worker, account, fetch)) continue;
-    if (over() || !co_await check_life(worker)) co_return;
-    if (acknowledged_ || over()) continue;
+    if (!co_await check_token(worker)) co_return;
+    // A client that does not read is written nothing, whatever it sends.
+    if (paused_ == 0) {
+      if (pong_) write(WebSocketKind::kPong, *std::exchange(pong_, std::nullopt));
+      if (acknowledged_ && !co_await acknowledge(worker, account)) co_return;
+      // What is left in the mailbox is asked for again before anything is waited for.
+      if (!over() && co_await push(worker, account, fetch)) continue;
+    }
+    if (over() || !check_life()) co_return;
+    if (acknowledged_ && paused_ == 0) continue;
     co_await request_->bell->wait(kPingInterval);
   }
+}
+
+// Before every push, from the cache: a stream ends with its token.
+Task<bool> PushSession::check_token(net::Worker& worker) {
+  auto account = co_await api_.caller(worker, request_);
+  if (over()) co_return false;
+  if (account) co_return true;
+  unwelcome_ = account.error().status == 401;
+  if (unwelcome_) {
+    close(kUnauthorized, "the token has ended");
+  } else {
+    close(kTryLater, account.error().message);
+  }
+  co_return false;
 }
 
 // Whether there may be more.
@@ -91,20 +114,14 @@ Task<bool> PushSession::acknowledge(net::Worker& worker, Account account) {
   co_return !over();
 }
 
-// Pings now and then; ends with a client that does not answer, and with its token.
-Task<bool> PushSession::check_life(net::Worker& worker) {
+// Pings now and then; false: the client does not answer.
+bool PushSession::check_life() {
   const Nanoseconds now = monotonic_now();
-  if (now < next_ping_) co_return true;
+  if (paused_ > 0 || now < next_ping_) return true;
   next_ping_ = now + to_nanoseconds(kPingInterval);
-  auto account = co_await api_.caller(worker, request_);
-  if (over()) co_return false;
-  if (!account) {
-    close(kUnauthorized, "the token has ended");
-    co_return false;
-  }
-  if (!std::exchange(heard_, false)) co_return false;
+  if (!std::exchange(heard_, false)) return false;
   write(WebSocketKind::kPing, {});
-  co_return !over();
+  return !over();
 }
 
 void PushSession::on_bytes(std::string_view bytes) {
@@ -125,6 +142,11 @@ void PushSession::on_bytes(std::string_view bytes) {
 void PushSession::on_message(const http::WebSocketMessage& message) {
   switch (message.kind) {
     case WebSocketKind::kPing:
+      // Only the last one needs an answer (RFC 6455 section 5.5.3).
+      if (paused_ > 0) {
+        pong_ = message.payload;
+        return;
+      }
       return write(WebSocketKind::kPong, message.payload);
     case WebSocketKind::kPong:
       return;

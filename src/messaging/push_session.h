@@ -52,7 +52,8 @@ class PushSession {
   Task<> serve(net::Worker& worker, Account account, FetchRequest fetch);
   Task<bool> push(net::Worker& worker, Account account, FetchRequest& fetch);
   Task<bool> acknowledge(net::Worker& worker, Account account);
-  Task<bool> check_life(net::Worker& worker);
+  Task<bool> check_token(net::Worker& worker);
+  bool check_life();
   void on_message(const http::WebSocketMessage& message);
   void close(std::uint16_t code, std::string_view reason);
   void stop();
@@ -64,10 +65,12 @@ class PushSession {
   Out* out_;
   http::WebSocketReader reader_;
   std::optional<std::uint64_t> acknowledged_;  // asked for and not done yet
+  std::optional<std::string> pong_;            // to be written when the client reads again
   int paused_ = 0;
   bool stopped_ = false;
-  bool closed_ = false;  // a close frame went out
-  bool heard_ = true;    // since the last ping
+  bool closed_ = false;     // a close frame went out
+  bool unwelcome_ = false;  // the token has ended
+  bool heard_ = true;       // since the last ping
   Nanoseconds next_ping_ = 0;
 };
 

@@ -109,7 +109,7 @@ class MessageService {
                                           std::string address);
   Task<Outcome<Login>> log_in(net::Worker& worker, std::string username, std::string password,
                               std::string address);
-  Task<Outcome<std::monostate>> log_out(net::Worker& worker, std::string token);
+  Task<Outcome<std::monostate>> log_out(net::Worker& worker, Account account, std::string token);
   // Whose token it is.
   Task<Outcome<Account>> authenticate(net::Worker& worker, std::string token);
 
