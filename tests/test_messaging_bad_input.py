@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import statistics
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,16 @@ def test_guessing_locks_out_and_ends(serve, tmp_path: Path) -> None:
     while anna.log_in().status == 429:
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_many_right_logins_at_once_are_no_failures(serve, tmp_path: Path) -> None:
+    server = serve(configuration(tmp_path / "data", login_failures=3))
+    anna = register(server, "anna")
+    with ThreadPoolExecutor(12) as threads:
+        answers = list(threads.map(lambda _: anna.log_in(), range(48)))
+    refused = [error(answer) for answer in answers if answer.status != 200]
+    assert set(refused) <= {(429, "rate_limited")}, "more at once than may fail wait a little"
+    assert anna.log_in().status == 200
 
 
 def test_an_unknown_name_is_locked_out_the_same(serve, tmp_path: Path) -> None:

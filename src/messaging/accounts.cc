@@ -37,6 +37,15 @@ std::unexpected<Refusal> unauthorized() {
   return refuse(401, "unauthorized", "the token is missing, wrong or has ended; log in again");
 }
 
+Refusal refusal_of(const services::LoginGuard::Admission& refused) {
+  return {.status = 429,
+          .code = refused.locked ? "locked" : "rate_limited",
+          .message = refused.locked ? "too many failed logins; try again later"
+                                    : "too many logins at once; wait a little",
+          .retry_after =
+              static_cast<int>(std::chrono::ceil<std::chrono::seconds>(refused.wait).count())};
+}
+
 }  // namespace
 
 Outcome<void> MessageService::limit(RateLimiter& limiter, const std::string& key,
@@ -110,17 +119,18 @@ Task<Outcome<Login>> MessageService::log_in(net::Worker& worker, std::string use
   if (!is_username(username) || password.size() > kMaxPassword) {
     co_return refuse(401, "invalid_credentials", "the username or the password is wrong");
   }
-  if (const auto locked = guard_.begin(username, address, monotonic_now()); locked.count() > 0) {
-    tell_auth(worker, username, "locked");
-    co_return std::unexpected(Refusal{
-        .status = 429,
-        .code = "locked",
-        .message = "too many failed logins; try again later",
-        .retry_after = static_cast<int>(std::chrono::ceil<std::chrono::seconds>(locked).count())});
+  if (const auto admission = guard_.begin(username, address, monotonic_now());
+      admission.wait.count() > 0) {
+    tell_auth(worker, username, admission.locked ? "locked" : "too many attempts at once");
+    co_return std::unexpected(refusal_of(admission));
   }
+  const auto ended = [&](services::LoginGuard::End how) {
+    guard_.end(username, address, how, monotonic_now());
+  };
   auto account = co_await Answer<Result<Account>>(
       worker, [&](auto done) { storage_->account_by_name(username, std::move(done)); });
   if (!account && account.error().kind != ErrorKind::kNotFound) {
+    ended(services::LoginGuard::End::kUnknown);
     co_return std::unexpected(refusal_of(account.error()));
   }
   // Nobody's password is checked too, so that the time does not tell which names exist.
@@ -128,12 +138,14 @@ Task<Outcome<Login>> MessageService::log_in(net::Worker& worker, std::string use
     passwords_.verify(account ? account->password_hash : std::string(), std::move(password),
                       std::move(done));
   });
+  ended(!fits   ? services::LoginGuard::End::kUnknown
+        : *fits ? services::LoginGuard::End::kSucceeded
+                : services::LoginGuard::End::kFailed);
   if (!fits) co_return std::unexpected(refusal_of(fits.error()));
   if (!*fits) {
     tell_auth(worker, username, account ? "wrong password" : "unknown user");
     co_return refuse(401, "invalid_credentials", "the username or the password is wrong");
   }
-  guard_.succeeded(username, address);
   std::string bytes(kTokenBytes, '\0');
   randombytes_buf(bytes.data(), bytes.size());
   Login out{.token = services::base64url_of(bytes),

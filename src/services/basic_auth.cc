@@ -90,15 +90,20 @@ std::optional<AuthOutcome> BasicAuth::decide(
   if (hashing_.size() >= kMaxHashing) {
     return AuthOutcome{.status = 503, .reason = "too many passwords are being checked"};
   }
-  if (const auto locked = guard_.begin(guess.user, guess.address, now); locked.count() > 0) {
-    return AuthOutcome{.status = 429,
-                       .retry_after = std::chrono::ceil<std::chrono::seconds>(locked),
-                       .reason = fmt::format("{} is locked out at {}: too many wrong passwords",
-                                             quoted(guess.user), guess.address)};
+  if (const auto admission = guard_.begin(guess.user, guess.address, now);
+      admission.wait.count() > 0) {
+    return AuthOutcome{
+        .status = 429,
+        .retry_after = std::chrono::ceil<std::chrono::seconds>(admission.wait),
+        .reason = admission.locked
+                      ? fmt::format("{} is locked out at {}: too many wrong passwords",
+                                    quoted(guess.user), guess.address)
+                      : fmt::format("too many passwords of {} at {} are being checked at once",
+                                    quoted(guess.user), guess.address)};
   }
   const auto found = remembered_.find(guess.mark);
   if (found != remembered_.end() && now < found->second) {
-    guard_.succeeded(guess.user, guess.address);
+    guard_.end(guess.user, guess.address, LoginGuard::End::kSucceeded, now);
     return accepted(guess.user);
   }
   hashing_[guess.mark].push_back(completion);
@@ -113,10 +118,12 @@ void BasicAuth::hash(const Guess& guess, const std::string& www_authenticate) {
       const std::lock_guard lock(self->mutex_);
       waiting = std::move(self->hashing_[guess.mark]);
       self->hashing_.erase(guess.mark);
+      const Nanoseconds now = monotonic_now();
+      self->guard_.end(guess.user, guess.address,
+                       good ? LoginGuard::End::kSucceeded : LoginGuard::End::kFailed, now);
       if (good) {
-        self->guard_.succeeded(guess.user, guess.address);
         if (self->remembered_.size() >= kMaxRemembered) self->remembered_.clear();
-        self->remembered_[guess.mark] = monotonic_now() + kRemembered;
+        self->remembered_[guess.mark] = now + kRemembered;
       }
     }
     for (const auto& completion : waiting) {

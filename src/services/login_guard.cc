@@ -8,6 +8,7 @@ namespace heddle::services {
 namespace {
 
 constexpr std::array<std::uint32_t, 3> kTimes = {1, 4, 20};  // as keys_of()
+constexpr std::chrono::seconds kBusy{1};
 
 std::string network_of(const std::string& address) {
   in6_addr numbers{};
@@ -24,39 +25,46 @@ std::array<std::string, 3> LoginGuard::keys_of(const std::string& username,
   return {'b' + network + '\0' + username, 'a' + network, 'u' + username};
 }
 
-std::chrono::nanoseconds LoginGuard::begin(const std::string& username, const std::string& address,
-                                           Nanoseconds now) {
+LoginGuard::Admission LoginGuard::begin(const std::string& username, const std::string& address,
+                                        Nanoseconds now) {
   if (failures_ == 0) return {};
   const std::lock_guard lock(mutex_);
   if (counts_.size() >= kMaxKeys) {
-    std::erase_if(counts_, [now](const auto& entry) { return entry.second.until <= now; });
+    std::erase_if(counts_, [now](const auto& entry) { return entry.second.idle(now); });
     if (counts_.size() >= kMaxKeys) counts_.clear();
   }
   const auto keys = keys_of(username, address);
   Nanoseconds locked = 0;
+  bool busy = false;
   for (std::size_t i = 0; i < keys.size(); ++i) {
     Count& count = counts_[keys.at(i)];
-    if (count.until <= now) count = {};
-    if (count.attempts >= failures_ * kTimes.at(i)) locked = std::max(locked, count.until - now);
+    if (count.until <= now) count.failed = 0;
+    const std::uint32_t limit = failures_ * kTimes.at(i);
+    if (count.failed >= limit) locked = std::max(locked, count.until - now);
+    busy |= count.failed + count.under_way >= limit;
   }
-  if (locked > 0) return std::chrono::nanoseconds(locked);
-  for (const std::string& key : keys) {
-    Count& count = counts_[key];
-    ++count.attempts;
-    count.until = now + lockout_.count();
-  }
+  if (locked > 0) return {.wait = std::chrono::nanoseconds(locked), .locked = true};
+  if (busy) return {.wait = kBusy};
+  for (const std::string& key : keys) ++counts_[key].under_way;
   return {};
 }
 
-void LoginGuard::succeeded(const std::string& username, const std::string& address) {
+void LoginGuard::end(const std::string& username, const std::string& address, End how,
+                     Nanoseconds now) {
   if (failures_ == 0) return;
   const std::lock_guard lock(mutex_);
   const auto keys = keys_of(username, address);
-  counts_.erase(keys[0]);
-  // Of the sums only this attempt is taken back: a success must not hide guesses at other accounts.
-  for (std::size_t i = 1; i < keys.size(); ++i) {
-    const auto found = counts_.find(keys.at(i));
-    if (found != counts_.end() && found->second.attempts > 0) --found->second.attempts;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    Count& count = counts_[keys.at(i)];
+    if (count.under_way > 0) --count.under_way;
+    if (how == End::kFailed) {
+      ++count.failed;
+      count.until = now + lockout_.count();
+    } else if (how == End::kSucceeded && i == 0) {
+      // Of this account here only: a success must not hide guesses at others.
+      count.failed = 0;
+    }
+    if (count.idle(now)) counts_.erase(keys.at(i));
   }
 }
 

@@ -1,7 +1,6 @@
-// Against password guessing: counts attempts that did not succeed, by account and address together,
-// by address, and by account. Whether an account exists makes no difference. An attempt counts from
-// its beginning, so that many at once are no way around. Of an IPv6 address its /64 network counts,
-// as one client has all of that. Any thread.
+// Against password guessing: counts attempts that failed, by account and address together, by
+// address, and by account. Whether an account exists makes no difference. Of an IPv6 address its
+// /64 network counts, as one client has all of that. Any thread.
 #pragma once
 
 #include <array>
@@ -22,16 +21,25 @@ class LoginGuard {
   LoginGuard(std::uint32_t failures, std::chrono::nanoseconds lockout)
       : failures_(failures), lockout_(lockout) {}
 
-  // 0: go ahead, and call succeeded() if so. Else how long it is locked.
-  std::chrono::nanoseconds begin(const std::string& username, const std::string& address,
-                                 Nanoseconds now);
-  void succeeded(const std::string& username, const std::string& address);
+  // wait 0: go ahead, and call end() once. Else how long to wait: `locked` after failures; not
+  // locked when so many attempts are under way that they could all fail, so that many at once are
+  // no way around.
+  struct Admission {
+    std::chrono::nanoseconds wait{0};
+    bool locked = false;
+  };
+  Admission begin(const std::string& username, const std::string& address, Nanoseconds now);
+  // kUnknown: nobody looked at the password.
+  enum class End : std::uint8_t { kSucceeded, kFailed, kUnknown };
+  void end(const std::string& username, const std::string& address, End how, Nanoseconds now);
 
  private:
   static constexpr std::size_t kMaxKeys = 100'000;
   struct Count {
-    std::uint32_t attempts = 0;
-    Nanoseconds until = 0;  // forgotten then
+    std::uint32_t failed = 0;
+    std::uint32_t under_way = 0;
+    Nanoseconds until = 0;  // failures are forgotten then
+    bool idle(Nanoseconds now) const { return under_way == 0 && (failed == 0 || until <= now); }
   };
   static std::array<std::string, 3> keys_of(const std::string& username,
                                             const std::string& address);
