@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import ClientConnection
 
 from support import wire
-from support.messages import Person, call, configuration, error, register
+from support.messages import Person, call, configuration, error, register, stream
 from support.paths import heddle_binary, is_sanitized
 from support.server import Server
 from support.waiting import until
@@ -27,12 +27,6 @@ def server(serve_module, tmp_path_factory: pytest.TempPathFactory) -> Server:
 def pair(server: Server) -> tuple[Person, Person, str]:
     anna, bert = register(server, "anna"), register(server, "bert")
     return anna, bert, anna.channel(bert)
-
-
-def stream(person: Person, query: str = "", **options: object) -> ClientConnection:
-    host, port = person.server.address
-    return connect(f"ws://{host}:{port}/v1/stream{query}", additional_headers={"Authorization": f"Bearer {person.token}"},
-                   max_size=None, compression=None, **options)
 
 
 def open_by_hand(connection: wire.Connection, person: Person) -> None:

@@ -7,14 +7,16 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from support import wire
 from support.configs import Config, plugin
 from support.hooks import NATIVE, WASI, build, native_hook
-from support.messages import Person, b64, configuration, register
+from support.messages import Person, b64, configuration, register, stream
 from support.paths import ROOT
 from support.server import Server
 from support.waiting import until
@@ -138,6 +140,97 @@ def test_the_ends_come_once_and_in_order(serve: Start, tmp_path: Path, isolation
     until(lambda: ends(server) == ["ends: on_shutdown", "ends: destroy"], "the old version ends when nobody uses it")
     server.stop()
     assert ends(server) == ["ends: on_shutdown", "ends: destroy"] * 2
+
+
+SLOW = """
+#include <heddle/abi/qpc_plugin.h>
+#include <stdio.h>
+#include <unistd.h>
+static void on_shutdown(void *data) { (void)data; fputs("slow: begins\\n", stderr); sleep(SHUTDOWN); fputs("slow: ended\\n", stderr); }
+static int32_t on_message_enqueue(void *data, const CMessageEvent *event) {
+  (void)data;
+  fputs("slow: message\\n", stderr);
+  sleep(event->payload_len == 4 ? MESSAGE : 0);
+  return PLUGIN_OK;
+}
+static void destroy(void *data) { (void)data; sleep(DESTROY); fputs("slow: destroyed\\n", stderr); }
+int32_t qpc_plugin_init(HookVTable *table) {
+  table->on_shutdown = on_shutdown;
+  table->on_message_enqueue = on_message_enqueue;
+  table->destroy = destroy;
+  return PLUGIN_OK;
+}
+"""
+NEVER = 3600
+
+
+def slow(folder: Path, shutdown: int = 0, message: int = 0, destroy: int = 0) -> Path:
+    return native_hook(folder / "slow.so", SLOW, f"-DSHUTDOWN={shutdown}", f"-DMESSAGE={message}", f"-DDESTROY={destroy}")
+
+
+@pytest.mark.parametrize("isolation", ["none", "process"])
+def test_nobody_new_and_open_streams_while_on_shutdown_runs(serve: Start, tmp_path: Path, isolation: str) -> None:
+    server = serving(serve, tmp_path, native("slow", slow(tmp_path, shutdown=2), isolation))
+    _, bert, _ = pair(server)
+
+    def refuses() -> bool:
+        try:
+            server.connect(timeout=1).close()
+        except OSError:
+            return True
+        return False
+
+    with stream(bert) as socket:
+        assert socket.ping().wait(20)
+        server.signal(signal.SIGTERM)
+        server.wait_log("slow: begins")
+        until(refuses, "no new connection")
+        assert socket.ping().wait(20), "before connections are closed"
+        assert "slow: ended" not in server.messages()
+        with pytest.raises(ConnectionClosed):
+            socket.recv(timeout=20)
+        assert socket.close_code == 1001
+        server.wait_log("slow: ended")
+    server.stop()
+
+
+@pytest.mark.parametrize(("shutdown", "message", "reason"), [
+    (NEVER, 0, "on_shutdown of a plugin does not return; the server ends without it"),
+    (0, NEVER, "the server could not end: a native plugin within it does not return"),
+])
+def test_native_code_that_never_returns_does_not_keep_the_server(serve: Start, tmp_path: Path, shutdown: int, message: int, reason: str) -> None:
+    server = serve({**configuration(tmp_path / "data"), "drain_timeout": "1s", "workers": 1,
+                    "plugins": [native("slow", slow(tmp_path, shutdown, message), "none")]}, expect_errors=True)
+    anna, bert, channel = pair(server)
+    if message:
+        def send() -> None:
+            with suppress(wire.Broken):
+                anna.send(bert, "four", channel)
+        threading.Thread(target=send, daemon=True).start()
+        server.wait_log("slow: message")
+    server.signal(signal.SIGTERM)
+    server.wait_exit()
+    assert server.exit_code == 1
+    server.wait_log(reason)
+    server.crashed = True
+
+
+@pytest.mark.parametrize("isolation", ["none", "process"])
+def test_a_hook_that_ends_slowly_ends_on_no_worker(serve: Start, tmp_path: Path, isolation: str) -> None:
+    """Disabled while a message is within it: whoever is behind that message does not wait for the plugin's end."""
+    server = serve({**configuration(tmp_path / "data"), "workers": 1,
+                    "plugins": [native("slow", slow(tmp_path, message=1, destroy=3), isolation, timeout="10s")]}, expect_errors=True)
+    anna, bert, channel = pair(server)
+    sent: list[int] = []
+    sender = threading.Thread(target=lambda: sent.append(anna.send(bert, "four", channel).status))
+    sender.start()
+    server.wait_log("slow: message")
+    assert server.admin("/plugins/slow/disable", "POST").status == 200
+    sender.join(20)
+    assert sent == [201]
+    assert bert.call("GET", "/v1/messages/peek").status == 200
+    assert "slow: destroyed" not in server.messages()
+    server.wait_log("slow: destroyed")
 
 
 @pytest.mark.parametrize("isolation", ISOLATIONS)

@@ -5,6 +5,18 @@
 
 namespace heddle::cli {
 
+namespace {
+
+// What the caller holds is the only reference that counts: a hook may take its time to end, and a
+// message that still goes through it must not make a worker the last to let go of it.
+bool is_ready(const PluginVersions::Version& version) {
+  if (!version->retire()) return false;
+  const bool is_hook = version->message_hook() != nullptr;
+  return !is_hook || version.use_count() == 1;
+}
+
+}  // namespace
+
 bool PluginVersions::started(const Version& version) const {
   return std::ranges::any_of(started_, [&](const auto& known) { return known.lock() == version; });
 }
@@ -32,7 +44,7 @@ void PluginVersions::retire(std::vector<Version> versions, std::chrono::millisec
   const Nanoseconds until = monotonic_now() + to_nanoseconds(time);
   for (Version& version : versions) {
     const auto known = std::ranges::find(retiring_, version, &Retiring::version);
-    if (known == retiring_.end() && !version->retire())
+    if (known == retiring_.end() && !is_ready(version))
       retiring_.push_back({std::move(version), until});
   }
 }
@@ -40,7 +52,7 @@ void PluginVersions::retire(std::vector<Version> versions, std::chrono::millisec
 void PluginVersions::refresh() {
   const Nanoseconds now = monotonic_now();
   std::erase_if(retiring_,
-                [now](const Retiring& one) { return one.version->retire() || one.until <= now; });
+                [now](const Retiring& one) { return is_ready(one.version) || one.until <= now; });
   forget_ended();
 }
 

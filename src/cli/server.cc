@@ -14,6 +14,8 @@ namespace heddle::cli {
 namespace {
 
 constexpr std::size_t kAdminWorker = 254;  // index, apart from the workers that serve traffic
+// What the end may take beyond drain_timeout: the last pieces of connections, plugins' own ends.
+constexpr std::chrono::seconds kExitGrace{10};
 
 std::size_t workers_of(const config::Config& config) {
   if (config.workers > 0) return config.workers;
@@ -164,7 +166,11 @@ void Server::publish() {
   auto leaving = versions_.leaving(*registry_->set());
   std::vector<gateway::FilterBinding> filters;
   for (const plugins::ActivePlugin& active : registry_->set()->plugins) {
-    if (!active.enabled || is_message_hook(active)) continue;
+    if (!active.enabled) continue;
+    if (is_message_hook(active)) {
+      if (active.plugin && !versions_.started(active.plugin)) versions_.add(active.plugin);
+      continue;
+    }
     if (!active.plugin && (active.kind == "route" || active.kind == "json_rpc")) continue;
     gateway::FilterBinding binding;
     binding.name = active.name;
@@ -226,10 +232,16 @@ void Server::drain() {
   watcher_.reset();
   config_watcher_.reset();
   certificates_.stop_watching();
-  if (messages_) messages_->service().stop_waiting();
-  message_hooks_.current()->shut_down();
+  if (options_.signals) {
+    exit_guard_ = std::make_unique<ExitGuard>(log_, config_->drain_timeout + kExitGrace);
+  }
   const Nanoseconds end = monotonic_now() + to_nanoseconds(config_->drain_timeout);
-  const bool clean = gateway_->drain(config_->drain_timeout, [this] { return control_.hurry(); });
+  gateway_->stop_accepting();
+  const bool hooks_ended = end_hooks(end);
+  if (messages_) messages_->service().stop_waiting();
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::nanoseconds(std::max<Nanoseconds>(end - monotonic_now(), 0)));
+  const bool clean = gateway_->drain(left, [this] { return control_.hurry(); }) && hooks_ended;
   while (!versions_.retire_all() && monotonic_now() < end && !control_.hurry()) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
@@ -242,6 +254,27 @@ void Server::drain() {
     told.get_future().wait();
   }
   log_.info("stopped", {{"clean", clean}});
+  if (!hooks_ended && options_.signals) exit_at_once(log_);
+}
+
+// on_shutdown of all hooks, while the connections that there are stay open. Native code cannot be
+// stopped: false when it has not returned by then, and runs on.
+bool Server::end_hooks(Nanoseconds end) {
+  std::promise<void> done;
+  auto ended = done.get_future();
+  std::thread thread([chain = message_hooks_.current(), done = std::move(done)]() mutable {
+    chain->shut_down();
+    done.set_value();
+  });
+  while (ended.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready) {
+    if (monotonic_now() < end && !control_.hurry()) continue;
+    log_.error("on_shutdown of a plugin does not return; the server ends without it",
+               {{"limit", "drain_timeout"}});
+    thread.detach();
+    return false;
+  }
+  thread.join();
+  return true;
 }
 
 void Server::take_down() {

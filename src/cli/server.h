@@ -18,6 +18,7 @@
 #include "cli/commands.h"
 #include "cli/contracts.h"
 #include "cli/control_loop.h"
+#include "cli/exit_guard.h"
 #include "cli/gateway_view.h"
 #include "cli/message_set.h"
 #include "cli/plugin_versions.h"
@@ -75,12 +76,14 @@ class Server {
   bool go_over(std::shared_ptr<const config::Config> next, admin::ConfigReload& out);
   void note_what_needs_a_restart(const config::Config& next, std::vector<std::string>& notes) const;
   void drain();
+  bool end_hooks(Nanoseconds end);
   void take_down();
 
   ServeOptions options_;
   std::shared_ptr<const config::Config> config_;
   std::shared_ptr<const config::Config> started_with_;
   Log& log_;
+  std::unique_ptr<ExitGuard> exit_guard_;  // from the first SIGTERM on
   Nanoseconds started_ = monotonic_now();
   metrics::Registry metrics_;
   metrics::Registry

@@ -166,11 +166,12 @@ void Gateway::publish(std::shared_ptr<const Snapshot> snapshot) {
   on_all_workers([&](GatewayWorker& worker) { worker.use(snapshot_, states); });
 }
 
+void Gateway::stop_accepting() {
+  on_all_workers([](GatewayWorker& worker) { worker.listeners().stop_accepting(); });
+}
+
 bool Gateway::drain(std::chrono::milliseconds timeout, const std::function<bool()>& hurry) {
-  on_all_workers([](GatewayWorker& worker) {
-    worker.listeners().stop_accepting();
-    worker.listeners().drain();
-  });
+  on_all_workers([](GatewayWorker& worker) { worker.listeners().drain(); });
   if (wait_for_listeners(timeout + 2 * net::Acceptor::kLastHandshakes, hurry)) return true;
   const std::size_t left = sum([](GatewayWorker& worker) { return worker.exchanges(); });
   log_.warn("not everything ended in time; closing what is left",

@@ -60,8 +60,10 @@ class Gateway {
   void publish(std::shared_ptr<const Snapshot> snapshot);
   std::shared_ptr<const Snapshot> snapshot() const { return snapshot_; }
 
-  // Stops accepting and lets exchanges in flight end, up to `timeout` or until `hurry` says so;
-  // then closes what is left, tunnels and TCP connections softly. True when nothing was left.
+  // No new connection from here on.
+  void stop_accepting();
+  // Behind stop_accepting(): lets exchanges in flight end, up to `timeout` or until `hurry` says
+  // so; then closes what is left, tunnels and TCP connections softly. True when nothing was left.
   bool drain(std::chrono::milliseconds timeout, const std::function<bool()>& hurry);
 
   // Dismantles the workers' halves on their threads: connections, snapshots, exchanges waiting for

@@ -8,6 +8,8 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
+from websockets.sync.client import ClientConnection, connect
+
 from support import wire
 from support.configs import Config
 from support.server import Server
@@ -79,3 +81,10 @@ def register(server: Server, name: str) -> Person:
     assert response.status == 201, response.body
     assert person.log_in().status == 200
     return person
+
+
+def stream(person: Person, query: str = "", **options: Any) -> ClientConnection:
+    """GET /v1/stream, opened."""
+    host, port = person.server.address
+    return connect(f"ws://{host}:{port}/v1/stream{query}", additional_headers={"Authorization": f"Bearer {person.token}"},
+                   max_size=None, compression=None, **options)
