@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from support.configs import plugin
+from support import wire
+from support.configs import gateway, plugin, route, upstream
 from support.hooks import message_hook
 from support.messages import PASSWORD, Person, b64, configuration, register
 from support.server import Server
@@ -73,6 +75,33 @@ def test_tail_prints_what_comes(serve, server: Server, heddle: Path, environment
             until(lambda: bert.call("GET", "/v1/messages/peek").json()["count"] == 0, "acknowledged")
         finally:
             tail.terminate()
+
+
+def test_tail_goes_on_when_the_service_was_away(serve, heddle: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    """Behind a gateway that answers 503 meanwhile."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = "127.0.0.1:%d" % free.getsockname()[1]
+    config = {**configuration(tmp_path / "data"), "listeners": [{"name": "public", "address": address}]}
+    first = serve(config)
+    anna, bert = register(first, "anna"), register(first, "bert")
+    anna.send(bert, "hello")
+    first.stop()
+    front = serve(gateway(routes=[route(to="one")], upstreams=[upstream("one", wire.parse_address(address))]))
+    env = {**environment, "HEDDLE_SERVER": "http://%s:%d" % front.address, "HEDDLE_TOKEN": bert.token}
+    with subprocess.Popen([str(heddle), "message", "tail"], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as tail:
+        assert tail.stdout and tail.stderr
+        try:
+            assert " 50" in tail.stderr.readline()
+            serve(config)
+            assert json.loads(tail.stdout.readline())["text"] == "hello"
+        finally:
+            tail.terminate()
+
+
+def test_an_ack_of_one_channel_is_refused(serve, server: Server) -> None:
+    """It would delete what others sent before, unseen."""
+    result = run(serve, server, "fetch", "--token", "x", "--channel", "00" * 16, "--ack")
+    assert result.returncode == 2 and "--channel" in result.stderr
 
 
 @pytest.mark.parametrize(("arguments", "env", "text"), [

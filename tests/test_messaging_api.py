@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -166,6 +167,25 @@ def test_a_poller_that_leaves_is_forgotten(server: Server, anna: Person, bert: P
         connection.reset()
     assert anna.send(bert, "still works").status == 201
     assert [m["text"] for m in bert.fetch()] == ["still works"]
+
+
+def test_parallel_repeats_disturb_nobody(server: Server, bert: Person) -> None:
+    """One sends each message four times at once; the others' messages to the same recipient are all stored."""
+    eager, *others = (register(server, "s") for _ in range(4))
+    channel = eager.channel(bert)
+
+    def repeat(number: int) -> int:
+        return eager.send(bert, f"{number}", channel, client_message_id=str(number // 4)).status
+
+    def work(other: Person) -> list[int]:
+        own = other.channel(bert)
+        return [other.send(bert, "other", own).status for _ in range(100)]
+
+    with ThreadPoolExecutor(7) as threads:
+        ordinary = [threads.submit(work, other) for other in others]
+        repeats = list(threads.map(repeat, range(200)))
+        assert set(repeats) == {201} and all(set(each.result()) == {201} for each in ordinary)
+    assert bert.call("GET", "/v1/messages/peek").json()["count"] == 350
 
 
 def test_many_senders_leave_no_hole(server: Server, bert: Person) -> None:

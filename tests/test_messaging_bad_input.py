@@ -205,6 +205,27 @@ def test_a_full_mailbox(serve, tmp_path: Path, message_storage: Config) -> None:
     assert anna.send(bert, "t").json()["seq"] == 3
 
 
+def test_file_names_fill_a_mailbox_too(serve, tmp_path: Path, message_storage: Config) -> None:
+    server = serve(configuration(tmp_path / "data", message_storage, mailbox_bytes=10_000))
+    anna, bert = register(server, "anna"), register(server, "bert")
+    names = [str(number) * 1_000 for number in range(4)]
+    assert [anna.send(bert, "", involved_files=names).status for _ in range(3)] == [201, 201, 507]
+    bert.ack(2)
+    assert [anna.send(bert, "", involved_files=names).status for _ in range(3)] == [201, 201, 507]
+
+
+def test_a_fetch_has_few_file_names_at_once(serve, tmp_path: Path, message_storage: Config) -> None:
+    server = serve(configuration(tmp_path / "data", message_storage, messages_per_second=0))
+    anna, bert = register(server, "anna"), register(server, "bert")
+    channel = anna.channel(bert)
+    names = [f"{number:0>1000}" for number in range(100)]
+    for _ in range(60):
+        assert anna.send(bert, "", channel, involved_files=names).status == 201
+    first = bert.call("GET", "/v1/messages?limit=100").json()["messages"]
+    assert 30 <= len(first) <= 45, "4 MiB"
+    assert len(bert.call("GET", f"/v1/messages?limit=100&after={len(first)}").json()["messages"]) == 60 - len(first)
+
+
 def test_closed_registration(serve, tmp_path: Path) -> None:
     server = serve(configuration(tmp_path / "data", registration=False))
     body = {"username": f"n{secrets.token_hex(4)}", "password": PASSWORD, "identity_key": KEY}

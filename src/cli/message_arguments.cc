@@ -17,8 +17,12 @@ void add_caller(CLI::App& verb, MessageOptions& options) {
 void add_reading(CLI::App& verb, MessageOptions& options) {
   add_caller(verb, options);
   verb.add_option("--after", options.after, "begin behind this number");
-  verb.add_option("--channel", options.channel, "only this channel (its id)");
-  verb.add_flag("--ack", options.acknowledge, "acknowledge what was printed: it is deleted there");
+  CLI::Option* channel =
+      verb.add_option("--channel", options.channel, "only this channel (its id)");
+  // A number acknowledges the whole mailbox up to it, what other channels have there too.
+  verb.add_flag("--ack", options.acknowledge,
+                "acknowledge what was printed: it is deleted there; of all channels only")
+      ->excludes(channel);
 }
 
 }  // namespace

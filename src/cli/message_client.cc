@@ -36,7 +36,8 @@ Error error_of(const services::OutboundResponse& response, const json::object& b
   if (const std::string plugin = text_of(said, "plugin"); !plugin.empty()) {
     text += fmt::format(" (plugin {})", plugin);
   }
-  return {ErrorKind::kInvalidArgument, std::move(text)};
+  const bool again = response.status >= 500 || response.status == 429;
+  return {again ? ErrorKind::kUnavailable : ErrorKind::kInvalidArgument, std::move(text)};
 }
 
 }  // namespace

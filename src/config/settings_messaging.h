@@ -94,7 +94,7 @@ inline constexpr Setting kMessaging[] = {
      .help = "Messages that may wait in one mailbox; 0: no limit.",
      .needs_restart = true},
     {.key = "mailbox_bytes", .type = kSize, .member = value<&Messaging::mailbox_bytes>(), .min = 0,
-     .help = "Bytes of messages that may wait in one mailbox; 0: no limit.",
+     .help = "Bytes of messages, and of the file names that they involve, that may wait in one mailbox; 0: no limit.",
      .needs_restart = true},
     {.key = "retention", .type = kDuration, .member = value<&Messaging::retention>(), .min = 0, .max = 10 * kYear,
      .help = "How long a message waits for its recipient; 0: for ever.",

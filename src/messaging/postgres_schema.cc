@@ -77,6 +77,7 @@ CREATE FUNCTION heddle_messages.store(
   OUT outcome text, OUT the_id bigint, OUT stored_seq bigint, OUT waiting bigint)
 LANGUAGE plpgsql AS $$ DECLARE
   box heddle_messages.mailboxes;
+  size bigint := octet_length(the_body) + octet_length(the_files);
 BEGIN
   INSERT INTO heddle_messages.mailboxes(recipient) VALUES (the_recipient) ON CONFLICT DO NOTHING;
   SELECT * INTO box FROM heddle_messages.mailboxes WHERE recipient = the_recipient FOR UPDATE;
@@ -89,7 +90,7 @@ BEGIN
   IF most_messages > 0 AND box.messages >= most_messages THEN
     outcome := 'messages'; waiting := box.messages; RETURN;
   END IF;
-  IF most_bytes > 0 AND box.bytes + octet_length(the_body) > most_bytes THEN
+  IF most_bytes > 0 AND box.bytes + size > most_bytes THEN
     outcome := 'bytes'; waiting := box.bytes; RETURN;
   END IF;
   INSERT INTO heddle_messages.messages(
@@ -97,7 +98,7 @@ BEGIN
     VALUES (the_recipient, the_seq, the_channel, the_sender, is_encrypted, the_body, the_files,
       the_time) RETURNING id INTO the_id;
   UPDATE heddle_messages.mailboxes SET last_seq = the_seq, messages = messages + 1,
-    bytes = bytes + octet_length(the_body) WHERE recipient = the_recipient;
+    bytes = bytes + size WHERE recipient = the_recipient;
   IF the_repeat_key IS NOT NULL THEN
     INSERT INTO heddle_messages.repeats VALUES (the_repeat_key, the_id, the_seq, the_time);
   END IF;
@@ -111,7 +112,8 @@ LANGUAGE plpgsql AS $$ DECLARE
 BEGIN
   PERFORM FROM heddle_messages.mailboxes WHERE recipient = the_recipient FOR UPDATE;
   WITH dropped AS (DELETE FROM heddle_messages.messages
-      WHERE recipient = the_recipient AND seq <= up_to RETURNING octet_length(body) AS size)
+      WHERE recipient = the_recipient AND seq <= up_to
+      RETURNING octet_length(body) + octet_length(files) AS size)
     SELECT count(*), coalesce(sum(size), 0) INTO gone, gone_bytes FROM dropped;
   IF gone > 0 THEN
     UPDATE heddle_messages.mailboxes SET messages = messages - gone, bytes = bytes - gone_bytes
@@ -135,7 +137,7 @@ BEGIN
   ), dropped AS (
     DELETE FROM heddle_messages.messages m USING old
       WHERE m.recipient = old.recipient AND m.seq = old.seq
-      RETURNING m.recipient, octet_length(m.body) AS size
+      RETURNING m.recipient, octet_length(m.body) + octet_length(m.files) AS size
   ), sums AS (
     SELECT recipient, count(*) AS messages, sum(size)::bigint AS bytes FROM dropped GROUP BY recipient
   ), counted AS (

@@ -74,7 +74,9 @@ Task<Outcome<Sent>> MessageService::send_draft(net::Worker& worker, Account call
       co_await check_recipient(worker, caller, request.channel_id, request.recipient_key);
   if (!channel) co_return std::unexpected(std::move(channel.error()));
   const std::string repeat = repeat_key(caller, request.client_message_id);
+  std::optional<Repeats::Turn> turn;
   if (!repeat.empty()) {
+    turn.emplace(co_await repeats_.begin(worker, repeat));
     auto earlier = co_await Answer<Result<std::optional<Receipt>>>(
         worker, [&](auto done) { storage_->repeated(repeat, std::move(done)); });
     if (!earlier) co_return std::unexpected(refusal_of(earlier.error()));

@@ -23,6 +23,7 @@
 #include "messaging/outcome.h"
 #include "messaging/passwords.h"
 #include "messaging/rate_limiter.h"
+#include "messaging/repeats.h"
 #include "messaging/storage.h"
 #include "messaging/task.h"
 #include "net/timer.h"
@@ -162,6 +163,7 @@ class MessageService {
   Cache<CachedSession> sessions_;
   Cache<Account> accounts_;  // by identity key
   Cache<Channel> channels_;
+  Repeats repeats_;
   Hub hub_;
   std::shared_ptr<metrics::Counter> sent_;
   std::shared_ptr<metrics::Counter> blocked_;

@@ -240,7 +240,8 @@ Result<std::optional<Receipt>> SqliteStore::repeated(const std::string& repeat_k
   return out;
 }
 
-Result<void> SqliteStore::check_quota(const NewMessage& message, const Quota& quota) {
+Result<void> SqliteStore::check_quota(const NewMessage& message, std::uint64_t size,
+                                      const Quota& quota) {
   auto row = first_row("SELECT messages, bytes FROM mailboxes WHERE recipient = ?",
                        Blob{message.recipient_key});
   if (!row) return std::unexpected(std::move(row.error()));
@@ -250,7 +251,7 @@ Result<void> SqliteStore::check_quota(const NewMessage& message, const Quota& qu
   if (quota.messages > 0 && messages >= quota.messages) {
     return std::unexpected(too_many_messages(messages));
   }
-  if (quota.bytes > 0 && bytes + message.body.size() > quota.bytes) {
+  if (quota.bytes > 0 && bytes + size > quota.bytes) {
     return std::unexpected(too_many_bytes(bytes));
   }
   return {};
@@ -268,10 +269,11 @@ Result<Receipt> SqliteStore::store(const NewMessage& message, std::uint64_t seq,
   if (seq != *last + 1) {
     return std::unexpected(out_of_order());
   }
-  if (auto room = check_quota(message, quota); !room) {
+  const std::string files = files_json(message.files);
+  const std::uint64_t size = message.body.size() + files.size();
+  if (auto room = check_quota(message, size, quota); !room) {
     return std::unexpected(std::move(room.error()));
   }
-  const std::string files = files_json(message.files);
   auto stored =
       run("INSERT INTO messages(recipient, seq, channel, sender, encrypted, body, files, sent_at) "
           "VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
@@ -283,7 +285,7 @@ Result<Receipt> SqliteStore::store(const NewMessage& message, std::uint64_t seq,
   auto counted =
       run("INSERT INTO mailboxes VALUES(?1, ?2, 1, ?3) ON CONFLICT(recipient) DO UPDATE SET "
           "last_seq = ?2, messages = messages + 1, bytes = bytes + ?3",
-          Blob{message.recipient_key}, seq, static_cast<std::uint64_t>(message.body.size()));
+          Blob{message.recipient_key}, seq, size);
   if (counted && !message.repeat_key.empty()) {
     counted = run("INSERT INTO repeats VALUES(?, ?, ?, ?)", Blob{message.repeat_key}, out.id, seq,
                   message.sent_at);
@@ -306,15 +308,16 @@ Result<std::vector<StoredMessage>> SqliteStore::fetch(const Fetch& fetch) {
     if (!row) return std::unexpected(std::move(row.error()));
     if (*row == nullptr) return out;
     Query& each = **row;
+    const std::string files = each.bytes(6);
     StoredMessage message{.id = each.number(0),
                           .seq = each.number(1),
                           .channel_id = each.bytes(2),
                           .sender_key = each.bytes(3),
                           .encrypted = each.number(4) != 0,
                           .body = each.bytes(5),
-                          .files = files_of(each.bytes(6)),
+                          .files = files_of(files),
                           .sent_at = static_cast<std::int64_t>(each.number(7))};
-    bytes += message.body.size();
+    bytes += message.body.size() + files.size();
     if (!out.empty() && bytes > fetch.max_bytes) {
       each.finish();
       return out;
@@ -341,7 +344,8 @@ Result<Mailbox> SqliteStore::peek(const std::string& recipient_key) {
 Result<std::uint64_t> SqliteStore::acknowledge(const std::string& recipient_key,
                                                std::uint64_t up_to) {
   auto row = first_row(
-      "SELECT count(*), coalesce(sum(length(body)), 0) FROM messages "
+      "SELECT count(*), coalesce(sum(length(body) + coalesce(length(CAST(files AS BLOB)), 0)), 0) "
+      "FROM messages "
       "WHERE recipient = ? AND seq <= ?",
       Blob{recipient_key}, up_to);
   if (!row) return std::unexpected(std::move(row.error()));
@@ -353,7 +357,7 @@ Result<std::uint64_t> SqliteStore::acknowledge(const std::string& recipient_key,
       run("DELETE FROM messages WHERE recipient = ? AND seq <= ?", Blob{recipient_key}, up_to);
   if (dropped) {
     dropped =
-        run("UPDATE mailboxes SET messages = messages - ?, bytes = bytes - ? "
+        run("UPDATE mailboxes SET messages = messages - ?, bytes = max(0, bytes - ?) "
             "WHERE recipient = ?",
             messages, bytes, Blob{recipient_key});
   }
@@ -363,8 +367,9 @@ Result<std::uint64_t> SqliteStore::acknowledge(const std::string& recipient_key,
 
 Result<std::uint64_t> SqliteStore::expire(std::int64_t sent_before, std::int64_t now) {
   auto done =
-      run("UPDATE mailboxes SET messages = messages - old.n, bytes = bytes - old.b FROM "
-          "(SELECT recipient AS r, count(*) AS n, sum(length(body)) AS b FROM messages "
+      run("UPDATE mailboxes SET messages = messages - old.n, bytes = max(0, bytes - old.b) FROM "
+          "(SELECT recipient AS r, count(*) AS n, "
+          "sum(length(body) + coalesce(length(CAST(files AS BLOB)), 0)) AS b FROM messages "
           "WHERE sent_at < ? GROUP BY recipient) AS old WHERE recipient = old.r",
           sent_before);
   if (done) done = run("DELETE FROM messages WHERE sent_at < ?", sent_before);

@@ -68,7 +68,7 @@ class SqliteStore {
   template <typename... Values>
   Result<Query*> first_row(std::string_view sql, Values... values);  // null: no row
   Result<Account> account(Result<Query*> row);
-  Result<void> check_quota(const NewMessage& message, const Quota& quota);
+  Result<void> check_quota(const NewMessage& message, std::uint64_t size, const Quota& quota);
 
   services::SqliteDatabase database_;
   std::map<std::string_view, Query> queries_;  // go before the database

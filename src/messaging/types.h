@@ -73,7 +73,7 @@ struct Fetch {
   std::uint64_t after = 0;    // seq
   std::uint64_t channel = 0;  // 0: all
   std::size_t limit = 0;
-  std::size_t max_bytes = 0;  // of bodies; the first message comes whatever its size
+  std::size_t max_bytes = 0;  // of bodies and file names; the first comes whatever its size
 };
 
 struct Mailbox {
