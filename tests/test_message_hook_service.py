@@ -185,6 +185,13 @@ def test_hooks_in_yaml_with_their_limits(serve: Start, tmp_path: Path) -> None:
     assert server.plugin("a")["stats"]["memory_bytes"] <= 3 << 20
 
 
+def test_hooks_without_a_service_are_told(serve: Start, tmp_path: Path) -> None:
+    config = serve.write({"data_dir": str(tmp_path / "data")})
+    result = serve.run("validate", "-c", str(config), *ourchat(tmp_path, GUIDE))
+    assert result.returncode == 0
+    assert "messaging.hooks" in result.stdout + result.stderr and "messaging: {enabled: true}" in result.stdout + result.stderr
+
+
 def test_no_message_gets_past_a_hook_by_its_length(serve: Start, tmp_path: Path) -> None:
     """The hook lets everything pass, and so does its failure; what it cannot see is rejected nevertheless."""
     hook = message_hook(tmp_path / "a.wasm")

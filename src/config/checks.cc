@@ -21,6 +21,7 @@ class Checker {
     for (std::size_t i = 0; i < config_.listeners.size(); ++i) listener_tls(i);
     for (std::size_t i = 0; i < config_.upstreams.size(); ++i) upstream_tls(i);
     admin();
+    message_hooks();
     upstreams();
     for (std::size_t i = 0; i < config_.listeners.size(); ++i) tcp_listener(i);
     filters(config_.rate_limit, config_.cors, "");
@@ -193,6 +194,14 @@ class Checker {
                                " may change plugins, as authentication is off"),
                         "use 127.0.0.1:9091, or enable admin.auth");
     }
+  }
+
+  void message_hooks() {
+    if (!config_.messaging.hooks.enabled || config_.messaging.enabled) return;
+    problems_.warning(places_.of("messaging.hooks"), "messaging.hooks",
+                      "its plugins are loaded, but nothing calls them, as the message service does "
+                      "not run",
+                      "messaging: {enabled: true}");
   }
 
   void upstreams() {

@@ -279,6 +279,13 @@ TEST_F(MessageHookTest, MemoryGrowsToItsLimitOnly) {
   EXPECT_FALSE(ask().allowed) << "the guest saw that its growth was denied";
 }
 
+TEST_F(MessageHookTest, AnyCallbackMakesAHook) {
+  start(std::string(kMemory) +
+        R"((func (export "on_message_sent") (param i32 i32) (result i32) (i32.const 0)))");
+  EXPECT_TRUE(hook_->wants(HookMoment::kSent));
+  EXPECT_FALSE(hook_->wants(HookMoment::kSend));
+}
+
 TEST_F(MessageHookTest, APayloadOverItsLimit) {
   spec_.buffer_limit = 1'000;
   start(send("(i32.const 0)"));
