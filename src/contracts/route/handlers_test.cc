@@ -359,6 +359,25 @@ TEST_F(HandlersTest, ClientThatGoesCancels) {
   });
 }
 
+TEST_F(HandlersTest, ClientsThatWentKeepNoPlaceInTheQueue) {
+  spec_.max_instances = 1;
+  ASSERT_TRUE(load(kStateful).has_value());
+  state_.slow = true;
+  const auto holder = begin();
+  std::vector<std::unique_ptr<Exchange>> gone;
+  for (std::size_t i = 0; i < WorkerGuests::kMaxWaiting; ++i) gone.push_back(begin());
+  worker_.on_worker([&] {
+    for (const auto& each : gone) each->sender->reset(http::StreamError::kCancelled);
+  });
+  const auto waits = begin();
+  worker_.on_worker([&] {
+    state_.slow = false;
+    for (const auto& call : state_.held) call->finish(services::KeyValue::Value("[1]"));
+  });
+  EXPECT_EQ(end(*holder).status, 200);
+  EXPECT_EQ(end(*waits).status, 200);
+}
+
 // Counts its calls in a global.
 constexpr std::string_view kCounter = R"((module (memory (export "memory") 1)
   (global $n (mut i32) (i32.const 48))

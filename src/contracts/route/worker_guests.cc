@@ -74,6 +74,7 @@ WorkerGuests::Id WorkerGuests::run(Job job, Done done) {
     runtime_.record().error("timeout", message);
     Run& late = *found->second;
     late.guest.reset();
+    std::erase(waiting_, id);
     finish(late, std::unexpected(
                      Failure{.status = 504, .code = "timeout", .message = std::move(message)}));
   });
@@ -89,6 +90,7 @@ void WorkerGuests::cancel(Id id) {
   if (found == runs_.end() || found->second->done == nullptr) return;
   found->second->done = nullptr;
   found->second->guest.reset();
+  std::erase(waiting_, id);
   drop(id);
 }
 
