@@ -13,7 +13,11 @@ constexpr std::size_t kDefaultResultLimit = std::size_t{10} << 20U;
 }  // namespace
 
 Guest::Guest(Runtime& runtime, net::Worker& worker) : runtime_(runtime) {
-  host_ = {.runtime = &runtime, .worker = &worker, .placement = &placement_, .request_id = {}};
+  host_ = {.runtime = &runtime,
+           .worker = &worker,
+           .placement = &placement_,
+           .request_id = {},
+           .timeout = runtime.spec().timeout};
   environment = runtime.spec().environment;
 }
 

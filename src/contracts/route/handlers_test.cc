@@ -9,6 +9,7 @@
 #include "contracts/route/plugin.h"
 #include "services/event_bus.h"
 #include "services/key_value.h"
+#include "services/sql.h"
 #include "services/test_support.h"
 
 namespace heddle::route {
@@ -57,6 +58,18 @@ class MemoryState final : public services::KeyValue {
   std::map<std::string, std::string> values;
   std::vector<std::shared_ptr<services::Completion<Value>>> held;
   bool slow = false;
+};
+
+// Keeps what it was asked; refuses.
+class RefusingSql final : public services::Sql {
+ public:
+  services::Pending run(net::Worker& worker, services::SqlRequest request, Callback done) override {
+    asked.push_back(std::move(request));
+    auto call = services::Completion<services::SqlResult>::create(worker, std::move(done));
+    call->finish(fail(ErrorKind::kUnavailable, "not now"));
+    return call->handle();
+  }
+  std::vector<services::SqlRequest> asked;
 };
 
 struct Answer {
@@ -108,10 +121,12 @@ class HandlersTest : public testing::Test {
     if (!module) return std::unexpected(module.error());
     auto parsed = parse_manifest(manifest);
     if (!parsed) return std::unexpected(parsed.error());
-    auto made = Handlers::create(
-        Dependencies{
-            .engine = *engine_, .log = *log_, .metrics = metrics_, .services = {.state = &state_}},
-        spec_, *module, std::make_shared<const RouteManifest>(std::move(*parsed)));
+    auto made =
+        Handlers::create(Dependencies{.engine = *engine_,
+                                      .log = *log_,
+                                      .metrics = metrics_,
+                                      .services = {.sql = &sql_, .state = &state_}},
+                         spec_, *module, std::make_shared<const RouteManifest>(std::move(*parsed)));
     if (!made) return std::unexpected(made.error());
     handlers_ = std::move(*made);
     return {};
@@ -161,6 +176,7 @@ class HandlersTest : public testing::Test {
   metrics::Registry metrics_;
   std::unique_ptr<sandbox::Engine> engine_;
   MemoryState state_;
+  RefusingSql sql_;
   extension::PluginSpec spec_;
   services::TestWorker worker_;
   std::shared_ptr<Handlers> handlers_;
@@ -345,6 +361,27 @@ TEST_F(HandlersTest, WallTimeIncludesTheWait) {
   const Answer answer = call();
   EXPECT_EQ(answer.status, 504);
   EXPECT_EQ(boost::json::parse(answer.body).at("error").at("code"), "timeout");
+}
+
+TEST_F(HandlersTest, ServicesMayTakeAsLongAsTheRoute) {
+  constexpr std::string_view kAsks = R"((module
+    (import "env" "db_query" (func $q (param i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 64) "select 1")
+    (func $ask (drop (call $q (i32.const 64) (i32.const 8))))
+    (func (export "init") (call $ask))
+    (func (export "run") (param i32 i32) (result i32) (call $ask) (i32.const 0))))";
+  constexpr std::string_view kPatient = R"({"name":"notes","version":"1.0.0",
+    "routes":[{"path":"/x","method":"GET","handler":"run","timeout":"60s"}]})";
+  spec_.sql_access = "read";
+  spec_.reuse_instances = true;
+  ASSERT_TRUE(load(kAsks, kPatient).has_value());
+  EXPECT_EQ(call().status, 200);
+  EXPECT_EQ(call().status, 200);
+  ASSERT_EQ(sql_.asked.size(), 4U) << "init when it is loaded, and for the instance; two requests";
+  EXPECT_EQ(sql_.asked[0].timeout, spec_.timeout);
+  EXPECT_EQ(sql_.asked[2].timeout, milliseconds(60'000));
+  EXPECT_EQ(sql_.asked[3].timeout, milliseconds(60'000));
 }
 
 TEST_F(HandlersTest, ClientThatGoesCancels) {

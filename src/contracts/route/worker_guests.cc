@@ -109,6 +109,7 @@ void WorkerGuests::begin(Id id) {
   if (!idle_.empty()) {
     run.guest = std::move(idle_.back().guest);
     idle_.pop_back();
+    run.guest->set_timeout(run.job.timeout);
     return work(run);
   }
   const bool enough = enough_instances();
@@ -121,6 +122,7 @@ void WorkerGuests::begin(Id id) {
                      : Guest::create(runtime_, linked_, worker_, *loop_);
   if (made) {
     run.guest = std::move(*made);
+    run.guest->set_timeout(run.job.timeout);
     run.guest->start([this, &run](Outcome<void> outcome) { started(run, std::move(outcome)); });
     return;
   }
@@ -212,6 +214,7 @@ void WorkerGuests::put_back(std::unique_ptr<Guest> guest) {
   auto run = std::make_unique<Run>();
   run->id = id;
   run->guest = std::move(guest);
+  run->guest->set_timeout(spec.timeout);
   Guest& last = *run->guest;
   run->timer.arm(worker_.timers(), std::max(spec.timeout, std::chrono::milliseconds(1)),
                  [this, id] {
