@@ -52,6 +52,7 @@ class PostgresConnection final : private net::EventLoop::Watcher {
   void on_events(std::uint32_t events) override;
   void watch(std::uint32_t events);
   bool send(Step step);
+  bool send_own(const char* statement);
   bool send_statement();
   void pump();
   bool take(const PGresult* result);  // false: the statement is over
@@ -82,6 +83,7 @@ class PostgresConnection final : private net::EventLoop::Watcher {
   std::string statement_;
   std::vector<SqlValue> parameters_;
   bool read_only_ = false;
+  bool in_transaction_ = false;  // of ours: of a reader, or what may be undone
   Done done_;
   Result<SqlResult> result_;
   std::size_t result_bytes_ = 0;

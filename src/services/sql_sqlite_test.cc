@@ -159,6 +159,20 @@ TEST_F(SqliteTest, LimitsOfRowsAndBytes) {
   EXPECT_EQ(refused("SELECT randomblob(2000000)"), ErrorKind::kLimit);
 }
 
+TEST_F(SqliteTest, AChangeWhoseRowsAreTooManyIsUndone) {
+  make({.limits = {.max_rows = 10, .max_bytes = 10'000}});
+  ASSERT_TRUE(run("CREATE TABLE t (x)"));
+  const std::string numbers =
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) ";
+  const std::string insert = numbers + "INSERT INTO t SELECT i FROM n RETURNING ";
+  EXPECT_EQ(run(insert + "x", {std::int64_t{10}})->rows.size(), 10U);
+  EXPECT_EQ(refused(insert + "x", {std::int64_t{11}}), ErrorKind::kLimit);
+  EXPECT_EQ(refused(insert + "zeroblob(5000)", {std::int64_t{3}}), ErrorKind::kLimit);
+  EXPECT_EQ(refused("DELETE FROM t RETURNING x, zeroblob(5000)"), ErrorKind::kLimit);
+  EXPECT_EQ(run("SELECT count(*) FROM t")->rows[0][0], SqlValue(std::int64_t{10}));
+  EXPECT_EQ(run("DELETE FROM t RETURNING x")->affected, 10);
+}
+
 TEST_F(SqliteTest, EndlessStatementsEnd) {
   timeout_ = milliseconds(200);
   const std::string endless =
