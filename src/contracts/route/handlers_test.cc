@@ -442,6 +442,50 @@ TEST_F(HandlersTest, FreshAndReusedInstances) {
   for (const std::string_view expected : {"1", "2", "1", "2"}) EXPECT_EQ(call().body, expected);
 }
 
+TEST_F(HandlersTest, WhoGotNoInstanceIsToldSo) {
+  spec_.max_instances = 1;
+  spec_.timeout = milliseconds(50);
+  ASSERT_TRUE(load(kStateful).has_value());
+  state_.slow = true;
+  const auto holder = begin();
+  const auto waits = begin();
+  EXPECT_TRUE(end(*holder).body.contains("did not answer within 50 ms"));
+  const Answer answer = end(*waits);
+  EXPECT_EQ(answer.status, 504);
+  EXPECT_TRUE(answer.body.contains("no instance of the plugin was free")) << answer.body;
+}
+
+// Its cleanup() never ends.
+constexpr std::string_view kLingers = R"((module (memory (export "memory") 1)
+  (func (export "cleanup") (loop (br 0)))
+  (func (export "run") (param i32 i32) (result i32) (i32.const 0))))";
+
+TEST_F(HandlersTest, TheWorkerGoesOnWhileAnIdleInstanceCleansUp) {
+  spec_.reuse_instances = true;
+  spec_.cpu_limit = milliseconds(2000);
+  spec_.instance_idle = milliseconds(10);
+  ASSERT_TRUE(load(kLingers).has_value());
+  EXPECT_EQ(call().status, 200);
+  std::size_t idle = 1;
+  std::size_t running = 0;
+  while (idle > 0) {
+    worker_.on_worker([&] {
+      idle = handlers_->guests(worker_.worker).idle();
+      running = handlers_->guests(worker_.worker).running();
+    });
+  }
+  EXPECT_EQ(running, 1) << "its cleanup() is under way, and the worker was free to say so";
+}
+
+TEST_F(HandlersTest, AVersionThatEndsWaitsForNoCleanup) {
+  spec_.reuse_instances = true;
+  spec_.cpu_limit = milliseconds(2000);
+  ASSERT_TRUE(load(kLingers).has_value());
+  EXPECT_EQ(call().status, 200);
+  worker_.on_worker([&] { handlers_->stop(worker_.worker); });
+  EXPECT_EQ(handlers_->stats().limit_hits, 0) << "of the CPU time that it would have taken";
+}
+
 TEST_F(HandlersTest, InstancesEndOnTheirWorkerWhoeverLetsGoOfTheVersion) {
   spec_.reuse_instances = true;
   ASSERT_TRUE(load(kCounter).has_value());
