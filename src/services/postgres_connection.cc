@@ -13,7 +13,6 @@
 #include <string_view>
 #include <utility>
 
-#include "net/blocking_pool.h"
 #include "net/worker.h"
 #include "services/sql_placeholders.h"
 
@@ -61,20 +60,12 @@ bool may_return_changes(std::string_view statement) {
           mentions(statement, "delete") || mentions(statement, "merge"));
 }
 
-struct CancelFree {
-  void operator()(PGcancel* cancel) const { PQfreeCancel(cancel); }
-};
-
 }  // namespace
 
-PostgresConnection::PostgresConnection(net::Worker& worker, net::BlockingPool& pool,
-                                       PostgresHandle handle, const SqlLimits& limits,
+PostgresConnection::PostgresConnection(net::Worker& worker, PostgresHandle handle,
+                                       const SqlLimits& limits,
                                        std::move_only_function<void()> on_lost)
-    : worker_(worker),
-      pool_(pool),
-      handle_(std::move(handle)),
-      limits_(limits),
-      on_lost_(std::move(on_lost)) {
+    : worker_(worker), handle_(std::move(handle)), limits_(limits), on_lost_(std::move(on_lost)) {
   PQsetnonblocking(handle_.get(), 1);
   fd_ = PQsocket(handle_.get());
   watch(EPOLLIN);
@@ -291,6 +282,7 @@ void PostgresConnection::abandon(std::move_only_function<void()> ended) {
   done_ = nullptr;
   result_ = SqlResult();
   on_lost_ = std::move(ended);
+  cancel_.emplace(handle_.get());
   cancel_at_server();
 }
 
@@ -301,16 +293,11 @@ void PostgresConnection::end_abandoned() {
   on_lost_();
 }
 
-// A request on a connection of its own, which libpq makes and waits for. What runs goes on at the
-// server otherwise, however this connection ends.
+// What runs goes on at the server otherwise, however this connection ends.
 void PostgresConnection::cancel_at_server() {
-  std::shared_ptr<PGcancel> cancel(PQgetCancel(handle_.get()), CancelFree());
-  if (!cancel || ++cancels_ > kMaxCancels) return end_abandoned();
+  if (!*cancel_ || ++cancels_ > kMaxCancels) return end_abandoned();
   cancel_timer_.arm(worker_.timers(), kCancelInterval, [this] { cancel_at_server(); });
-  pool_.submit([cancel = std::move(cancel)] {
-    std::array<char, 256> ignored{};
-    PQcancel(cancel.get(), ignored.data(), ignored.size());
-  });
+  cancel_->request();
 }
 
 }  // namespace heddle::services
