@@ -12,10 +12,12 @@
 #include <utility>
 #include <variant>
 
+#include "services/sqlite_functions.h"
+
 namespace heddle::services {
 namespace {
 
-constexpr int kStepsBetweenChecks = 1'000;
+constexpr int kStepsBetweenChecks = 100;
 constexpr std::size_t kValueOverhead = 16;
 
 bool is_blank(std::string_view rest) {
@@ -114,9 +116,10 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const std::stri
   std::unique_ptr<SqliteConnection> out(
       new SqliteConnection(std::move(*database), limits, max_file_bytes));
   out->deadline_ = monotonic_now() + to_nanoseconds(limits.timeout);
-  if (auto guarded = guard_sqlite(out->database_.get(), limits, max_file_bytes, out->guard_);
-      !guarded) {
-    return std::unexpected(std::move(guarded.error()).within(fmt::format("file {}: ", path)));
+  auto ready = guard_sqlite(out->database_.get(), limits, max_file_bytes, out->guard_);
+  if (ready) ready = set_linear_functions(out->database_.get(), out->must_stop_);
+  if (!ready) {
+    return std::unexpected(std::move(ready.error()).within(fmt::format("file {}: ", path)));
   }
   return out;
 }

@@ -39,7 +39,8 @@ class SqliteConnection {
   SqlLimits limits_;
   std::uint64_t max_file_bytes_;
   SqliteGuard guard_;
-  SqliteDatabase database_;  // goes before the guard that it refers to
+  const std::function<bool()> must_stop_ = [this] { return must_stop(); };
+  SqliteDatabase database_;  // goes before what it refers to
   // Of the statement that runs:
   Nanoseconds deadline_ = 0;
   const std::function<bool()>* cancelled_ = nullptr;
