@@ -87,17 +87,19 @@ std::optional<AuthOutcome> BasicAuth::decide(
     same->second.push_back(completion);
     return std::nullopt;
   }
-  if (hashing_.size() >= kMaxHashing) {
-    return AuthOutcome{.status = 503, .reason = "too many passwords are being checked"};
-  }
-  if (const auto locked = guard_.begin(guess.user, guess.address, now); locked.count() > 0) {
+  const auto found = remembered_.find(guess.mark);
+  const bool known = found != remembered_.end() && now < found->second;
+  const bool refused = !known && hashing_.size() >= kMaxHashing;
+  const auto locked = refused ? guard_.locked(guess.user, guess.address, now)
+                              : guard_.begin(guess.user, guess.address, now);
+  if (locked.count() > 0) {
     return AuthOutcome{.status = 429,
                        .retry_after = std::chrono::ceil<std::chrono::seconds>(locked),
                        .reason = fmt::format("{} is locked out at {}: too many wrong passwords",
                                              quoted(guess.user), guess.address)};
   }
-  const auto found = remembered_.find(guess.mark);
-  if (found != remembered_.end() && now < found->second) {
+  if (refused) return AuthOutcome{.status = 503, .reason = "too many passwords are being checked"};
+  if (known) {
     guard_.succeeded(guess.user, guess.address);
     return accepted(guess.user);
   }

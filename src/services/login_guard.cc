@@ -17,11 +17,27 @@ std::string network_of(const std::string& address) {
 
 }  // namespace
 
-std::array<std::string, 3> LoginGuard::keys_of(const std::string& username,
-                                               const std::string& address) {
+LoginGuard::Keys LoginGuard::keys_of(const std::string& username, const std::string& address) {
   // The first byte keeps the three apart, whatever the names are.
   const std::string network = network_of(address);
   return {'b' + network + '\0' + username, 'a' + network, 'u' + username};
+}
+
+Nanoseconds LoginGuard::longest_lock(const Keys& keys, Nanoseconds now) const {
+  Nanoseconds out = 0;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const auto found = counts_.find(keys.at(i));
+    if (found == counts_.end() || found->second.attempts < failures_ * kTimes.at(i)) continue;
+    out = std::max(out, found->second.until - now);
+  }
+  return out;
+}
+
+std::chrono::nanoseconds LoginGuard::locked(const std::string& username, const std::string& address,
+                                            Nanoseconds now) {
+  if (failures_ == 0) return {};
+  const std::lock_guard lock(mutex_);
+  return std::chrono::nanoseconds(longest_lock(keys_of(username, address), now));
 }
 
 std::chrono::nanoseconds LoginGuard::begin(const std::string& username, const std::string& address,
@@ -32,16 +48,13 @@ std::chrono::nanoseconds LoginGuard::begin(const std::string& username, const st
     std::erase_if(counts_, [now](const auto& entry) { return entry.second.until <= now; });
     if (counts_.size() >= kMaxKeys) counts_.clear();
   }
-  const auto keys = keys_of(username, address);
-  Nanoseconds locked = 0;
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    Count& count = counts_[keys.at(i)];
-    if (count.until <= now) count = {};
-    if (count.attempts >= failures_ * kTimes.at(i)) locked = std::max(locked, count.until - now);
+  const Keys keys = keys_of(username, address);
+  if (const Nanoseconds locked = longest_lock(keys, now); locked > 0) {
+    return std::chrono::nanoseconds(locked);
   }
-  if (locked > 0) return std::chrono::nanoseconds(locked);
   for (const std::string& key : keys) {
     Count& count = counts_[key];
+    if (count.until <= now) count = {};
     ++count.attempts;
     count.until = now + lockout_.count();
   }

@@ -25,6 +25,9 @@ class LoginGuard {
   // 0: go ahead, and call succeeded() if so. Else how long it is locked.
   std::chrono::nanoseconds begin(const std::string& username, const std::string& address,
                                  Nanoseconds now);
+  // The same without an attempt.
+  std::chrono::nanoseconds locked(const std::string& username, const std::string& address,
+                                  Nanoseconds now);
   void succeeded(const std::string& username, const std::string& address);
 
  private:
@@ -33,8 +36,11 @@ class LoginGuard {
     std::uint32_t attempts = 0;
     Nanoseconds until = 0;  // forgotten then
   };
-  static std::array<std::string, 3> keys_of(const std::string& username,
-                                            const std::string& address);
+  using Keys = std::array<std::string, 3>;
+  static Keys keys_of(const std::string& username, const std::string& address);
+
+  // With mutex_ held.
+  Nanoseconds longest_lock(const Keys& keys, Nanoseconds now) const;
 
   const std::uint32_t failures_;
   const std::chrono::nanoseconds lockout_;

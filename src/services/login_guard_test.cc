@@ -13,6 +13,8 @@ TEST(LoginGuard, LocksAUserAtAnAddressForAWhile) {
   LoginGuard guard(3, seconds(60));
   for (int i = 0; i < 3; ++i) EXPECT_EQ(guard.begin("ada", "192.0.2.1", kSecond), seconds(0));
   EXPECT_EQ(guard.begin("ada", "192.0.2.1", 2 * kSecond), seconds(59));
+  EXPECT_EQ(guard.locked("ada", "192.0.2.1", 2 * kSecond), seconds(59));
+  EXPECT_EQ(guard.locked("bob", "192.0.2.1", 2 * kSecond), seconds(0));
   EXPECT_EQ(guard.begin("bob", "192.0.2.1", 2 * kSecond), seconds(0));
   EXPECT_EQ(guard.begin("ada", "192.0.2.2", 2 * kSecond), seconds(0));
   EXPECT_EQ(guard.begin("ada", "192.0.2.1", 61 * kSecond), seconds(0));
