@@ -31,6 +31,11 @@ constexpr auto kLeavesTraces =
     std::to_array<std::string_view>({"SET", "RESET", "DISCARD", "LISTEN", "PREPARE", "DECLARE",
                                      "LOAD", "DO", "CALL", "BEGIN", "START TRANSACTION"});
 
+// Words of others that do so: functions of settings and locks, and temporary tables.
+constexpr auto kLeavesTracesWithin = std::to_array<std::string_view>(
+    {"set_config", "pg_advisory_lock", "pg_advisory_lock_shared", "pg_try_advisory_lock",
+     "pg_try_advisory_lock_shared", "temp", "temporary", "pg_temp", "setseed"});
+
 bool is_word(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
 }
@@ -87,6 +92,10 @@ void PostgresConnection::run(const SqlRequest& request, Done done) {
   parameters_ = request.parameters;
   read_only_ = request.access != SqlAccess::kWrite;
   in_transaction_ = read_only_ || may_return_changes(statement_);
+  if (std::ranges::any_of(kLeavesTracesWithin,
+                          [this](std::string_view each) { return mentions(statement_, each); })) {
+    left_traces_ = true;
+  }
   done_ = std::move(done);
   result_ = SqlResult();
   result_bytes_ = 0;

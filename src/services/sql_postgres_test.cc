@@ -188,6 +188,25 @@ TEST_F(PostgresTest, AChangeWhoseRowsAreTooManyIsUndone) {
   EXPECT_TRUE(run("SELECT 1"));
 }
 
+TEST_F(PostgresTest, NoStatementLeavesTracesForTheNext) {
+  const auto first = run("SELECT pg_backend_pid()");
+  EXPECT_EQ(run("SELECT pg_backend_pid() AS temperature")->rows, first->rows) << "it is used again";
+  for (const char* statement :
+       {"SELECT set_config('search_path', 'pg_catalog', false)", "SELECT pg_advisory_lock(1)",
+        "select PG_TRY_ADVISORY_LOCK_SHARED(1)", "CREATE TEMP TABLE left_here (x INT)",
+        "CREATE TABLE pg_temp.left_here (x INT)", "SELECT 1 AS x INTO TEMPORARY left_here"}) {
+    for (const SqlAccess access : {SqlAccess::kWrite, SqlAccess::kRead}) {
+      (void)run(statement, {}, "notes", access);
+      EXPECT_EQ(run("SELECT current_schema()::text, to_regclass('left_here')::text, (SELECT "
+                    "count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = "
+                    "pg_backend_pid())")
+                    ->rows[0],
+                (std::vector<SqlValue>{"heddle_plugin_notes", {}, std::int64_t{0}}))
+          << statement;
+    }
+  }
+}
+
 TEST_F(PostgresTest, SlowStatementsAndCallersThatGo) {
   ASSERT_TRUE(run("SELECT 1"));
   timeout_ = milliseconds(300);

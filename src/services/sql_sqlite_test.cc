@@ -123,7 +123,9 @@ TEST_F(SqliteTest, NothingReachesOutside) {
        {"PRAGMA database_list", "PRAGMA max_page_count=1000000", "PRAGMA journal_mode=DELETE",
         "PRAGMA temp_store_directory='/etc'", "PRAGMA writable_schema=1", "PRAGMA synchronous=0",
         "SELECT load_extension('/tmp/x.so')", "SELECT * FROM pragma_database_list",
-        "BEGIN EXCLUSIVE", "SAVEPOINT a", "COMMIT", "DETACH main", "VACUUM"}) {
+        "CREATE TEMP TABLE a (x)", "CREATE TABLE temp.a (x)", "CREATE TEMP VIEW a AS SELECT 1",
+        "CREATE VIRTUAL TABLE temp.a USING fts5(text)", "BEGIN EXCLUSIVE", "SAVEPOINT a", "COMMIT",
+        "DETACH main", "VACUUM"}) {
     EXPECT_EQ(refused(statement), ErrorKind::kPermission) << statement << ": " << message_;
   }
   // The connection is not left in anybody's transaction.
