@@ -187,11 +187,13 @@ Result<GuestJson> find_result(const sandbox::GuestMemory& memory, sandbox::Guest
                           ? memory.view(static_cast<sandbox::GuestPtr>(start), *length)
                           : std::nullopt;
     if (text && text->size() > limit) {
-      return fail(
-          ErrorKind::kLimit,
-          fmt::format("the handler's result of {} bytes is larger than {}", *length, limit));
-    }
-    if (text && !may_be_envelope(*text)) {
+      // Otherwise the four bytes are no length, but the beginning of a short result.
+      if (!check_json(*text, kMaxJsonDepth)) {
+        return fail(
+            ErrorKind::kLimit,
+            fmt::format("the handler's result of {} bytes is larger than {}", *length, limit));
+      }
+    } else if (text && !may_be_envelope(*text)) {
       if (!check_json(*text, kMaxJsonDepth))
         return GuestJson{.text = *text, .value = {}, .prefixed = true};
     } else if (text) {

@@ -275,6 +275,22 @@ TEST_F(HandlersTest, AnswersThatAreNotValid) {
   EXPECT_EQ(call().status, 502);
 }
 
+TEST_F(HandlersTest, ResultsAroundTheLimit) {
+  spec_.body_limit = 1'000;
+  // As a length, "1" and what lies behind it are 65,585.
+  std::string module = returning(std::string("1\0\1\0", 4));
+  module.replace(module.find(R"("memory") 1)"), 11, R"("memory") 2)");
+  ASSERT_TRUE(load(module));
+  const Answer one = call();
+  EXPECT_EQ(one.status, 200) << one.body;
+  EXPECT_EQ(one.body, "1");
+  const std::string long_text = '"' + std::string(1'998, 'a') + '"';
+  ASSERT_TRUE(load(returning(std::string("\xd0\x07\0\0", 4) + long_text)));
+  EXPECT_EQ(call().status, 507);
+  ASSERT_TRUE(load(returning(long_text)));
+  EXPECT_EQ(call().status, 507);
+}
+
 TEST_F(HandlersTest, BadBodies) {
   ASSERT_TRUE(load(kEcho).has_value());
   EXPECT_EQ(call("POST", "/x", "{half").status, 400);
