@@ -275,6 +275,25 @@ TEST_F(HandlersTest, AnswersThatAreNotValid) {
   EXPECT_EQ(call().status, 502);
 }
 
+TEST_F(HandlersTest, HeadersThatNoHeadHolds) {
+  const auto answer_to = [&](std::size_t count, std::size_t bytes) {
+    boost::json::object headers;
+    for (std::size_t i = 0; i < count; ++i)
+      headers["x-" + std::to_string(i)] = std::string(bytes, 'a');
+    EXPECT_TRUE(load(returning(
+        boost::json::serialize(boost::json::object{{"status", 200}, {"headers", headers}}))));
+    return call();
+  };
+  EXPECT_EQ(answer_to(100, 1).status, 200);
+  EXPECT_EQ(answer_to(1, 32'000).status, 200);
+  for (const auto& [count, bytes] : {std::pair(101, 1), std::pair(1, 33'000), std::pair(50, 700)}) {
+    const Answer refused =
+        answer_to(static_cast<std::size_t>(count), static_cast<std::size_t>(bytes));
+    EXPECT_EQ(refused.status, 502);
+    EXPECT_EQ(boost::json::parse(refused.body).at("error").at("code"), "bad_response");
+  }
+}
+
 TEST_F(HandlersTest, ResultsAroundTheLimit) {
   spec_.body_limit = 1'000;
   // As a length, "1" and what lies behind it are 65,585.
