@@ -275,6 +275,18 @@ TEST_F(HandlersTest, AnswersThatAreNotValid) {
   EXPECT_EQ(call().status, 502);
 }
 
+TEST_F(HandlersTest, StatusesWithoutABody) {
+  for (const auto& [status, length] :
+       {std::pair("204", ""), std::pair("205", "0"), std::pair("304", "")}) {
+    ASSERT_TRUE(load(returning(std::string(R"({"status":)") + status + R"(,"body":{"a":1}})")));
+    const Answer answer = call();
+    EXPECT_EQ(std::to_string(answer.status), status);
+    EXPECT_EQ(answer.body, "");
+    const auto found = answer.headers.find("content-length");
+    EXPECT_EQ(found == answer.headers.end() ? "" : found->second, length) << status;
+  }
+}
+
 TEST_F(HandlersTest, HeadersThatNoHeadHolds) {
   const auto answer_to = [&](std::size_t count, std::size_t bytes) {
     boost::json::object headers;
