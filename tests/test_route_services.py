@@ -109,6 +109,21 @@ def test_the_database_goes_and_comes_back(start, postgres: Postgres) -> None:
     until(lambda: query(server, "SELECT count(*) AS n FROM t")["rows"] == [{"n": 0}], "the database to be back", timeout=30)
 
 
+def test_a_database_that_hangs_stops_neither_the_others_nor_the_end(start, postgres: Postgres) -> None:
+    hangs = Postgres()
+    try:
+        server = start(sql={"url": postgres.url, "plugin_urls": {"guest": hangs.url}}, workers=1)
+        assert query(server, "SELECT 1 AS one")["rows"] == [{"one": 1}]
+        hangs.freeze()
+        for _ in range(2):
+            assert "sql.timeout" in query(server, "SELECT 1 AS one")["error"]
+        assert query(server, "SELECT 1 AS one", plugin="other") == {"rows": [{"one": 1}], "error": None}
+        server.stop()
+    finally:
+        hangs.thaw()
+        hangs.remove()
+
+
 def test_state(start) -> None:
     server = start()
     assert call(server, "guest", "kept").json() is None

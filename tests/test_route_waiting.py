@@ -92,6 +92,29 @@ def test_beyond_the_engines_suspended_guests_requests_wait(serve, tmp_path: Path
     assert statuses(crowd) == {200: 60}
 
 
+def test_idle_instances_give_way_to_other_plugins(serve, tmp_path: Path, upstream: SlowUpstream) -> None:
+    site = Site(serve, tmp_path, upstream, {"suspendable_instances": 8}, instances="reuse")
+    with site.crowd(8) as crowd:
+        until(lambda: upstream.arrived == 8, "the calls")
+        upstream.release()
+    assert statuses(crowd) == {200: 8}
+    for _ in range(10):
+        assert site.ask("served", path="/other").body == b"1\n"
+    assert site.server.admin("/plugins/other/reload", "POST").status == 200
+
+
+def test_a_plugin_that_reuses_instances_leaves_others_their_turn(serve, tmp_path: Path, upstream: SlowUpstream) -> None:
+    site = Site(serve, tmp_path, upstream, {"suspendable_instances": 2}, workers=1, instances="reuse")
+    with site.crowd(100) as crowd:
+        until(lambda: upstream.arrived == 2 and crowd.sent == 100, "the calls")
+        with Crowd(site.server.address, [post("/other", script("served"))]) as other:
+            until(lambda: other.sent == 1, "the other's request")
+            site.server.fetch("/echoed")
+            upstream.release()
+    assert statuses(crowd) == {200: 100}
+    assert statuses(other) == {200: 1}
+
+
 def test_beyond_max_instances_requests_wait_and_beyond_those_they_are_refused(serve, tmp_path: Path, upstream: SlowUpstream) -> None:
     site = Site(serve, tmp_path, upstream, workers=1, max_instances=5)
     with site.crowd(5 + 1000 + 10) as crowd:

@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "base/json_write.h"
 #include "gateway/plugin_catalog.h"
@@ -19,8 +23,12 @@ json::value parsed(const std::string& text) {
 }
 
 struct Path {
-  std::string text;  // "/items/{id}"
+  std::string text;   // "/items/{id}"
+  std::string shape;  // "/items/{}": OpenAPI takes paths that differ in names only for the same
+  std::vector<std::string> names;
   json::array parameters;
+
+  void add_parameter(std::string name, std::string_view description);
 };
 
 json::object parameter(std::string_view name, std::string_view description) {
@@ -28,6 +36,16 @@ json::object parameter(std::string_view name, std::string_view description) {
       {"name", name}, {"in", "path"}, {"required", true}, {"schema", {{"type", "string"}}}};
   if (!description.empty()) out["description"] = description;
   return out;
+}
+
+void Path::add_parameter(std::string name, std::string_view description) {
+  const std::string wanted = name;
+  for (int i = 2; std::ranges::find(names, name) != names.end(); ++i)
+    name = fmt::format("{}_{}", wanted, i);
+  text += fmt::format("/{{{}}}", name);
+  shape += "/{}";
+  parameters.push_back(parameter(name, description));
+  names.push_back(std::move(name));
 }
 
 // The rest of a path is no idea of OpenAPI's: it becomes a parameter that says so.
@@ -38,13 +56,12 @@ Path to_openapi(std::string_view pattern) {
     const std::string_view segment = pattern.substr(at + 1, end - at - 1);
     at = end;
     if (segment == "*") {
-      out.text += "/{rest}";
-      out.parameters.push_back(parameter("rest", "the rest of the path, slashes included"));
+      out.add_parameter("rest", "the rest of the path, slashes included");
     } else if (segment.starts_with(':')) {
-      out.text += fmt::format("/{{{}}}", segment.substr(1));
-      out.parameters.push_back(parameter(segment.substr(1), ""));
+      out.add_parameter(std::string(segment.substr(1)), "");
     } else {
       out.text += fmt::format("/{}", segment);
+      out.shape += fmt::format("/{}", segment);
     }
   }
   return out;
@@ -55,9 +72,19 @@ json::object content(const std::string& schema) {
            {{"schema", schema.empty() ? json::value(json::object{}) : parsed(schema)}}}};
 }
 
-json::object operation(const RoutePluginBinding& plugin, const PluginRoute& route, Path path) {
+// Of the routes of one handler each has another.
+std::string operation_id(const RoutePluginBinding& plugin, const PluginRoute& route,
+                         std::set<std::string>& taken) {
+  const std::string wanted = fmt::format("{}_{}", plugin.name, route.handler);
+  std::string out = wanted;
+  for (int i = 2; !taken.insert(out).second; ++i) out = fmt::format("{}_{}", wanted, i);
+  return out;
+}
+
+json::object operation(const RoutePluginBinding& plugin, const PluginRoute& route,
+                       const std::string& id, const Path& path) {
   json::object out{
-      {"operationId", fmt::format("{}_{}", plugin.name, route.handler)},
+      {"operationId", id},
       {"tags", json::array{json::value(plugin.name)}},
       {"responses",
        {{"200",
@@ -68,7 +95,7 @@ json::object operation(const RoutePluginBinding& plugin, const PluginRoute& rout
           {"content",
            {{"application/json", {{"schema", {{"$ref", "#/components/schemas/Error"}}}}}}}}}}}};
   if (!route.summary.empty()) out["summary"] = route.summary;
-  if (!path.parameters.empty()) out["parameters"] = std::move(path.parameters);
+  if (!path.parameters.empty()) out["parameters"] = path.parameters;
   const bool has_body = route.method == "POST" || route.method == "PUT" || route.method == "PATCH";
   if (has_body || !route.request_schema.empty()) {
     out["requestBody"] = {{"content", content(route.request_schema)}};
@@ -99,18 +126,24 @@ json::object components() {
 std::string make_openapi(const std::vector<RoutePluginBinding>& plugins) {
   json::object paths;
   json::array tags;
+  std::map<std::string, Path> shapes;  // the first path of each
+  std::set<std::string> ids;
   for (const RoutePluginBinding& plugin : plugins) {
     if (!plugin.plugin) continue;
     const extension::RouteTable& table = plugin.plugin->route_plugin()->table();
     tags.push_back({{"name", plugin.name}, {"description", table.description}});
     for (const PluginRoute& route : table.routes) {
-      Path path = to_openapi(route.path);
+      Path own = to_openapi(route.path);
+      std::string shape = own.shape;
+      const Path& path = shapes.try_emplace(std::move(shape), std::move(own)).first->second;
       std::string method = route.method;
       std::ranges::transform(method, method.begin(),
                              [](char c) { return static_cast<char>(c - 'A' + 'a'); });
       json::value& item = paths.emplace(path.text, json::object{}).first->value();
       // Of two plugins with the same route the first serves it.
-      item.get_object().emplace(method, operation(plugin, route, std::move(path)));
+      if (item.get_object().contains(method)) continue;
+      item.get_object().emplace(method,
+                                operation(plugin, route, operation_id(plugin, route, ids), path));
     }
   }
   return write_json(

@@ -198,5 +198,29 @@ TEST(PluginCatalogTest, ListPagesAndOpenApi) {
             "object");
 }
 
+TEST(PluginCatalogTest, OpenApiHasEachNameOnce) {
+  const std::vector<RoutePluginBinding> plugins = {
+      binding("a", {route("GET", "/x/:id"), route("DELETE", "/x/:key"), route("POST", "/x/*"),
+                    route("GET", "/z/:rest/*")}),
+      binding("b", {route("GET", "/x/:other"), route("PUT", "/x/:other")})};
+  boost::json::value api;
+  for (const CatalogPage& page : make_catalog(plugins)) {
+    if (page.path == "/openapi.json") api = boost::json::parse(page.body);
+  }
+  std::vector<std::string> paths;
+  std::vector<std::string> ids;
+  for (const auto& [path, item] : api.at("paths").as_object()) {
+    paths.emplace_back(path);
+    for (const auto& [method, operation] : item.as_object()) {
+      ids.emplace_back(operation.at("operationId").as_string());
+      for (const auto& one : operation.at("parameters").as_array()) {
+        EXPECT_THAT(paths.back(), HasSubstr("{" + std::string(one.at("name").as_string()) + "}"));
+      }
+    }
+  }
+  EXPECT_THAT(paths, ElementsAre("/x/{id}", "/z/{rest}/{rest_2}"));
+  EXPECT_THAT(ids, ElementsAre("a_handle", "a_handle_2", "a_handle_3", "b_handle", "a_handle_4"));
+}
+
 }  // namespace
 }  // namespace heddle::gateway

@@ -9,6 +9,39 @@ SlotLine::Place::~Place() {
   line_.leave(*this);
 }
 
+SlotLine::Keeper::Keeper(SlotLine& line, std::move_only_function<void()> ask)
+    : line_(line), ask_(std::move(ask)) {
+  const std::lock_guard lock(line_.mutex_);
+  line_.keepers_.push_back(this);
+}
+
+SlotLine::Keeper::~Keeper() {
+  const std::lock_guard lock(line_.mutex_);
+  std::erase(line_.keepers_, this);
+}
+
+bool SlotLine::another_waits(const Place* mine) {
+  if (waiting_ == 0) return false;
+  const std::lock_guard lock(mutex_);
+  return !places_.empty() && places_.front() != mine;
+}
+
+void SlotLine::ask_a_keeper() {
+  const std::lock_guard lock(mutex_);
+  ask_locked();
+}
+
+// A keeper counts first and then looks who waits, as whoever gives a slot back.
+void SlotLine::ask_locked() {
+  const auto found =
+      std::ranges::find_if(keepers_, [](const Keeper* each) { return each->kept_ > 0; });
+  if (found == keepers_.end()) return;
+  Keeper& keeper = **found;
+  keepers_.erase(found);
+  keepers_.push_back(&keeper);
+  keeper.ask_();
+}
+
 void SlotLine::give_back() {
   ++given_back_;
   if (waiting_ > 0) wake_next();
@@ -31,7 +64,10 @@ std::unique_ptr<SlotLine::Place> SlotLine::queue(std::uint64_t seen,
   places_.push_back(out.get());
   ++waiting_;
   // Who gives a slot back counts first and then looks who waits; so one of both sees the other.
-  if (given_back_ == seen) return out;
+  if (given_back_ == seen) {
+    ask_locked();
+    return out;
+  }
   places_.pop_back();
   --waiting_;
   out->woken_ = true;

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
+#include <vector>
 
 namespace heddle::sandbox {
 namespace {
@@ -52,6 +54,37 @@ TEST(SlotLine, AWakeThatIsNotUsedGoesOn) {
   second->use();
   second.reset();
   EXPECT_EQ(woken, "ab");
+}
+
+TEST(SlotLine, AsksThoseWhoKeepInstancesByTurns) {
+  SlotLine line;
+  std::string asked;
+  SlotLine::Keeper empty(line, [&] { asked += 'x'; });
+  SlotLine::Keeper first(line, [&] { asked += 'a'; });
+  auto second = std::make_unique<SlotLine::Keeper>(line, [&] { asked += 'b'; });
+  const auto before = line.queue(0, [] {});
+  EXPECT_EQ(asked, "") << "nobody keeps anything";
+  first.keeps(2);
+  second->keeps(1);
+  std::vector<std::unique_ptr<SlotLine::Place>> places;
+  for (int i = 0; i < 3; ++i) places.push_back(line.queue(0, [] {}));
+  EXPECT_EQ(asked, "aba");
+  second.reset();
+  first.keeps(0);
+  line.ask_a_keeper();
+  EXPECT_EQ(asked, "aba");
+}
+
+TEST(SlotLine, KnowsWhetherSomebodyElseWaitsLonger) {
+  SlotLine line;
+  EXPECT_FALSE(line.another_waits(nullptr));
+  auto first = line.queue(0, [] {});
+  const auto second = line.queue(0, [] {});
+  EXPECT_FALSE(line.another_waits(first.get()));
+  EXPECT_TRUE(line.another_waits(second.get()));
+  EXPECT_TRUE(line.another_waits(nullptr));
+  first.reset();
+  EXPECT_FALSE(line.another_waits(second.get()));
 }
 
 }  // namespace

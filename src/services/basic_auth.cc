@@ -87,11 +87,15 @@ std::optional<AuthOutcome> BasicAuth::decide(
     same->second.push_back(completion);
     return std::nullopt;
   }
-  if (hashing_.size() >= kMaxHashing) {
-    return AuthOutcome{.status = 503, .reason = "too many passwords are being checked"};
-  }
-  if (const auto admission = guard_.begin(guess.user, guess.address, now);
-      admission.wait.count() > 0) {
+  const auto found = remembered_.find(guess.mark);
+  const bool known = found != remembered_.end() && now < found->second;
+  const bool full = !known && hashing_.size() >= kMaxHashing;
+  // Only what is hashed is an attempt.
+  const LoginGuard::Admission admission =
+      known || full ? LoginGuard::Admission{.wait = guard_.locked(guess.user, guess.address, now),
+                                            .locked = true}
+                    : guard_.begin(guess.user, guess.address, now);
+  if (admission.wait.count() > 0) {
     return AuthOutcome{
         .status = 429,
         .retry_after = std::chrono::ceil<std::chrono::seconds>(admission.wait),
@@ -101,11 +105,8 @@ std::optional<AuthOutcome> BasicAuth::decide(
                       : fmt::format("too many passwords of {} at {} are being checked at once",
                                     quoted(guess.user), guess.address)};
   }
-  const auto found = remembered_.find(guess.mark);
-  if (found != remembered_.end() && now < found->second) {
-    guard_.end(guess.user, guess.address, LoginGuard::End::kSucceeded, now);
-    return accepted(guess.user);
-  }
+  if (full) return AuthOutcome{.status = 503, .reason = "too many passwords are being checked"};
+  if (known) return accepted(guess.user);
   hashing_[guess.mark].push_back(completion);
   return std::nullopt;
 }

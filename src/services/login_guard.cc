@@ -18,11 +18,27 @@ std::string network_of(const std::string& address) {
 
 }  // namespace
 
-std::array<std::string, 3> LoginGuard::keys_of(const std::string& username,
-                                               const std::string& address) {
+LoginGuard::Keys LoginGuard::keys_of(const std::string& username, const std::string& address) {
   // The first byte keeps the three apart, whatever the names are.
   const std::string network = network_of(address);
   return {'b' + network + '\0' + username, 'a' + network, 'u' + username};
+}
+
+Nanoseconds LoginGuard::longest_lock(const Keys& keys, Nanoseconds now) const {
+  Nanoseconds out = 0;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const auto found = counts_.find(keys.at(i));
+    if (found == counts_.end() || found->second.failed < failures_ * kTimes.at(i)) continue;
+    out = std::max(out, found->second.until - now);
+  }
+  return out;
+}
+
+std::chrono::nanoseconds LoginGuard::locked(const std::string& username, const std::string& address,
+                                            Nanoseconds now) {
+  if (failures_ == 0) return {};
+  const std::lock_guard lock(mutex_);
+  return std::chrono::nanoseconds(longest_lock(keys_of(username, address), now));
 }
 
 LoginGuard::Admission LoginGuard::begin(const std::string& username, const std::string& address,
@@ -33,17 +49,16 @@ LoginGuard::Admission LoginGuard::begin(const std::string& username, const std::
     std::erase_if(counts_, [now](const auto& entry) { return entry.second.idle(now); });
     if (counts_.size() >= kMaxKeys) counts_.clear();
   }
-  const auto keys = keys_of(username, address);
-  Nanoseconds locked = 0;
+  const Keys keys = keys_of(username, address);
+  if (const Nanoseconds locked = longest_lock(keys, now); locked > 0) {
+    return {.wait = std::chrono::nanoseconds(locked), .locked = true};
+  }
   bool busy = false;
   for (std::size_t i = 0; i < keys.size(); ++i) {
     Count& count = counts_[keys.at(i)];
     if (count.until <= now) count.failed = 0;
-    const std::uint32_t limit = failures_ * kTimes.at(i);
-    if (count.failed >= limit) locked = std::max(locked, count.until - now);
-    busy |= count.failed + count.under_way >= limit;
+    busy |= count.failed + count.under_way >= failures_ * kTimes.at(i);
   }
-  if (locked > 0) return {.wait = std::chrono::nanoseconds(locked), .locked = true};
   if (busy) return {.wait = kBusy};
   for (const std::string& key : keys) ++counts_[key].under_way;
   return {};
@@ -53,7 +68,7 @@ void LoginGuard::end(const std::string& username, const std::string& address, En
                      Nanoseconds now) {
   if (failures_ == 0) return;
   const std::lock_guard lock(mutex_);
-  const auto keys = keys_of(username, address);
+  const Keys keys = keys_of(username, address);
   for (std::size_t i = 0; i < keys.size(); ++i) {
     Count& count = counts_[keys.at(i)];
     if (count.under_way > 0) --count.under_way;

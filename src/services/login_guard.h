@@ -29,6 +29,9 @@ class LoginGuard {
     bool locked = false;
   };
   Admission begin(const std::string& username, const std::string& address, Nanoseconds now);
+  // How long it is locked; begins nothing.
+  std::chrono::nanoseconds locked(const std::string& username, const std::string& address,
+                                  Nanoseconds now);
   // kUnknown: nobody looked at the password.
   enum class End : std::uint8_t { kSucceeded, kFailed, kUnknown };
   void end(const std::string& username, const std::string& address, End how, Nanoseconds now);
@@ -41,8 +44,10 @@ class LoginGuard {
     Nanoseconds until = 0;  // failures are forgotten then
     bool idle(Nanoseconds now) const { return under_way == 0 && (failed == 0 || until <= now); }
   };
-  static std::array<std::string, 3> keys_of(const std::string& username,
-                                            const std::string& address);
+  using Keys = std::array<std::string, 3>;
+  static Keys keys_of(const std::string& username, const std::string& address);
+  // With mutex_ held.
+  Nanoseconds longest_lock(const Keys& keys, Nanoseconds now) const;
 
   const std::uint32_t failures_;
   const std::chrono::nanoseconds lockout_;

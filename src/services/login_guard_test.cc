@@ -27,6 +27,8 @@ TEST_F(LoginGuardTest, LocksAUserAtAnAddressForAWhile) {
   const auto locked = guard_.begin("ada", "192.0.2.1", 2 * kSecond);
   EXPECT_EQ(locked.wait, seconds(59));
   EXPECT_TRUE(locked.locked);
+  EXPECT_EQ(guard_.locked("ada", "192.0.2.1", 2 * kSecond), seconds(59));
+  EXPECT_EQ(guard_.locked("bob", "192.0.2.1", 2 * kSecond), seconds(0));
   EXPECT_TRUE(attempt("bob", "192.0.2.1", End::kFailed));
   EXPECT_TRUE(attempt("ada", "192.0.2.2", End::kFailed));
   EXPECT_TRUE(attempt("ada", "192.0.2.1", End::kFailed, 61 * kSecond));

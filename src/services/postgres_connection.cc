@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <chrono>
 #include <cstdlib>
 #include <memory>
@@ -12,7 +13,6 @@
 #include <string_view>
 #include <utility>
 
-#include "net/blocking_pool.h"
 #include "net/worker.h"
 #include "services/sql_placeholders.h"
 
@@ -31,20 +31,46 @@ constexpr auto kLeavesTraces =
     std::to_array<std::string_view>({"SET", "RESET", "DISCARD", "LISTEN", "PREPARE", "DECLARE",
                                      "LOAD", "DO", "CALL", "BEGIN", "START TRANSACTION"});
 
-struct CancelFree {
-  void operator()(PGcancel* cancel) const { PQfreeCancel(cancel); }
-};
+// Words of others that do so: functions of settings and locks, and temporary tables.
+constexpr auto kLeavesTracesWithin = std::to_array<std::string_view>(
+    {"set_config", "pg_advisory_lock", "pg_advisory_lock_shared", "pg_try_advisory_lock",
+     "pg_try_advisory_lock_shared", "temp", "temporary", "pg_temp", "setseed"});
+
+bool is_word(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
+}
+
+// Whether a lower-case word stands in a statement, be it in a string or a comment.
+bool mentions(std::string_view statement, std::string_view word) {
+  const auto same = [](char a, char b) {
+    return std::tolower(static_cast<unsigned char>(a)) == static_cast<unsigned char>(b);
+  };
+  auto from = statement.begin();
+  for (;;) {
+    const auto found = std::search(from, statement.end(), word.begin(), word.end(), same);
+    if (found == statement.end()) return false;
+    const auto end = found + static_cast<std::ptrdiff_t>(word.size());
+    const bool begins = found == statement.begin() || !is_word(*(found - 1));
+    if (begins && (end == statement.end() || !is_word(*end))) return true;
+    from = found + 1;
+  }
+}
+
+// Whether a statement may both change something and return rows. If these are too many, the change
+// must not stay; around any other statement a transaction would only cost time.
+bool may_return_changes(std::string_view statement) {
+  if (mentions(statement, "returning")) return true;
+  return mentions(statement, "with") &&
+         (mentions(statement, "insert") || mentions(statement, "update") ||
+          mentions(statement, "delete") || mentions(statement, "merge"));
+}
 
 }  // namespace
 
-PostgresConnection::PostgresConnection(net::Worker& worker, net::BlockingPool& pool,
-                                       PostgresHandle handle, const SqlLimits& limits,
+PostgresConnection::PostgresConnection(net::Worker& worker, PostgresHandle handle,
+                                       const SqlLimits& limits,
                                        std::move_only_function<void()> on_lost)
-    : worker_(worker),
-      pool_(pool),
-      handle_(std::move(handle)),
-      limits_(limits),
-      on_lost_(std::move(on_lost)) {
+    : worker_(worker), handle_(std::move(handle)), limits_(limits), on_lost_(std::move(on_lost)) {
   PQsetnonblocking(handle_.get(), 1);
   fd_ = PQsocket(handle_.get());
   watch(EPOLLIN);
@@ -65,12 +91,17 @@ void PostgresConnection::run(const SqlRequest& request, Done done) {
   statement_ = numbered_placeholders(request.statement);
   parameters_ = request.parameters;
   read_only_ = request.access != SqlAccess::kWrite;
+  in_transaction_ = read_only_ || may_return_changes(statement_);
+  if (std::ranges::any_of(kLeavesTracesWithin,
+                          [this](std::string_view each) { return mentions(statement_, each); })) {
+    left_traces_ = true;
+  }
   done_ = std::move(done);
   result_ = SqlResult();
   result_bytes_ = 0;
   unparsed_bytes_ = 0;
   reusable_ = false;
-  if (send(read_only_ ? Step::kBegin : Step::kStatement)) {
+  if (send(in_transaction_ ? Step::kBegin : Step::kStatement)) {
     pump();
   } else {
     give_up(postgres_error(nullptr, handle_.get()));
@@ -81,14 +112,16 @@ bool PostgresConnection::send(Step step) {
   step_ = step;
   switch (step) {
     case Step::kBegin:
-      return PQsendQueryParams(handle_.get(), "BEGIN READ ONLY", 0, nullptr, nullptr, nullptr,
-                               nullptr, 0) == 1;
+      return send_own(read_only_ ? "BEGIN READ ONLY" : "BEGIN");
     case Step::kEnd:
-      return PQsendQueryParams(handle_.get(), "ROLLBACK", 0, nullptr, nullptr, nullptr, nullptr,
-                               0) == 1;
+      return send_own(read_only_ ? "ROLLBACK" : "COMMIT");
     default:
       return send_statement();
   }
+}
+
+bool PostgresConnection::send_own(const char* statement) {
+  return PQsendQueryParams(handle_.get(), statement, 0, nullptr, nullptr, nullptr, nullptr, 0) == 1;
 }
 
 bool PostgresConnection::send_statement() {
@@ -220,7 +253,8 @@ bool PostgresConnection::take_rows(const PGresult* result) {
 
 void PostgresConnection::step_is_over() {
   if (abandoned_) return end_abandoned();
-  const bool more = (step_ == Step::kBegin && result_) || (step_ == Step::kStatement && read_only_);
+  const bool more =
+      (step_ == Step::kBegin && result_) || (step_ == Step::kStatement && in_transaction_);
   if (!more) return finish();
   if (!send(step_ == Step::kBegin ? Step::kStatement : Step::kEnd)) {
     return give_up(postgres_error(nullptr, handle_.get()));
@@ -257,6 +291,7 @@ void PostgresConnection::abandon(std::move_only_function<void()> ended) {
   done_ = nullptr;
   result_ = SqlResult();
   on_lost_ = std::move(ended);
+  cancel_.emplace(handle_.get());
   cancel_at_server();
 }
 
@@ -267,16 +302,11 @@ void PostgresConnection::end_abandoned() {
   on_lost_();
 }
 
-// A request on a connection of its own, which libpq makes and waits for. What runs goes on at the
-// server otherwise, however this connection ends.
+// What runs goes on at the server otherwise, however this connection ends.
 void PostgresConnection::cancel_at_server() {
-  std::shared_ptr<PGcancel> cancel(PQgetCancel(handle_.get()), CancelFree());
-  if (!cancel || ++cancels_ > kMaxCancels) return end_abandoned();
+  if (!*cancel_ || ++cancels_ > kMaxCancels) return end_abandoned();
   cancel_timer_.arm(worker_.timers(), kCancelInterval, [this] { cancel_at_server(); });
-  pool_.submit([cancel = std::move(cancel)] {
-    std::array<char, 256> ignored{};
-    PQcancel(cancel.get(), ignored.data(), ignored.size());
-  });
+  cancel_->request();
 }
 
 }  // namespace heddle::services

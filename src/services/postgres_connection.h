@@ -1,6 +1,5 @@
 // One connection to PostgreSQL on a worker's event loop: sends a statement, takes its rows one at a
-// time as they come, and tells the result. Never waits: what would block (the cancel request) goes
-// to the blocking pool.
+// time as they come, and tells the result. Never waits.
 //
 // Worker thread only. A statement that nobody waits for is abandoned before this is destroyed;
 // otherwise the server goes on with it until its own time-out.
@@ -9,17 +8,18 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "net/event_loop.h"
 #include "net/timer.h"
+#include "services/postgres_cancel.h"
 #include "services/postgres_values.h"
 #include "services/sql.h"
 
 namespace heddle::net {
-class BlockingPool;
 class Worker;
-}  // namespace heddle::net
+}
 
 namespace heddle::services {
 
@@ -28,8 +28,8 @@ class PostgresConnection final : private net::EventLoop::Watcher {
   using Done = std::move_only_function<void(Result<SqlResult>)>;
 
   // `on_lost`: the server closed the connection while nothing ran; may destroy this.
-  PostgresConnection(net::Worker& worker, net::BlockingPool& pool, PostgresHandle handle,
-                     const SqlLimits& limits, std::move_only_function<void()> on_lost);
+  PostgresConnection(net::Worker& worker, PostgresHandle handle, const SqlLimits& limits,
+                     std::move_only_function<void()> on_lost);
   ~PostgresConnection();
   PostgresConnection(const PostgresConnection&) = delete;
   PostgresConnection& operator=(const PostgresConnection&) = delete;
@@ -52,6 +52,7 @@ class PostgresConnection final : private net::EventLoop::Watcher {
   void on_events(std::uint32_t events) override;
   void watch(std::uint32_t events);
   bool send(Step step);
+  bool send_own(const char* statement);
   bool send_statement();
   void pump();
   bool take(const PGresult* result);  // false: the statement is over
@@ -64,7 +65,6 @@ class PostgresConnection final : private net::EventLoop::Watcher {
   void end_abandoned();
 
   net::Worker& worker_;
-  net::BlockingPool& pool_;
   PostgresHandle handle_;
   const SqlLimits limits_;
   std::move_only_function<void()> on_lost_;
@@ -74,6 +74,7 @@ class PostgresConnection final : private net::EventLoop::Watcher {
   bool abandoned_ = false;
   bool copies_ = false;  // COPY ends with the connection only
   int cancels_ = 0;
+  std::optional<PostgresCancel> cancel_;  // of one that is abandoned
   net::Timer cancel_timer_;
   bool left_traces_ = false;  // settings, locks or cursors of a statement
 
@@ -82,6 +83,7 @@ class PostgresConnection final : private net::EventLoop::Watcher {
   std::string statement_;
   std::vector<SqlValue> parameters_;
   bool read_only_ = false;
+  bool in_transaction_ = false;  // of ours: of a reader, or what may be undone
   Done done_;
   Result<SqlResult> result_;
   std::size_t result_bytes_ = 0;

@@ -117,9 +117,8 @@ void PostgresPool::on_connected(Result<PostgresHandle> handle) {
   if (handle) {
     pause_ = 0;
     failure_.reset();
-    idle_.push_back(std::make_unique<PostgresConnection>(worker_, shared_->pool, std::move(*handle),
-                                                         shared_->options.limits,
-                                                         [this] { on_lost(); }));
+    idle_.push_back(std::make_unique<PostgresConnection>(
+        worker_, std::move(*handle), shared_->options.limits, [this] { on_lost(); }));
     reap_later();
     return dispatch();
   }

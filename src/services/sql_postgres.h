@@ -1,7 +1,7 @@
 // SQL of plugins in PostgreSQL: each plugin has a role and a schema of its own (postgres_roles.h).
 // Every worker has its own connections, at most `connections` for a plugin, which run on its event
-// loop; they are opened and cancelled on the blocking pool. While the database cannot be reached
-// calls fail at once, and a new attempt is made after a pause that grows to two seconds.
+// loop; they are opened on the blocking pool. While the database cannot be reached calls fail at
+// once, and a new attempt is made after a pause that grows to two seconds.
 #pragma once
 
 #include <chrono>

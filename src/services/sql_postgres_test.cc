@@ -170,6 +170,43 @@ TEST_F(PostgresTest, TenMillionRowsNeverSitInMemory) {
   EXPECT_EQ(run("SELECT * FROM generate_series(1, 10000)")->rows.size(), 10'000U);
 }
 
+TEST_F(PostgresTest, AChangeWhoseRowsAreTooManyIsUndone) {
+  make({.timeout = milliseconds(20'000), .max_rows = 10, .max_bytes = 10'000});
+  fresh("t");
+  const std::string insert = "INSERT INTO t SELECT i, 'a' FROM generate_series(1, ?::int) AS i ";
+  EXPECT_EQ(run(insert + "RETURNING id", {std::int64_t{10}})->affected, 10);
+  EXPECT_EQ(refused("INSERT INTO t SELECT i FROM generate_series(11, 40) AS i Returning id"),
+            ErrorKind::kLimit);
+  EXPECT_EQ(refused("UPDATE t SET name = 'b' RETURNING repeat('x', 5000)"), ErrorKind::kLimit);
+  EXPECT_EQ(refused("WITH gone AS (DELETE FROM t) SELECT generate_series(1, 11)"),
+            ErrorKind::kLimit);
+  EXPECT_EQ(run("SELECT count(*) FROM t WHERE name = 'a'")->rows[0][0], SqlValue(std::int64_t{10}));
+  EXPECT_EQ(run("DELETE FROM t RETURNING id")->affected, 10);
+  // What fails only at the commit is told too.
+  ASSERT_TRUE(run("ALTER TABLE t ADD UNIQUE (name) DEFERRABLE INITIALLY DEFERRED"));
+  EXPECT_EQ(refused("INSERT INTO t VALUES (1, 'a'), (2, 'a') RETURNING id"), ErrorKind::kConflict);
+  EXPECT_TRUE(run("SELECT 1"));
+}
+
+TEST_F(PostgresTest, NoStatementLeavesTracesForTheNext) {
+  const auto first = run("SELECT pg_backend_pid()");
+  EXPECT_EQ(run("SELECT pg_backend_pid() AS temperature")->rows, first->rows) << "it is used again";
+  for (const char* statement :
+       {"SELECT set_config('search_path', 'pg_catalog', false)", "SELECT pg_advisory_lock(1)",
+        "select PG_TRY_ADVISORY_LOCK_SHARED(1)", "CREATE TEMP TABLE left_here (x INT)",
+        "CREATE TABLE pg_temp.left_here (x INT)", "SELECT 1 AS x INTO TEMPORARY left_here"}) {
+    for (const SqlAccess access : {SqlAccess::kWrite, SqlAccess::kRead}) {
+      (void)run(statement, {}, "notes", access);
+      EXPECT_EQ(run("SELECT current_schema()::text, to_regclass('left_here')::text, (SELECT "
+                    "count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = "
+                    "pg_backend_pid())")
+                    ->rows[0],
+                (std::vector<SqlValue>{"heddle_plugin_notes", {}, std::int64_t{0}}))
+          << statement;
+    }
+  }
+}
+
 TEST_F(PostgresTest, SlowStatementsAndCallersThatGo) {
   ASSERT_TRUE(run("SELECT 1"));
   timeout_ = milliseconds(300);

@@ -10,11 +10,32 @@
 #include <vector>
 
 #include "net/blocking_pool.h"
+#include "net/timer.h"
 #include "services/crypto.h"
 #include "services/sqlite_connection.h"
 
 namespace heddle::services {
 namespace {
+
+// What a statement that is over in time may still need for its answer.
+constexpr std::chrono::milliseconds kGrace{100};
+
+// The caller's. Answers it even while a function of SQLite is at work, which nothing interrupts.
+class TimedCall final : public PendingCall {
+ public:
+  TimedCall(net::Worker& worker, const std::shared_ptr<Completion<SqlResult>>& completion,
+            std::chrono::milliseconds timeout)
+      : result_(completion->handle()) {
+    timer_.arm(worker.timers(), timeout + kGrace, [completion] {
+      completion->finish(
+          fail(ErrorKind::kTimeout, "the statement took longer than its time-out (sql.timeout)"));
+    });
+  }
+
+ private:
+  Pending result_;
+  net::Timer timer_;
+};
 
 struct Job {
   SqlRequest request;
@@ -117,7 +138,7 @@ class SqliteSql final : public Sql {
     const Nanoseconds deadline = monotonic_now() + to_nanoseconds(timeout);
     auto file = file_of(request.plugin);
     file->add({.request = std::move(request), .deadline = deadline, .completion = completion});
-    return completion->handle();
+    return std::make_unique<TimedCall>(worker, completion, timeout);
   }
 
  private:

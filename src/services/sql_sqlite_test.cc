@@ -123,7 +123,9 @@ TEST_F(SqliteTest, NothingReachesOutside) {
        {"PRAGMA database_list", "PRAGMA max_page_count=1000000", "PRAGMA journal_mode=DELETE",
         "PRAGMA temp_store_directory='/etc'", "PRAGMA writable_schema=1", "PRAGMA synchronous=0",
         "SELECT load_extension('/tmp/x.so')", "SELECT * FROM pragma_database_list",
-        "BEGIN EXCLUSIVE", "SAVEPOINT a", "COMMIT", "DETACH main", "VACUUM"}) {
+        "CREATE TEMP TABLE a (x)", "CREATE TABLE temp.a (x)", "CREATE TEMP VIEW a AS SELECT 1",
+        "CREATE VIRTUAL TABLE temp.a USING fts5(text)", "BEGIN EXCLUSIVE", "SAVEPOINT a", "COMMIT",
+        "DETACH main", "VACUUM"}) {
     EXPECT_EQ(refused(statement), ErrorKind::kPermission) << statement << ": " << message_;
   }
   // The connection is not left in anybody's transaction.
@@ -159,6 +161,20 @@ TEST_F(SqliteTest, LimitsOfRowsAndBytes) {
   EXPECT_EQ(refused("SELECT randomblob(2000000)"), ErrorKind::kLimit);
 }
 
+TEST_F(SqliteTest, AChangeWhoseRowsAreTooManyIsUndone) {
+  make({.limits = {.max_rows = 10, .max_bytes = 10'000}});
+  ASSERT_TRUE(run("CREATE TABLE t (x)"));
+  const std::string numbers =
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) ";
+  const std::string insert = numbers + "INSERT INTO t SELECT i FROM n RETURNING ";
+  EXPECT_EQ(run(insert + "x", {std::int64_t{10}})->rows.size(), 10U);
+  EXPECT_EQ(refused(insert + "x", {std::int64_t{11}}), ErrorKind::kLimit);
+  EXPECT_EQ(refused(insert + "zeroblob(5000)", {std::int64_t{3}}), ErrorKind::kLimit);
+  EXPECT_EQ(refused("DELETE FROM t RETURNING x, zeroblob(5000)"), ErrorKind::kLimit);
+  EXPECT_EQ(run("SELECT count(*) FROM t")->rows[0][0], SqlValue(std::int64_t{10}));
+  EXPECT_EQ(run("DELETE FROM t RETURNING x")->affected, 10);
+}
+
 TEST_F(SqliteTest, EndlessStatementsEnd) {
   timeout_ = milliseconds(200);
   const std::string endless =
@@ -168,6 +184,56 @@ TEST_F(SqliteTest, EndlessStatementsEnd) {
   EXPECT_LT(monotonic_now() - start, 10'000'000'000);
   timeout_ = milliseconds(0);
   EXPECT_TRUE(run("SELECT 1"));
+}
+
+TEST_F(SqliteTest, FunctionsOfTextsTakeTheTimeOfTheirLength) {
+  const auto one = [&](const std::string& expression) {
+    auto out = run("SELECT " + expression);
+    EXPECT_TRUE(out) << expression << ": " << out.error().message;
+    return out ? out->rows[0][0] : SqlValue("failed");
+  };
+  const SqlValue null;
+  const auto number = [](std::int64_t value) { return SqlValue(value); };
+  EXPECT_EQ(one("trim('  a b ')"), SqlValue("a b"));
+  EXPECT_EQ(one("ltrim('xyxaxy', 'yx') || '|' || rtrim('xyxaxy', 'yx')"), SqlValue("axy|xyxa"));
+  EXPECT_EQ(one("trim('äaöä', 'ä') || trim('öö', 'ö') || trim('ab', '')"), SqlValue("aöab"));
+  EXPECT_EQ(one("trim(121, 1)"), SqlValue("2"));
+  EXPECT_EQ(one("trim(NULL)"), null);
+  EXPECT_EQ(one("trim('a', NULL)"), null);
+  EXPECT_EQ(one("replace('abcabc', 'bc', 'x')"), SqlValue("axax"));
+  EXPECT_EQ(one("replace('abc', '', 'x') || replace('', 'a', 'x')"), SqlValue("abc"));
+  EXPECT_EQ(one("replace('aaa', 'aa', NULL)"), null);
+  EXPECT_EQ(one("instr('größe', 'e')"), number(5));
+  EXPECT_EQ(one("instr('abc', 'd')"), number(0));
+  EXPECT_EQ(one("instr('abc', '')"), number(1));
+  EXPECT_EQ(one("instr(x'c3bc61', x'61')"), number(3));
+  EXPECT_EQ(one("instr(x'c3bc61', 'a')"), number(2));
+  EXPECT_EQ(one("instr('ü', cast(x'bc' AS TEXT))"), number(0));
+  EXPECT_EQ(one("instr(NULL, 'a')"), null);
+  const std::string zeros = "hex(zeroblob(500000))";
+  EXPECT_EQ(refused("SELECT replace(" + zeros + ", '0', '00')"), ErrorKind::kLimit);
+  // SQLite's own take minutes for each of these.
+  EXPECT_EQ(one("length(trim(" + zeros + ", replace(substr(" + zeros + ", 1, 80000), '0', '1')))"),
+            number(1'000'000));
+  EXPECT_EQ(one("length(replace(" + zeros + ", substr(" + zeros + ", 1, 400000) || '1', ''))"),
+            number(1'000'000));
+  EXPECT_EQ(one("instr(" + zeros + ", substr(" + zeros + ", 1, 400000) || '1')"), number(0));
+}
+
+TEST_F(SqliteTest, ACallerIsToldInTimeWhateverTheStatementDoes) {
+  ASSERT_TRUE(run("CREATE TABLE t (x)"));
+  const auto slow = [](const std::string& end) {
+    return "(hex(zeroblob(500000)) LIKE '%" + std::string(180, '0') + end + "')";
+  };
+  const std::string slower = slow("1") + " + " + slow("2") + " + " + slow("3") + " + " + slow("4");
+  timeout_ = milliseconds(50);
+  EXPECT_EQ(refused("SELECT " + slower), ErrorKind::kTimeout);
+  timeout_ = milliseconds(0);
+  ASSERT_TRUE(run("SELECT 1"));
+  timeout_ = milliseconds(50);
+  EXPECT_EQ(refused("INSERT INTO t SELECT " + slower), ErrorKind::kTimeout);
+  timeout_ = milliseconds(0);
+  EXPECT_EQ(run("SELECT count(*) FROM t")->rows[0][0], SqlValue(std::int64_t{0}));
 }
 
 TEST_F(SqliteTest, ADatabaseHasASize) {

@@ -12,10 +12,12 @@
 #include <utility>
 #include <variant>
 
+#include "services/sqlite_functions.h"
+
 namespace heddle::services {
 namespace {
 
-constexpr int kStepsBetweenChecks = 1'000;
+constexpr int kStepsBetweenChecks = 100;
 constexpr std::size_t kValueOverhead = 16;
 
 bool is_blank(std::string_view rest) {
@@ -103,6 +105,7 @@ SqliteConnection::SqliteConnection(SqliteDatabase database, const SqlLimits& lim
     : limits_(limits), max_file_bytes_(max_file_bytes), database_(std::move(database)) {
   sqlite3_progress_handler(database_.get(), kStepsBetweenChecks, on_progress, this);
   sqlite3_busy_handler(database_.get(), on_busy, this);
+  sqlite3_commit_hook(database_.get(), on_commit, this);
 }
 
 Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const std::string& path,
@@ -113,9 +116,10 @@ Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const std::stri
   std::unique_ptr<SqliteConnection> out(
       new SqliteConnection(std::move(*database), limits, max_file_bytes));
   out->deadline_ = monotonic_now() + to_nanoseconds(limits.timeout);
-  if (auto guarded = guard_sqlite(out->database_.get(), limits, max_file_bytes, out->guard_);
-      !guarded) {
-    return std::unexpected(std::move(guarded.error()).within(fmt::format("file {}: ", path)));
+  auto ready = guard_sqlite(out->database_.get(), limits, max_file_bytes, out->guard_);
+  if (ready) ready = set_linear_functions(out->database_.get(), out->must_stop_);
+  if (!ready) {
+    return std::unexpected(std::move(ready.error()).within(fmt::format("file {}: ", path)));
   }
   return out;
 }
@@ -134,11 +138,18 @@ int SqliteConnection::on_busy(void* self, int tries) {
   return 1;
 }
 
+// A caller that is told of a failure must not find the change made after all.
+int SqliteConnection::on_commit(void* self) {
+  const auto* connection = static_cast<const SqliteConnection*>(self);
+  return connection->refused_rows_ || connection->must_stop() ? 1 : 0;
+}
+
 Result<SqlResult> SqliteConnection::run(const SqlRequest& request, Nanoseconds deadline,
                                         const std::function<bool()>& cancelled) {
   deadline_ = deadline;
   cancelled_ = &cancelled;
   guard_.refused.clear();
+  refused_rows_ = false;
   Result<SqlResult> out;
   {
     auto statement = prepare(request);
@@ -209,6 +220,9 @@ Result<SqlResult> SqliteConnection::step(sqlite3_stmt* statement) {
     if (code == SQLITE_DONE) break;
     if (code != SQLITE_ROW) return std::unexpected(explain(sqlite_error(database_.get())));
     if (auto read = read_row(statement, out, bytes); !read) {
+      // With RETURNING everything is changed before the first row comes, and the end commits.
+      refused_rows_ = true;
+      sqlite3_reset(statement);
       return std::unexpected(std::move(read.error()));
     }
   }
@@ -240,9 +254,12 @@ Result<void> SqliteConnection::read_row(sqlite3_stmt* statement, SqlResult& into
 
 Error SqliteConnection::explain(Error error) const {
   if (!guard_.refused.empty()) return {ErrorKind::kPermission, guard_.refused};
+  const Error late = {ErrorKind::kTimeout,
+                      "the statement took longer than its time-out (sql.timeout)"};
+  if (sqlite3_extended_errcode(database_.get()) == SQLITE_CONSTRAINT_COMMITHOOK) return late;
   switch (sqlite3_errcode(database_.get())) {
     case SQLITE_INTERRUPT:
-      return {ErrorKind::kTimeout, "the statement took longer than its time-out (sql.timeout)"};
+      return late;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return {ErrorKind::kTimeout, "another statement of the plugin kept the database locked"};

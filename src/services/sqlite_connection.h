@@ -34,14 +34,17 @@ class SqliteConnection {
   bool must_stop() const;
   static int on_progress(void* self);
   static int on_busy(void* self, int tries);
+  static int on_commit(void* self);
 
   SqlLimits limits_;
   std::uint64_t max_file_bytes_;
   SqliteGuard guard_;
-  SqliteDatabase database_;  // goes before the guard that it refers to
+  const std::function<bool()> must_stop_ = [this] { return must_stop(); };
+  SqliteDatabase database_;  // goes before what it refers to
   // Of the statement that runs:
   Nanoseconds deadline_ = 0;
   const std::function<bool()>* cancelled_ = nullptr;
+  bool refused_rows_ = false;  // what it changed is undone with it
 };
 
 }  // namespace heddle::services

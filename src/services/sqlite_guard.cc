@@ -24,6 +24,10 @@ constexpr auto kModules =
 constexpr auto kFunctions =
     std::to_array<std::string_view>({"load_extension", "fts3_tokenizer", "sqlite_log"});
 
+constexpr const char* kTemporary =
+    "temporary tables and the like are not permitted to plugins, since the next call may run on "
+    "another connection";
+
 bool listed(const auto& list, const char* name) {
   return name != nullptr && std::ranges::any_of(list, [name](std::string_view each) {
            return sqlite3_stricmp(std::string(each).c_str(), name) == 0;
@@ -31,7 +35,8 @@ bool listed(const auto& list, const char* name) {
 }
 
 // What is wrong with an action; empty: nothing.
-std::string objection(int action, const char* first, const char* second) {
+std::string objection(int action, const char* first, const char* second,
+                      std::string_view database) {
   const char* name = first == nullptr ? "" : first;
   switch (action) {
     case SQLITE_ATTACH:
@@ -42,6 +47,16 @@ std::string objection(int action, const char* first, const char* second) {
       return "BEGIN, COMMIT, ROLLBACK and SAVEPOINT have no effect beyond one call; every "
              "statement "
              "is a transaction of its own";
+    case SQLITE_CREATE_TEMP_INDEX:
+    case SQLITE_CREATE_TEMP_TABLE:
+    case SQLITE_CREATE_TEMP_TRIGGER:
+    case SQLITE_CREATE_TEMP_VIEW:
+      return kTemporary;
+    case SQLITE_CREATE_INDEX:
+    case SQLITE_CREATE_TABLE:
+    case SQLITE_CREATE_TRIGGER:
+    case SQLITE_CREATE_VIEW:
+      return database == "temp" ? kTemporary : "";
     case SQLITE_PRAGMA:
       if (listed(kPragmas, name)) return {};
       return fmt::format("PRAGMA {} is not permitted to plugins", name);
@@ -49,6 +64,7 @@ std::string objection(int action, const char* first, const char* second) {
       if (!listed(kFunctions, second)) return {};
       return fmt::format("function {} is not permitted to plugins", second);
     case SQLITE_CREATE_VTABLE:
+      if (database == "temp") return kTemporary;
       if (listed(kModules, second)) return {};
       return fmt::format("virtual tables of module {} are not permitted to plugins", second);
     default:
@@ -57,8 +73,8 @@ std::string objection(int action, const char* first, const char* second) {
 }
 
 int authorize(void* context, int action, const char* first, const char* second,
-              const char* /*database*/, const char* /*trigger*/) {
-  std::string wrong = objection(action, first, second);
+              const char* database, const char* /*trigger*/) {
+  std::string wrong = objection(action, first, second, database == nullptr ? "" : database);
   if (wrong.empty()) return SQLITE_OK;
   static_cast<SqliteGuard*>(context)->refused = std::move(wrong);
   return SQLITE_DENY;

@@ -267,6 +267,32 @@ TEST_F(UserAuthTest, TheSameCredentialsAtOnceAreOneGuess) {
   worker_.on_worker([&] { pending.clear(); });
 }
 
+TEST_F(UserAuthTest, WhoIsKnownPassesWhileManyGuessesAreHashed) {
+  ASSERT_TRUE(make(
+      {.basic = {.users = {{"ada", "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"}},
+                 .failures = 10}}));
+  const std::string right = "Basic " + base64_of("ada:U*U");
+  EXPECT_TRUE(ask(right).accepted());
+  for (int i = 0; i < 10; ++i) ask("Basic " + base64_of("eve:" + std::to_string(i)));
+  // Both threads wait, so that the guesses stay.
+  std::promise<void> go;
+  const std::shared_future<void> gone = go.get_future().share();
+  for (int i = 0; i < 2; ++i) pool_->submit([gone] { gone.wait(); });
+  std::vector<Pending> pending;
+  worker_.on_worker([&] {
+    for (int i = 0; i < 16; ++i) {
+      pending.push_back(auth_->authenticate(worker_.worker,
+                                            "Basic " + base64_of(fmt::format("u{}:x", i)), address,
+                                            [](const Result<AuthOutcome>& /*outcome*/) {}));
+    }
+  });
+  EXPECT_TRUE(ask(right).accepted());
+  EXPECT_EQ(ask("Basic " + base64_of("one:more")).status, 503);
+  EXPECT_EQ(ask("Basic " + base64_of("eve:right")).status, 429) << "whether it is right or not";
+  go.set_value();
+  worker_.on_worker([&] { pending.clear(); });
+}
+
 TEST_F(UserAuthTest, KeysByUrl) {
   Issuer issuer;
   ASSERT_TRUE(make({.jwt = {.jwks_url = "http://" + issuer.address() + "/keys"}}));

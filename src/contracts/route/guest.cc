@@ -8,12 +8,15 @@ namespace heddle::route {
 namespace {
 
 constexpr sandbox::GuestSize kPrefix = 4;
-constexpr std::size_t kDefaultResultLimit = std::size_t{10} << 20U;
 
 }  // namespace
 
 Guest::Guest(Runtime& runtime, net::Worker& worker) : runtime_(runtime) {
-  host_ = {.runtime = &runtime, .worker = &worker, .placement = &placement_, .request_id = {}};
+  host_ = {.runtime = &runtime,
+           .worker = &worker,
+           .placement = &placement_,
+           .request_id = {},
+           .timeout = runtime.spec().timeout};
   environment = runtime.spec().environment;
 }
 
@@ -179,10 +182,8 @@ void Guest::place(sandbox::GuestPtr address) {
 
 void Guest::answer(sandbox::GuestPtr result) {
   measure(handler_);
-  const std::size_t limit =
-      runtime_.spec().body_limit > 0 ? runtime_.spec().body_limit : kDefaultResultLimit;
   auto done = std::exchange(on_answer_, nullptr);
-  const auto found = find_result(instance_->memory(), result, limit);
+  const auto found = find_result(instance_->memory(), result, runtime_.spec().body_limit);
   if (!found && found.error().kind == ErrorKind::kLimit) {
     failed_ = true;
     runtime_.record().limit_hit("response_bytes");

@@ -3,6 +3,7 @@
 // destroying it cancels what it does, and no callback comes any more.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -43,6 +44,8 @@ class Guest final : private sandbox::WasiHost {
   // cleanup(), when it is exported and the guest still can.
   void close(Finished done);
 
+  // Of the job that it does from now on.
+  void set_timeout(std::chrono::milliseconds timeout) { host_.timeout = timeout; }
   bool usable() const { return started_ && !failed_ && !instance_->dead(); }
   std::uint32_t served() const { return served_; }
 

@@ -22,6 +22,9 @@ namespace json = boost::json;
 
 constexpr std::size_t kPrefix = 4;
 constexpr std::size_t kScratch = 2048;
+// More does not fit into what HTTP/2 and common clients take as the head of a response.
+constexpr std::size_t kMaxHeaders = 100;
+constexpr std::size_t kMaxHeaderBytes = std::size_t{32} << 10U;  // of names and values
 // Framing and connection are the gateway's.
 constexpr std::array<std::string_view, 8> kNotTheirs = {
     "connection", "content-length",    "keep-alive", "te",
@@ -88,6 +91,19 @@ Result<void> add_header(HandlerResponse& out, std::string_view key, const json::
   return {};
 }
 
+Result<void> check_size(const HandlerResponse& response) {
+  if (response.headers.size() > kMaxHeaders) {
+    return fail(ErrorKind::kInvalidArgument,
+                fmt::format("headers has {} of them; at most {} are sent", response.headers.size(),
+                            kMaxHeaders));
+  }
+  std::size_t bytes = 0;
+  for (const auto& [name, value] : response.headers) bytes += name.size() + value.size();
+  if (bytes <= kMaxHeaderBytes) return {};
+  return fail(ErrorKind::kInvalidArgument,
+              fmt::format("headers are {} bytes; at most {} are sent", bytes, kMaxHeaderBytes));
+}
+
 const std::string* content_type(const HandlerResponse& response) {
   const auto found = std::ranges::find(response.headers, "content-type",
                                        [](const auto& header) { return header.first; });
@@ -143,6 +159,7 @@ Result<HandlerResponse> read_envelope(const json::object& envelope, const json::
     for (const auto& [name, value] : headers->get_object()) {
       if (auto added = add_header(out, name, value); !added) return std::unexpected(added.error());
     }
+    if (auto fits = check_size(out); !fits) return std::unexpected(std::move(fits.error()));
   }
   if (auto added = add_body(out, envelope, text); !added) return std::unexpected(added.error());
   return out;
@@ -187,11 +204,13 @@ Result<GuestJson> find_result(const sandbox::GuestMemory& memory, sandbox::Guest
                           ? memory.view(static_cast<sandbox::GuestPtr>(start), *length)
                           : std::nullopt;
     if (text && text->size() > limit) {
-      return fail(
-          ErrorKind::kLimit,
-          fmt::format("the handler's result of {} bytes is larger than {}", *length, limit));
-    }
-    if (text && !may_be_envelope(*text)) {
+      // Otherwise the four bytes are no length, but the beginning of a short result.
+      if (!check_json(*text, kMaxJsonDepth)) {
+        return fail(
+            ErrorKind::kLimit,
+            fmt::format("the handler's result of {} bytes is larger than {}", *length, limit));
+      }
+    } else if (text && !may_be_envelope(*text)) {
       if (!check_json(*text, kMaxJsonDepth))
         return GuestJson{.text = *text, .value = {}, .prefixed = true};
     } else if (text) {

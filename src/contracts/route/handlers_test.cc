@@ -9,6 +9,7 @@
 #include "contracts/route/plugin.h"
 #include "services/event_bus.h"
 #include "services/key_value.h"
+#include "services/sql.h"
 #include "services/test_support.h"
 
 namespace heddle::route {
@@ -57,6 +58,18 @@ class MemoryState final : public services::KeyValue {
   std::map<std::string, std::string> values;
   std::vector<std::shared_ptr<services::Completion<Value>>> held;
   bool slow = false;
+};
+
+// Keeps what it was asked; refuses.
+class RefusingSql final : public services::Sql {
+ public:
+  services::Pending run(net::Worker& worker, services::SqlRequest request, Callback done) override {
+    asked.push_back(std::move(request));
+    auto call = services::Completion<services::SqlResult>::create(worker, std::move(done));
+    call->finish(fail(ErrorKind::kUnavailable, "not now"));
+    return call->handle();
+  }
+  std::vector<services::SqlRequest> asked;
 };
 
 struct Answer {
@@ -108,10 +121,12 @@ class HandlersTest : public testing::Test {
     if (!module) return std::unexpected(module.error());
     auto parsed = parse_manifest(manifest);
     if (!parsed) return std::unexpected(parsed.error());
-    auto made = Handlers::create(
-        Dependencies{
-            .engine = *engine_, .log = *log_, .metrics = metrics_, .services = {.state = &state_}},
-        spec_, *module, std::make_shared<const RouteManifest>(std::move(*parsed)));
+    auto made =
+        Handlers::create(Dependencies{.engine = *engine_,
+                                      .log = *log_,
+                                      .metrics = metrics_,
+                                      .services = {.sql = &sql_, .state = &state_}},
+                         spec_, *module, std::make_shared<const RouteManifest>(std::move(*parsed)));
     if (!made) return std::unexpected(made.error());
     handlers_ = std::move(*made);
     return {};
@@ -161,6 +176,7 @@ class HandlersTest : public testing::Test {
   metrics::Registry metrics_;
   std::unique_ptr<sandbox::Engine> engine_;
   MemoryState state_;
+  RefusingSql sql_;
   extension::PluginSpec spec_;
   services::TestWorker worker_;
   std::shared_ptr<Handlers> handlers_;
@@ -259,6 +275,53 @@ TEST_F(HandlersTest, AnswersThatAreNotValid) {
   EXPECT_EQ(call().status, 502);
 }
 
+TEST_F(HandlersTest, StatusesWithoutABody) {
+  for (const auto& [status, length] :
+       {std::pair("204", ""), std::pair("205", "0"), std::pair("304", "")}) {
+    ASSERT_TRUE(load(returning(std::string(R"({"status":)") + status + R"(,"body":{"a":1}})")));
+    const Answer answer = call();
+    EXPECT_EQ(std::to_string(answer.status), status);
+    EXPECT_EQ(answer.body, "");
+    const auto found = answer.headers.find("content-length");
+    EXPECT_EQ(found == answer.headers.end() ? "" : found->second, length) << status;
+  }
+}
+
+TEST_F(HandlersTest, HeadersThatNoHeadHolds) {
+  const auto answer_to = [&](std::size_t count, std::size_t bytes) {
+    boost::json::object headers;
+    for (std::size_t i = 0; i < count; ++i)
+      headers["x-" + std::to_string(i)] = std::string(bytes, 'a');
+    EXPECT_TRUE(load(returning(
+        boost::json::serialize(boost::json::object{{"status", 200}, {"headers", headers}}))));
+    return call();
+  };
+  EXPECT_EQ(answer_to(100, 1).status, 200);
+  EXPECT_EQ(answer_to(1, 32'000).status, 200);
+  for (const auto& [count, bytes] : {std::pair(101, 1), std::pair(1, 33'000), std::pair(50, 700)}) {
+    const Answer refused =
+        answer_to(static_cast<std::size_t>(count), static_cast<std::size_t>(bytes));
+    EXPECT_EQ(refused.status, 502);
+    EXPECT_EQ(boost::json::parse(refused.body).at("error").at("code"), "bad_response");
+  }
+}
+
+TEST_F(HandlersTest, ResultsAroundTheLimit) {
+  spec_.body_limit = 1'000;
+  // As a length, "1" and what lies behind it are 65,585.
+  std::string module = returning(std::string("1\0\1\0", 4));
+  module.replace(module.find(R"("memory") 1)"), 11, R"("memory") 2)");
+  ASSERT_TRUE(load(module));
+  const Answer one = call();
+  EXPECT_EQ(one.status, 200) << one.body;
+  EXPECT_EQ(one.body, "1");
+  const std::string long_text = '"' + std::string(1'998, 'a') + '"';
+  ASSERT_TRUE(load(returning(std::string("\xd0\x07\0\0", 4) + long_text)));
+  EXPECT_EQ(call().status, 507);
+  ASSERT_TRUE(load(returning(long_text)));
+  EXPECT_EQ(call().status, 507);
+}
+
 TEST_F(HandlersTest, BadBodies) {
   ASSERT_TRUE(load(kEcho).has_value());
   EXPECT_EQ(call("POST", "/x", "{half").status, 400);
@@ -347,6 +410,27 @@ TEST_F(HandlersTest, WallTimeIncludesTheWait) {
   EXPECT_EQ(boost::json::parse(answer.body).at("error").at("code"), "timeout");
 }
 
+TEST_F(HandlersTest, ServicesMayTakeAsLongAsTheRoute) {
+  constexpr std::string_view kAsks = R"((module
+    (import "env" "db_query" (func $q (param i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 64) "select 1")
+    (func $ask (drop (call $q (i32.const 64) (i32.const 8))))
+    (func (export "init") (call $ask))
+    (func (export "run") (param i32 i32) (result i32) (call $ask) (i32.const 0))))";
+  constexpr std::string_view kPatient = R"({"name":"notes","version":"1.0.0",
+    "routes":[{"path":"/x","method":"GET","handler":"run","timeout":"60s"}]})";
+  spec_.sql_access = "read";
+  spec_.reuse_instances = true;
+  ASSERT_TRUE(load(kAsks, kPatient).has_value());
+  EXPECT_EQ(call().status, 200);
+  EXPECT_EQ(call().status, 200);
+  ASSERT_EQ(sql_.asked.size(), 4U) << "init when it is loaded, and for the instance; two requests";
+  EXPECT_EQ(sql_.asked[0].timeout, spec_.timeout);
+  EXPECT_EQ(sql_.asked[2].timeout, milliseconds(60'000));
+  EXPECT_EQ(sql_.asked[3].timeout, milliseconds(60'000));
+}
+
 TEST_F(HandlersTest, ClientThatGoesCancels) {
   ASSERT_TRUE(load(kStateful).has_value());
   state_.slow = true;
@@ -357,6 +441,25 @@ TEST_F(HandlersTest, ClientThatGoesCancels) {
     EXPECT_EQ(handlers_->guests(worker_.worker).running(), 0);
     for (const auto& call : state_.held) EXPECT_TRUE(call->cancelled());
   });
+}
+
+TEST_F(HandlersTest, ClientsThatWentKeepNoPlaceInTheQueue) {
+  spec_.max_instances = 1;
+  ASSERT_TRUE(load(kStateful).has_value());
+  state_.slow = true;
+  const auto holder = begin();
+  std::vector<std::unique_ptr<Exchange>> gone;
+  for (std::size_t i = 0; i < WorkerGuests::kMaxWaiting; ++i) gone.push_back(begin());
+  worker_.on_worker([&] {
+    for (const auto& each : gone) each->sender->reset(http::StreamError::kCancelled);
+  });
+  const auto waits = begin();
+  worker_.on_worker([&] {
+    state_.slow = false;
+    for (const auto& call : state_.held) call->finish(services::KeyValue::Value("[1]"));
+  });
+  EXPECT_EQ(end(*holder).status, 200);
+  EXPECT_EQ(end(*waits).status, 200);
 }
 
 // Counts its calls in a global.
@@ -384,6 +487,50 @@ TEST_F(HandlersTest, FreshAndReusedInstances) {
   spec_.max_requests = 2;
   ASSERT_TRUE(load(kCounter).has_value());
   for (const std::string_view expected : {"1", "2", "1", "2"}) EXPECT_EQ(call().body, expected);
+}
+
+TEST_F(HandlersTest, WhoGotNoInstanceIsToldSo) {
+  spec_.max_instances = 1;
+  spec_.timeout = milliseconds(50);
+  ASSERT_TRUE(load(kStateful).has_value());
+  state_.slow = true;
+  const auto holder = begin();
+  const auto waits = begin();
+  EXPECT_TRUE(end(*holder).body.contains("did not answer within 50 ms"));
+  const Answer answer = end(*waits);
+  EXPECT_EQ(answer.status, 504);
+  EXPECT_TRUE(answer.body.contains("no instance of the plugin was free")) << answer.body;
+}
+
+// Its cleanup() never ends.
+constexpr std::string_view kLingers = R"((module (memory (export "memory") 1)
+  (func (export "cleanup") (loop (br 0)))
+  (func (export "run") (param i32 i32) (result i32) (i32.const 0))))";
+
+TEST_F(HandlersTest, TheWorkerGoesOnWhileAnIdleInstanceCleansUp) {
+  spec_.reuse_instances = true;
+  spec_.cpu_limit = milliseconds(2000);
+  spec_.instance_idle = milliseconds(10);
+  ASSERT_TRUE(load(kLingers).has_value());
+  EXPECT_EQ(call().status, 200);
+  std::size_t idle = 1;
+  std::size_t running = 0;
+  while (idle > 0) {
+    worker_.on_worker([&] {
+      idle = handlers_->guests(worker_.worker).idle();
+      running = handlers_->guests(worker_.worker).running();
+    });
+  }
+  EXPECT_EQ(running, 1) << "its cleanup() is under way, and the worker was free to say so";
+}
+
+TEST_F(HandlersTest, AVersionThatEndsWaitsForNoCleanup) {
+  spec_.reuse_instances = true;
+  spec_.cpu_limit = milliseconds(2000);
+  ASSERT_TRUE(load(kLingers).has_value());
+  EXPECT_EQ(call().status, 200);
+  worker_.on_worker([&] { handlers_->stop(worker_.worker); });
+  EXPECT_EQ(handlers_->stats().limit_hits, 0) << "of the CPU time that it would have taken";
 }
 
 TEST_F(HandlersTest, InstancesEndOnTheirWorkerWhoeverLetsGoOfTheVersion) {

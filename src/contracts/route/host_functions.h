@@ -3,6 +3,7 @@
 // a function and a row in host_functions.cc.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -24,7 +25,8 @@ struct HostContext {
   Runtime* runtime = nullptr;
   net::Worker* worker = nullptr;
   GuestPlacement* placement = nullptr;
-  std::string request_id;  // empty: no request (init, cleanup, execute)
+  std::string request_id;                // empty: no request (init, cleanup, execute)
+  std::chrono::milliseconds timeout{0};  // wall, of the job; calls of services may last as long
 };
 
 // The rows for what this module imports: of the functions of a name, the one of the import's type.

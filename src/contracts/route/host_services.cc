@@ -80,7 +80,7 @@ Result<services::SqlRequest> sql_request(const HostContext& host, const SqlCall&
   services::SqlRequest out;
   out.plugin = host.runtime->spec().name;
   out.access = host.runtime->sql_access();
-  out.timeout = host.runtime->spec().timeout;
+  out.timeout = host.timeout;
   const bool object = call.parameters.find_first_not_of(" \t\r\n") != std::string::npos &&
                       call.parameters[call.parameters.find_first_not_of(" \t\r\n")] == '{';
   if (auto read = services::read_sql_call(object ? call.parameters : call.query, out); !read) {
@@ -217,7 +217,7 @@ GuestPtr request(Instance& instance, const HttpCall& call, GuestSize offset) {
         out.url = call.url;
         out.headers = std::move(*headers);
         out.body = call.body;
-        out.timeout = host.runtime->spec().timeout;
+        out.timeout = host.timeout;
         return http->call(*host.worker, std::move(out), std::move(done));
       },
       [&](Result<services::OutboundResponse> response) {

@@ -93,7 +93,7 @@ void RouteStream::send_head(const http::HeaderMap& headers, bool end) {
 void RouteStream::send_data(http::Buffer&& data, bool end) {
   body_bytes_ += data.size();
   const std::size_t limit = runtime().spec().body_limit;
-  if (limit > 0 && body_bytes_ > limit) {
+  if (body_bytes_ > limit) {
     request_.body = {};
     if (!answered_) {
       runtime().record().limit_hit("body_limit");
@@ -199,9 +199,10 @@ void RouteStream::send(const HandlerResponse& response) {
   head->headers.add(":status", std::to_string(response.status));
   for (const auto& [name, value] : response.headers) head->headers.add(name, value);
   const bool never = response.status == 204 || response.status == 304;
-  if (!never) head->headers.set("content-length", std::to_string(response.body.size()));
-  const bool bodiless = head_request_ || never || response.body.empty();
-  sent_bytes_ = response.body.size();
+  const std::size_t length = response.status == 205 ? 0 : response.body.size();
+  if (!never) head->headers.set("content-length", std::to_string(length));
+  const bool bodiless = head_request_ || never || length == 0;
+  sent_bytes_ = bodiless ? 0 : length;
   response_.on_head(std::move(head), bodiless);
   if (!deleted_ && !bodiless) {
     http::Buffer body;

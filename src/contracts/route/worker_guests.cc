@@ -6,6 +6,12 @@
 #include <utility>
 
 namespace heddle::route {
+namespace {
+
+// Of the cleanup() of all idle instances together, when the worker or the version ends.
+constexpr Nanoseconds kLastWords = 100'000'000;
+
+}  // namespace
 
 // One job and, once it has one, its instance. Goes by way of the worker's deferred work, as its own
 // callbacks end it.
@@ -50,12 +56,26 @@ WorkerGuests::WorkerGuests(Runtime& runtime, std::shared_ptr<const sandbox::Link
       linked_(std::move(linked)),
       worker_(worker),
       loop_(std::make_unique<WorkerLoop>(worker)),
-      self_(std::make_shared<WorkerGuests*>(this)) {}
+      self_(std::make_shared<WorkerGuests*>(this)),
+      keeper_(runtime.slot_line(), [this, &worker, self = std::weak_ptr(self_)] {
+        worker.post([this, self] {
+          if (!self.expired()) give_up_idle();
+        });
+      }) {}
 
 WorkerGuests::~WorkerGuests() {
   self_.reset();
   runs_.clear();
-  for (Idle& idle : idle_) close_now(*idle.guest);
+  const Nanoseconds deadline = monotonic_now() + kLastWords;
+  std::size_t cut = 0;
+  for (Idle& idle : idle_) {
+    if (!close_now(*idle.guest, deadline)) ++cut;
+  }
+  if (cut == 0) return;
+  runtime_.record().line(
+      LogLevel::kWarn,
+      fmt::format("{} instances ended before their cleanup() did: it waits, or takes long", cut),
+      {});
 }
 
 WorkerGuests::Id WorkerGuests::run(Job job, Done done) {
@@ -68,12 +88,19 @@ WorkerGuests::Id WorkerGuests::run(Job job, Done done) {
     const auto found = runs_.find(id);
     if (found == runs_.end()) return;
     runtime_.record().limit_hit("timeout");
-    std::string message = fmt::format("the plugin did not answer within {} ms (timeout)",
-                                      found->second->job.timeout.count());
+    const auto timeout = found->second->job.timeout.count();
+    std::string message =
+        found->second->guest != nullptr
+            ? fmt::format("the plugin did not answer within {} ms (timeout)", timeout)
+            : fmt::format(
+                  "no instance of the plugin was free within {} ms (timeout): as many "
+                  "are in use as max_instances or engine.suspendable_instances permit",
+                  timeout);
     runtime_.record().line(LogLevel::kError, message, found->second->job.request_id);
     runtime_.record().error("timeout", message);
     Run& late = *found->second;
     late.guest.reset();
+    leave_queue(id);
     finish(late, std::unexpected(
                      Failure{.status = 504, .code = "timeout", .message = std::move(message)}));
   });
@@ -89,7 +116,13 @@ void WorkerGuests::cancel(Id id) {
   if (found == runs_.end() || found->second->done == nullptr) return;
   found->second->done = nullptr;
   found->second->guest.reset();
+  leave_queue(id);
   drop(id);
+}
+
+void WorkerGuests::leave_queue(Id id) {
+  std::erase(waiting_, id);
+  if (waiting_.empty()) slot_place_.reset();
 }
 
 bool WorkerGuests::enough_instances() const {
@@ -107,6 +140,8 @@ void WorkerGuests::begin(Id id) {
   if (!idle_.empty()) {
     run.guest = std::move(idle_.back().guest);
     idle_.pop_back();
+    keeper_.keeps(idle_.size());
+    run.guest->set_timeout(run.job.timeout);
     return work(run);
   }
   const bool enough = enough_instances();
@@ -119,6 +154,7 @@ void WorkerGuests::begin(Id id) {
                      : Guest::create(runtime_, linked_, worker_, *loop_);
   if (made) {
     run.guest = std::move(*made);
+    run.guest->set_timeout(run.job.timeout);
     run.guest->start([this, &run](Outcome<void> outcome) { started(run, std::move(outcome)); });
     return;
   }
@@ -154,6 +190,7 @@ void WorkerGuests::wait_for_slot(std::uint64_t seen) {
         worker.post([this, self = std::move(self)] {
           if (self.expired()) return;
           const auto place = std::move(slot_place_);
+          if (place == nullptr) return;  // left meanwhile
           tried_ = false;
           begin_waiting();
           if (tried_) place->use();
@@ -205,36 +242,66 @@ void WorkerGuests::put_back(std::unique_ptr<Guest> guest) {
   const auto& spec = runtime_.spec();
   const bool goes_on = spec.reuse_instances && guest->usable() &&
                        (spec.max_requests == 0 || guest->served() < spec.max_requests);
-  // A job without an answer to wait for keeps the instance while it tidies up or ends.
-  const Id id = next_++;
-  auto run = std::make_unique<Run>();
-  run->id = id;
-  run->guest = std::move(guest);
-  Guest& last = *run->guest;
-  run->timer.arm(worker_.timers(), std::max(spec.timeout, std::chrono::milliseconds(1)),
-                 [this, id] {
-                   if (const auto found = runs_.find(id); found != runs_.end()) {
-                     found->second->guest.reset();
-                     drop(id);
-                   }
-                 });
-  runs_.emplace(id, std::move(run));
-  if (!goes_on) return last.close([this, id] { drop(id); });
-  last.tidy([this, id] {
+  if (!goes_on) return close(std::move(guest));
+  Run& run = run_on(std::move(guest));
+  run.guest->tidy([this, id = run.id] {
     worker_.defer([this, id, self = std::weak_ptr(self_)] {
       if (self.expired()) return;
       const auto found = runs_.find(id);
       if (found == runs_.end() || found->second->guest == nullptr) return;
-      if (found->second->guest->usable()) {
-        idle_.push_back({std::move(found->second->guest), monotonic_now()});
-        if (!idle_timer_.armed()) {
-          idle_timer_.arm(worker_.timers(), runtime_.spec().instance_idle, [this] { drop_idle(); });
-        }
-      }
+      auto tidied = std::move(found->second->guest);
       runs_.erase(found);
+      if (tidied->usable()) keep(std::move(tidied));
       if (!waiting_.empty()) begin_waiting();
     });
   });
+}
+
+// A job without an answer to wait for, which has the instance while it tidies up or ends.
+WorkerGuests::Run& WorkerGuests::run_on(std::unique_ptr<Guest> guest) {
+  const auto timeout = runtime_.spec().timeout;
+  const Id id = next_++;
+  auto run = std::make_unique<Run>();
+  run->id = id;
+  run->guest = std::move(guest);
+  run->guest->set_timeout(timeout);
+  run->timer.arm(worker_.timers(), std::max(timeout, std::chrono::milliseconds(1)), [this, id] {
+    if (const auto found = runs_.find(id); found != runs_.end()) {
+      found->second->guest.reset();
+      drop(id);
+    }
+  });
+  return *runs_.emplace(id, std::move(run)).first->second;
+}
+
+void WorkerGuests::keep(std::unique_ptr<Guest> guest) {
+  idle_.push_back({std::move(guest), monotonic_now()});
+  keeper_.keeps(idle_.size());
+  if (runtime_.slot_line().another_waits(slot_place_.get())) return close_oldest();
+  // It was this plugin's turn. Who waits here still queues up behind the others.
+  slot_place_.reset();
+  if (!idle_timer_.armed()) {
+    idle_timer_.arm(worker_.timers(), runtime_.spec().instance_idle, [this] { drop_idle(); });
+  }
+}
+
+void WorkerGuests::close(std::unique_ptr<Guest> guest) {
+  Run& run = run_on(std::move(guest));
+  run.guest->close([this, id = run.id] { drop(id); });
+}
+
+// The oldest are at the front, as the last one put back is the next one used.
+void WorkerGuests::close_oldest() {
+  auto oldest = std::move(idle_.front().guest);
+  idle_.erase(idle_.begin());
+  keeper_.keeps(idle_.size());
+  close(std::move(oldest));
+}
+
+void WorkerGuests::give_up_idle() {
+  if (!runtime_.slot_line().another_waits(nullptr)) return;
+  if (idle_.empty()) return runtime_.slot_line().ask_a_keeper();
+  close_oldest();
 }
 
 void WorkerGuests::drop(Id id) {
@@ -245,22 +312,21 @@ void WorkerGuests::drop(Id id) {
   });
 }
 
-// The oldest are at the front, as the last one put back is the next one used.
 void WorkerGuests::drop_idle() {
   const Nanoseconds oldest = monotonic_now() - to_nanoseconds(runtime_.spec().instance_idle);
-  while (!idle_.empty() && idle_.front().since <= oldest) {
-    close_now(*idle_.front().guest);
-    idle_.erase(idle_.begin());
-  }
+  while (!idle_.empty() && idle_.front().since <= oldest) close_oldest();
   if (!idle_.empty()) {
     idle_timer_.arm(worker_.timers(), runtime_.spec().instance_idle, [this] { drop_idle(); });
   }
 }
 
-// Where there is no later: cleanup() may compute within its CPU limit, but wait for nothing.
-void WorkerGuests::close_now(Guest& guest) {
+// Whether cleanup() came to its end.
+bool WorkerGuests::close_now(Guest& guest, Nanoseconds deadline) {
+  if (monotonic_now() >= deadline) return false;
   bool closed = false;
-  loop_->drain([&] { guest.close([&] { closed = true; }); }, [&] { return closed; });
+  loop_->drain([&] { guest.close([&] { closed = true; }); },
+               [&] { return closed || monotonic_now() >= deadline; });
+  return closed;
 }
 
 }  // namespace heddle::route

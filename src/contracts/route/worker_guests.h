@@ -1,6 +1,6 @@
 // The instances of one plugin version on one worker, and the jobs that they do. `fresh`: each job
 // gets an instance of its own. `reuse`: an instance goes on to the next job, until it failed, has
-// served max_requests, or was idle for too long. Worker thread only.
+// served max_requests, was idle for too long, or others wait for its slot. Worker thread only.
 #pragma once
 
 #include <cstdint>
@@ -38,6 +38,7 @@ class WorkerGuests {
 
   WorkerGuests(Runtime& runtime, std::shared_ptr<const sandbox::LinkedModule> linked,
                net::Worker& worker);
+  // There is no later: cleanup() of the idle ones may compute for a moment, and wait for nothing.
   ~WorkerGuests();
   WorkerGuests(const WorkerGuests&) = delete;
   WorkerGuests& operator=(const WorkerGuests&) = delete;
@@ -62,15 +63,21 @@ class WorkerGuests {
   void begin_waiting();
   // Asks to be woken when another worker or plugin gives an instance back.
   void wait_for_slot(std::uint64_t seen);
+  void leave_queue(Id id);
   bool enough_instances() const;
   void started(Run& run, Outcome<void> outcome);
   void work(Run& run);
   void finish(Run& run, Outcome<JobResult> outcome);
   void put_back(std::unique_ptr<Guest> guest);
+  Run& run_on(std::unique_ptr<Guest> guest);
+  void keep(std::unique_ptr<Guest> guest);
   void close(std::unique_ptr<Guest> guest);
+  void close_oldest();
   void drop(Id id);
   void drop_idle();
-  void close_now(Guest& guest);
+  // Somebody waits for an instance, and this may have one that is idle.
+  void give_up_idle();
+  bool close_now(Guest& guest, Nanoseconds deadline);
 
   Runtime& runtime_;
   std::shared_ptr<const sandbox::LinkedModule> linked_;
@@ -84,6 +91,7 @@ class WorkerGuests {
   bool tried_ = false;  // since it was last woken: to make an instance
   std::unique_ptr<sandbox::SlotLine::Place> slot_place_;  // null: it is not in the line
   net::Timer idle_timer_;
+  sandbox::SlotLine::Keeper keeper_;
 };
 
 }  // namespace heddle::route
