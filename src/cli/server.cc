@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <future>
+#include <iterator>
 #include <thread>
 
 #include "cli/message_hooks.h"
@@ -164,10 +165,15 @@ void Server::publish() {
   auto leaving = versions_.leaving(*registry_->set());
   std::vector<gateway::FilterBinding> filters;
   for (const plugins::ActivePlugin& active : registry_->set()->plugins) {
-    if (!active.enabled || is_message_hook(active)) continue;
-    if (!active.plugin && (active.kind == "route" || active.kind == "json_rpc")) continue;
+    if (is_message_hook(active)) continue;
     gateway::FilterBinding binding;
     binding.name = active.name;
+    binding.enabled = active.enabled;
+    if (!active.enabled) {
+      filters.push_back(std::move(binding));
+      continue;
+    }
+    if (!active.plugin && (active.kind == "route" || active.kind == "json_rpc")) continue;
     binding.priority = active.priority;
     binding.error = active.error;
     binding.fail_open = active.on_failure == config::OnFailure::kOpen;
@@ -191,7 +197,9 @@ void Server::publish() {
   publish_message_hooks(*registry_->set(), message_hooks_);
   auto snapshot = std::make_shared<const gateway::Snapshot>(
       config_, filters, natives_, metrics_, certificates_.contexts(), plugin_bindings());
-  tell_conflicts(snapshot->conflicts());
+  std::vector<std::string> complaints = snapshot->conflicts();
+  std::ranges::copy(snapshot->missing(), std::back_inserter(complaints));
+  tell_complaints(std::move(complaints));
   view_.publish(snapshot, config_);
   gateway_->publish(std::move(snapshot));
   versions_.retire(std::move(leaving), config_->drain_timeout);

@@ -66,7 +66,8 @@ class Server {
   std::vector<gateway::RoutePluginBinding> route_plugins() const;
   std::vector<gateway::RpcPluginBinding> rpc_plugins() const;
   extension::RpcTargets::Map rpc_targets() const;
-  void tell_conflicts(const std::vector<std::string>& conflicts);
+  // Warns of those that were not there the last time.
+  void tell_complaints(std::vector<std::string> complaints);
   // Runs execute() of a route plugin on a worker.
   void execute_plugin(const std::string& name,
                       std::move_only_function<void(Result<std::int32_t>)> done);
@@ -97,7 +98,7 @@ class Server {
   std::unique_ptr<Contracts> contracts_;
   std::unique_ptr<plugins::StateFile> plugin_states_;
   std::unique_ptr<plugins::Registry> registry_;
-  std::vector<std::string> told_conflicts_;
+  std::vector<std::string> told_complaints_;
   gateway::NativeFilters natives_{metrics_};
   GatewayView view_;
   std::unique_ptr<admin::Api> api_;
