@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 from pathlib import Path
 from typing import Any
@@ -126,3 +127,19 @@ def test_a_guard_that_was_switched_off_is_left_out(serve, tmp_path: Path, probe:
     server = serve(settings)
     assert server.admin("/plugins/guard/disable", "POST").status == 200
     assert server.fetch("/").status == 200
+
+
+def test_a_folder_that_cannot_be_read_removes_nothing(serve, tmp_path: Path, probe: Path) -> None:
+    settings = absent(tmp_path)
+    folder = tmp_path / "pl"
+    shutil.copy(probe, folder / "guard.wasm")
+    server = serve(settings, expect_errors=True)
+    limits = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    (folder / "readme.txt").write_text("x")
+    told = server.wait_log("plugin directory cannot be read", level="error")
+    assert told["path"] == str(folder)
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, limits)
+    assert (server.plugin("guard")["state"], server.plugin("guard")["version"]) == ("active", 1)
+    shutil.copy(probe, folder / "late.wasm")
+    until(lambda: server.admin("/plugins/late").status == 200, "the folder to be watched still")
