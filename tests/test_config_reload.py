@@ -85,6 +85,29 @@ def test_a_link_that_is_switched_takes_effect(serve, tmp_path: Path) -> None:
     until(lambda: server.fetch("/new").status == 200, "the new route")
 
 
+@pytest.mark.parametrize("text", ["", "\n", "%%%%", "&&&&", "# nothing\n"], ids=repr)
+def test_an_empty_file_is_refused(serve, watched: Config, text: str) -> None:
+    server = serve(watched.put(gateway(routes=[route("/old")])), expect_errors=True)
+    watched.file.write_text(text)
+    server.wait_log("the file is empty")
+    refused(server)
+    assert server.fetch("/old").status == 200
+    watched.put(gateway(routes=[route("/new")]))
+    until(lambda: server.fetch("/new").status == 200, "the new route")
+
+
+def test_an_empty_file_of_a_folder_is_refused(serve, tmp_path: Path) -> None:
+    folder = tmp_path / "conf"
+    folder.mkdir()
+    (folder / "10-base.yaml").write_text(json.dumps(gateway()))
+    (folder / "20-more.yaml").write_text(json.dumps({"routes": [{"path": "/more", "upstream": "echo"}]}))
+    server = serve(folder, expect_errors=True)
+    (folder / "20-more.yaml").write_text("")
+    server.wait_log("20-more.yaml: error: the file is empty")
+    (folder / "20-more.yaml").write_text("# nothing, on purpose\n")
+    server.wait_log("configuration reloaded")
+
+
 def test_a_file_added_to_a_folder_takes_effect(serve, tmp_path: Path) -> None:
     folder = tmp_path / "conf"
     folder.mkdir()

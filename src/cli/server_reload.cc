@@ -66,8 +66,10 @@ std::size_t fingerprint_of(const ServeOptions& options) {
 admin::ConfigReload Server::reload_config() {
   admin::ConfigReload out;
   seen_files_ = fingerprint_of(options_);
-  config::ReadResult read = config::read(
-      options_.config, {.lenient = options_.lenient, .ourchat_config = options_.ourchat_config});
+  config::ReadResult read =
+      config::read(options_.config, {.lenient = options_.lenient,
+                                     .refuse_empty = true,
+                                     .ourchat_config = options_.ourchat_config});
   out.problems = std::move(read.problems);
   if (read.config) {
     if (auto next = with_overrides(*read.config, options_)) {

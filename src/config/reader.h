@@ -23,7 +23,8 @@ std::string to_string(
     const Problem& problem);  // "loom.yaml:12:5: error: plugins[2].timeout: … (…)"
 
 struct ReadOptions {
-  bool lenient = false;  // unknown keys are warnings
+  bool lenient = false;       // unknown keys are warnings
+  bool refuse_empty = false;  // a file without any setting is an error: it may be half written
   std::string ourchat_config =
       {};  // OurChat's own file, for messaging.hooks (ourchat.h); empty: none
 };
