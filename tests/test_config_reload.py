@@ -85,6 +85,36 @@ def test_a_link_that_is_switched_takes_effect(serve, tmp_path: Path) -> None:
     until(lambda: server.fetch("/new").status == 200, "the new route")
 
 
+def test_a_folder_link_that_is_switched_takes_effect(serve, tmp_path: Path) -> None:
+    """As releases are switched: the file is reached through a link to a folder."""
+    for name, path in (("one", "/one"), ("two", "/two")):
+        (tmp_path / name / "conf").mkdir(parents=True)
+        (tmp_path / name / "conf" / "gateway.yaml").write_text(json.dumps(gateway(routes=[route(path)])))
+    (tmp_path / "current").symlink_to("one")
+    server = serve(Path("current/conf/gateway.yaml"))
+    for name, path in (("two", "/two"), ("one", "/one")):
+        (tmp_path / "next").symlink_to(name)
+        (tmp_path / "next").rename(tmp_path / "current")
+        until(lambda path=path: server.fetch(path).status == 200, "the routes behind the link")
+        later = gateway(routes=[route(path + "/later")])
+        (tmp_path / name / "conf" / "gateway.yaml").write_text(json.dumps(later))
+        until(lambda path=path: server.fetch(path + "/later").status == 200, "an edit there")
+
+
+def test_a_link_to_the_same_text_is_followed(serve, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "gateway.yaml").write_text(json.dumps(gateway(routes=[route("/old")])))
+    (tmp_path / "current").symlink_to("one")
+    server = serve(Path("current/gateway.yaml"))
+    (tmp_path / "next").symlink_to("two")
+    (tmp_path / "next").rename(tmp_path / "current")
+    server.signal(signal.SIGHUP)
+    until(lambda: configuration(server)["reloads"] == 1, "the reload")
+    (tmp_path / "two" / "gateway.yaml").write_text(json.dumps(gateway(routes=[route("/new")])))
+    until(lambda: server.fetch("/new").status == 200, "the new route")
+
+
 @pytest.mark.parametrize("text", ["", "\n", "%%%%", "&&&&", "# nothing\n"], ids=repr)
 def test_an_empty_file_is_refused(serve, watched: Config, text: str) -> None:
     server = serve(watched.put(gateway(routes=[route("/old")])), expect_errors=True)
@@ -106,6 +136,21 @@ def test_an_empty_file_of_a_folder_is_refused(serve, tmp_path: Path) -> None:
     server.wait_log("20-more.yaml: error: the file is empty")
     (folder / "20-more.yaml").write_text("# nothing, on purpose\n")
     server.wait_log("configuration reloaded")
+
+
+def test_what_changes_while_the_server_starts_takes_effect(serve, watched: Config, tmp_path: Path, examples: Path,
+                                                           probe: Path) -> None:
+    folder = tmp_path / "pl"
+    folder.mkdir()
+    settings = {"plugin_directories": [{"path": str(folder)}], "engine": {"cache_dir": ""},
+                "plugins": [plugin("slow", examples / "go_jwt_validator.wasm", enabled=True, config={"secret": "x"})]}
+    server = serve(watched.put(gateway(routes=[route("/old", plugins=["slow"])], **settings)), wait=False)
+    server.log.wait(lambda line: line.get("message") == "admin listening", 60)
+    watched.put(gateway(routes=[route("/new")], **settings))
+    shutil.copy(probe, folder / "late.wasm")
+    server.wait_ready()
+    until(lambda: server.fetch("/new").status != 404, "the new route")
+    until(lambda: server.admin("/plugins/late").status == 200, "the plugin of the folder")
 
 
 def test_a_file_added_to_a_folder_takes_effect(serve, tmp_path: Path) -> None:

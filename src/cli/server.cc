@@ -33,12 +33,14 @@ sandbox::EngineOptions engine_options(const config::Engine& engine) {
 
 }  // namespace
 
-Server::Server(ServeOptions options, std::shared_ptr<const config::Config> config, Log& log)
+Server::Server(ServeOptions options, std::shared_ptr<const config::Config> config,
+               std::size_t seen_files, Log& log)
     : options_(std::move(options)),
       config_(std::move(config)),
       started_with_(config_),
       log_(log),
-      view_(metrics_, workers_of(*config_)) {}
+      view_(metrics_, workers_of(*config_)),
+      seen_files_(seen_files) {}
 
 Server::~Server() {
   take_down();
