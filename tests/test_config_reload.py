@@ -276,6 +276,21 @@ def test_what_needs_a_restart_is_told_until_it_is_back(serve, config: Config) ->
     assert reload(server)["notes"] == []
 
 
+def test_every_setting_that_needs_a_restart_is_told(serve, config: Config) -> None:
+    password = "$2b$04$2Tq0.bUaEfBQAJ8pcmGyiO3fzjIm/cLcCw4vCqGbsqS6J3V/Xnp4y"
+    server = serve(config.put(gateway(auth={"users": {"ann": password, "bob": password}})))
+    config.put(gateway(auth={"users": {"ann": password}}, sql={"max_rows": 7}, state={"max_key": 7},
+                       outbound_http={"timeout": "7s"}, events={"max_payload": 7}, messaging={"max_payload": 7},
+                       storage={"url": "sqlite:other.db"}, redis={"url": "redis://127.0.0.1:7"},
+                       engine={"instances": 7}, logging={"format": "text"}))
+    notes = reload(server)["notes"]
+    told = {note.split(" changed: that takes effect after a restart")[0] for note in notes}
+    assert told == {"auth.users", "sql.max_rows", "state.max_key", "outbound_http.timeout", "events.max_payload",
+                    "messaging.max_payload", "storage.url", "redis.url", "engine.instances", "logging.format"}
+    for setting in told:
+        server.wait_log(f"{setting} changed", level="warn")
+
+
 def test_users_of_the_admin_api_follow(serve, config: Config) -> None:
     password = "$2b$04$2Tq0.bUaEfBQAJ8pcmGyiO3fzjIm/cLcCw4vCqGbsqS6J3V/Xnp4y"
     server = serve(config.put(gateway()))

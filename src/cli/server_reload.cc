@@ -1,12 +1,12 @@
 // How a running server goes over to another configuration: all of it or nothing of it.
 #include <algorithm>
-#include <array>
 #include <functional>
 #include <string_view>
 #include <utility>
 
 #include "cli/server.h"
 #include "config/reader.h"
+#include "config/restart.h"
 
 namespace heddle::cli {
 namespace {
@@ -164,19 +164,8 @@ bool Server::go_over(std::shared_ptr<const config::Config> next, admin::ConfigRe
 
 void Server::note_what_needs_a_restart(const config::Config& next,
                                        std::vector<std::string>& notes) const {
-  const config::Config& now = *started_with_;
-  const std::array<std::pair<bool, std::string_view>, 5> changes = {{
-      {next.admin.enabled != now.admin.enabled || next.admin.address != now.admin.address,
-       "admin.enabled and admin.address"},
-      {next.engine != now.engine, "engine"},
-      {next.workers != now.workers, "workers"},
-      {next.data_dir != now.data_dir, "data_dir"},
-      {next.logging.file != now.logging.file || next.logging.format != now.logging.format,
-       "logging.file and logging.format"},
-  }};
-  for (const auto& [changed, what] : changes) {
-    if (!changed) continue;
-    notes.push_back(std::string(what) + " changed: that takes effect after a restart");
+  for (const std::string& setting : config::restart_changes(*started_with_, next)) {
+    notes.push_back(setting + " changed: that takes effect after a restart");
     log_.warn(notes.back());
   }
 }
