@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from support import paths, tls, wire
-from support.configs import gateway
+from support.configs import gateway, plugin
 from support.prometheus import parse
 from support.server import Server
 from support.upstreams import closed_port
@@ -247,6 +247,23 @@ def test_sighup_takes_other_tls_settings(serve, tmp_path: Path, authority: tls.A
     with pytest.raises(ssl.SSLError):
         tls.fetch(server.address, old)
     assert tls.fetch(server.address, authority.client()).status == 200
+
+
+def test_a_refused_configuration_leaves_the_old_certificate_in_force(
+        serve, tmp_path: Path, authority: tls.Authority, site: tls.Certificate, probe: Path) -> None:
+    """Also when its files are gone meanwhile."""
+    own = authority.issue("going", *NAMES, into=tmp_path)
+    config = {**https(own.setting()), "plugins": [plugin("kept", probe)], "watch_config": False}
+    file = serve.write(config)
+    server = serve(file, expect_errors=True)
+    before = shown(server, authority)
+    own.cert.unlink()
+    config["listeners"][0]["tls"] = site.setting()
+    config["plugins"].append(plugin("broken", tmp_path / "absent.wasm"))
+    file.write_text(json.dumps(config))
+    assert server.admin("/config/reload", "POST").status == 422
+    assert server.admin("/plugins/kept/disable", "POST").status == 200
+    assert shown(server, authority) == before
 
 
 # ---- Clients that do it wrong ----

@@ -134,9 +134,7 @@ bool Server::go_over(std::shared_ptr<const config::Config> next, admin::ConfigRe
     }
   }
   if (!report.applied) {
-    // Those in force stay so.
-    std::vector<Problem> told_before;
-    certificates_.load(config_, told_before);
+    certificates_.take_back();
     return false;
   }
 
