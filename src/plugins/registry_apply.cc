@@ -253,7 +253,15 @@ std::vector<std::string> Registry::arrange(const std::vector<Wanted>& wanted,
     report.removed.push_back(entry->wanted.name);
     record(entry->wanted.name, "removed", {});
     log_.info("plugin removed", {{"plugin", entry->wanted.name}});
+    // A file may come back a moment later, when it is replaced.
+    if (!entry->from_directory && state_file_ != nullptr) state_file_->forget(entry->wanted.name);
     metrics_.remove("plugin", entry->wanted.name);
+  }
+  for (const std::string& name : added) {
+    const Entry& entry = *entry_named(name);
+    if (entry.enabled || !entry.wanted.enabled) continue;
+    log_.warn("plugin disabled through the admin API; enable it with POST /plugins/NAME/enable",
+              {{"plugin", name}});
   }
   return added;
 }
