@@ -66,7 +66,10 @@ int serve(const ServeOptions& options) {
     (*log)->error("cannot start", {{"error", started.error().message}});
     (*log)->flush();
     fmt::print(stderr, "heddle: {}\n", started.error().message);
-    return kExitFailed;
+    // A value or a file that the configuration names; else something of the machine.
+    const ErrorKind kind = started.error().kind;
+    const bool named = kind == ErrorKind::kInvalidArgument || kind == ErrorKind::kNotFound;
+    return named ? kExitConfig : kExitFailed;
   }
   server.run();
   return kExitOk;

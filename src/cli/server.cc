@@ -52,9 +52,12 @@ Result<void> Server::start() {
   }
   std::vector<config::Problem> problems;
   if (!certificates_.load(config_, problems)) {
-    const auto first =
-        std::ranges::find(problems, config::Problem::Severity::kError, &config::Problem::severity);
-    return fail(ErrorKind::kInvalidArgument, to_string(*first));
+    std::string errors;
+    for (const config::Problem& problem : problems) {
+      if (problem.severity != config::Problem::Severity::kError) continue;
+      errors += (errors.empty() ? "" : "; ") + to_string(problem);
+    }
+    return fail(ErrorKind::kInvalidArgument, std::move(errors));
   }
   gateway_ = std::make_unique<gateway::Gateway>(workers_, *blocking_, log_, metrics_);
   view_.set_upstreams(gateway_->upstreams());
