@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,29 @@ def test_a_plugin_that_starts_disabled(serve, probe: Path) -> None:
     assert "x-on" not in server.fetch("/").json()["headers"]
     assert server.admin("/plugins/later/enable", "POST").status == 200
     assert server.fetch("/").json()["headers"]["x-on"] == "1"
+
+
+def test_what_was_disabled_stays_so_and_is_told(serve, tmp_path: Path, probe: Path) -> None:
+    settings = gateway(plugins=[plugin("switched", probe)])
+    file = serve.write(settings)
+    server = serve(file)
+    assert server.admin("/plugins/switched/disable", "POST").status == 200
+    server.stop()
+    server = serve(file)
+    told = server.wait_log("plugin disabled through the admin API", level="warn", plugin="switched")
+    assert "/enable" in told["message"]
+    assert server.plugin("switched")["state"] == "disabled"
+
+
+def test_an_entry_that_comes_back_is_not_disabled(serve, probe: Path) -> None:
+    settings = gateway(plugins=[plugin("switched", probe)], watch_config=False)
+    file = serve.write(settings)
+    server = serve(file)
+    assert server.admin("/plugins/switched/disable", "POST").status == 200
+    for plugins in ([], settings["plugins"]):
+        file.write_text(json.dumps({**settings, "plugins": plugins}))
+        assert server.admin("/config/reload", "POST").status == 200
+    assert server.plugin("switched")["state"] == "active"
 
 
 def test_config_validate(server: Server) -> None:

@@ -68,6 +68,27 @@ def test_serve_refuses_a_bad_configuration(serve) -> None:
     assert "rutes" in result.stdout + result.stderr
 
 
+@pytest.mark.parametrize("setting", [
+    {"auth": {"jwt": {"key_files": ["absent.pem"]}}},
+    {"redis": {"url": "bogus"}},
+    {"outbound_http": {"ca_file": "absent.pem"}},
+    {"sql": {"url": "mysql://x"}},
+    {"sql": {"url": "postgresql://h/d", "secret_file": "absent.secret"}},
+], ids=str)
+def test_what_validate_refuses_serve_refuses_too(serve, setting: dict[str, dict[str, object]]) -> None:
+    file = serve.write(gateway(**setting))
+    for verb in ("validate", "serve"):
+        result = serve.run(verb, "-c", str(file))
+        assert result.returncode == 78, result.stderr
+        assert next(iter(setting)) in result.stderr
+
+
+def test_an_address_that_is_none(serve) -> None:
+    result = serve.run("serve", "-c", str(serve.write(gateway())), "--listen", "bogus")
+    assert result.returncode == 78
+    assert "bogus" in result.stderr
+
+
 def test_a_file_that_is_not_there(serve, tmp_path: Path) -> None:
     for verb in ("serve", "validate"):
         result = serve.run(verb, "-c", str(tmp_path / "absent.yaml"))

@@ -85,6 +85,74 @@ def test_a_link_that_is_switched_takes_effect(serve, tmp_path: Path) -> None:
     until(lambda: server.fetch("/new").status == 200, "the new route")
 
 
+def test_a_folder_link_that_is_switched_takes_effect(serve, tmp_path: Path) -> None:
+    """As releases are switched: the file is reached through a link to a folder."""
+    for name, path in (("one", "/one"), ("two", "/two")):
+        (tmp_path / name / "conf").mkdir(parents=True)
+        (tmp_path / name / "conf" / "gateway.yaml").write_text(json.dumps(gateway(routes=[route(path)])))
+    (tmp_path / "current").symlink_to("one")
+    server = serve(Path("current/conf/gateway.yaml"))
+    for name, path in (("two", "/two"), ("one", "/one")):
+        (tmp_path / "next").symlink_to(name)
+        (tmp_path / "next").rename(tmp_path / "current")
+        until(lambda path=path: server.fetch(path).status == 200, "the routes behind the link")
+        later = gateway(routes=[route(path + "/later")])
+        (tmp_path / name / "conf" / "gateway.yaml").write_text(json.dumps(later))
+        until(lambda path=path: server.fetch(path + "/later").status == 200, "an edit there")
+
+
+def test_a_link_to_the_same_text_is_followed(serve, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "gateway.yaml").write_text(json.dumps(gateway(routes=[route("/old")])))
+    (tmp_path / "current").symlink_to("one")
+    server = serve(Path("current/gateway.yaml"))
+    (tmp_path / "next").symlink_to("two")
+    (tmp_path / "next").rename(tmp_path / "current")
+    server.signal(signal.SIGHUP)
+    until(lambda: configuration(server)["reloads"] == 1, "the reload")
+    (tmp_path / "two" / "gateway.yaml").write_text(json.dumps(gateway(routes=[route("/new")])))
+    until(lambda: server.fetch("/new").status == 200, "the new route")
+
+
+@pytest.mark.parametrize("text", ["", "\n", "%%%%", "&&&&", "# nothing\n"], ids=repr)
+def test_an_empty_file_is_refused(serve, watched: Config, text: str) -> None:
+    server = serve(watched.put(gateway(routes=[route("/old")])), expect_errors=True)
+    watched.file.write_text(text)
+    server.wait_log("the file is empty")
+    refused(server)
+    assert server.fetch("/old").status == 200
+    watched.put(gateway(routes=[route("/new")]))
+    until(lambda: server.fetch("/new").status == 200, "the new route")
+
+
+def test_an_empty_file_of_a_folder_is_refused(serve, tmp_path: Path) -> None:
+    folder = tmp_path / "conf"
+    folder.mkdir()
+    (folder / "10-base.yaml").write_text(json.dumps(gateway()))
+    (folder / "20-more.yaml").write_text(json.dumps({"routes": [{"path": "/more", "upstream": "echo"}]}))
+    server = serve(folder, expect_errors=True)
+    (folder / "20-more.yaml").write_text("")
+    server.wait_log("20-more.yaml: error: the file is empty")
+    (folder / "20-more.yaml").write_text("# nothing, on purpose\n")
+    server.wait_log("configuration reloaded")
+
+
+def test_what_changes_while_the_server_starts_takes_effect(serve, watched: Config, tmp_path: Path, examples: Path,
+                                                           probe: Path) -> None:
+    folder = tmp_path / "pl"
+    folder.mkdir()
+    settings = {"plugin_directories": [{"path": str(folder)}], "engine": {"cache_dir": ""},
+                "plugins": [plugin("slow", examples / "go_jwt_validator.wasm", enabled=True, config={"secret": "x"})]}
+    server = serve(watched.put(gateway(routes=[route("/old", plugins=["slow"])], **settings)), wait=False)
+    server.log.wait(lambda line: line.get("message") == "admin listening", 60)
+    watched.put(gateway(routes=[route("/new")], **settings))
+    shutil.copy(probe, folder / "late.wasm")
+    server.wait_ready()
+    until(lambda: server.fetch("/new").status != 404, "the new route")
+    until(lambda: server.admin("/plugins/late").status == 200, "the plugin of the folder")
+
+
 def test_a_file_added_to_a_folder_takes_effect(serve, tmp_path: Path) -> None:
     folder = tmp_path / "conf"
     folder.mkdir()
@@ -206,6 +274,21 @@ def test_what_needs_a_restart_is_told_until_it_is_back(serve, config: Config) ->
         assert any(note.startswith("data_dir changed") for note in notes), notes
     config.put(gateway(workers=2))
     assert reload(server)["notes"] == []
+
+
+def test_every_setting_that_needs_a_restart_is_told(serve, config: Config) -> None:
+    password = "$2b$04$2Tq0.bUaEfBQAJ8pcmGyiO3fzjIm/cLcCw4vCqGbsqS6J3V/Xnp4y"
+    server = serve(config.put(gateway(auth={"users": {"ann": password, "bob": password}})))
+    config.put(gateway(auth={"users": {"ann": password}}, sql={"max_rows": 7}, state={"max_key": 7},
+                       outbound_http={"timeout": "7s"}, events={"max_payload": 7}, messaging={"max_payload": 7},
+                       storage={"url": "sqlite:other.db"}, redis={"url": "redis://127.0.0.1:7"},
+                       engine={"instances": 7}, logging={"format": "text"}))
+    notes = reload(server)["notes"]
+    told = {note.split(" changed: that takes effect after a restart")[0] for note in notes}
+    assert told == {"auth.users", "sql.max_rows", "state.max_key", "outbound_http.timeout", "events.max_payload",
+                    "messaging.max_payload", "storage.url", "redis.url", "engine.instances", "logging.format"}
+    for setting in told:
+        server.wait_log(f"{setting} changed", level="warn")
 
 
 def test_users_of_the_admin_api_follow(serve, config: Config) -> None:

@@ -61,6 +61,16 @@ def test_hooks_that_cannot_be_loaded_do_not_touch_requests(serve, tmp_path: Path
     assert server.fetch("/").status == 200
 
 
+def test_what_becomes_of_messages_without_a_hook_is_told(serve, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.so"
+    broken.write_bytes(b"\x7fELF not really")
+    server = serve(gateway(plugins=[plugin("open", broken), plugin("closed", broken, on_failure="closed"),
+                                    plugin("text", tmp_path / "absent.wasm", kind="message_hook")]), expect_errors=True)
+    for name, consequence in (("open", "messages pass WITHOUT this plugin"), ("closed", "messages are rejected"),
+                              ("text", "messages pass WITHOUT this plugin")):
+        assert server.wait_log(level="error", plugin=name)["consequence"] == consequence
+
+
 def test_shared_objects_in_a_folder_need_permission(serve, built: Path, tmp_path: Path) -> None:
     folder = tmp_path / "hooks"
     folder.mkdir()

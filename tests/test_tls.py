@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from support import paths, tls, wire
-from support.configs import gateway
+from support.configs import gateway, plugin
 from support.prometheus import parse
 from support.server import Server
 from support.upstreams import closed_port
@@ -249,6 +249,23 @@ def test_sighup_takes_other_tls_settings(serve, tmp_path: Path, authority: tls.A
     assert tls.fetch(server.address, authority.client()).status == 200
 
 
+def test_a_refused_configuration_leaves_the_old_certificate_in_force(
+        serve, tmp_path: Path, authority: tls.Authority, site: tls.Certificate, probe: Path) -> None:
+    """Also when its files are gone meanwhile."""
+    own = authority.issue("going", *NAMES, into=tmp_path)
+    config = {**https(own.setting()), "plugins": [plugin("kept", probe)], "watch_config": False}
+    file = serve.write(config)
+    server = serve(file, expect_errors=True)
+    before = shown(server, authority)
+    own.cert.unlink()
+    config["listeners"][0]["tls"] = site.setting()
+    config["plugins"].append(plugin("broken", tmp_path / "absent.wasm"))
+    file.write_text(json.dumps(config))
+    assert server.admin("/config/reload", "POST").status == 422
+    assert server.admin("/plugins/kept/disable", "POST").status == 200
+    assert shown(server, authority) == before
+
+
 # ---- Clients that do it wrong ----
 
 def test_plain_http_is_told_so(server: Server) -> None:
@@ -375,10 +392,11 @@ def test_an_expired_certificate_is_a_warning_at_the_start(serve, authority: tls.
 
 
 def test_a_certificate_that_cannot_be_used_stops_the_start(serve) -> None:
-    server = serve(https({"cert_file": "missing.pem"}), expect_errors=True, wait=False)
-    assert server.wait_exit() != 0
-    assert "missing.pem" in server.log.text()
-    server.exit_code = 0  # as it should be
+    config = https({"cert_file": "missing.pem"})
+    config["listeners"].append({**config["listeners"][0], "name": "other", "tls": {"cert_file": "absent.pem"}})
+    done = serve.run("serve", "-c", str(serve.write(config)))
+    assert done.returncode == 78
+    assert all(file in done.stderr for file in ("missing.pem", "absent.pem"))
 
 
 # ---- The example ----

@@ -11,17 +11,23 @@ Certificates::Certificates(ControlLoop& control, Log& log, std::function<void()>
 
 bool Certificates::load(std::shared_ptr<const config::Config> config,
                         std::vector<config::Problem>& problems) {
-  gateway::TlsStore::Loaded loaded = store_.load(*config);
+  State before = now_;
+  gateway::TlsStore::Loaded loaded = now_.store.load(*config);
   log_problems(loaded.problems);
   std::ranges::move(loaded.problems, std::back_inserter(problems));
   if (!loaded.contexts) return false;
-  config_ = std::move(config);
-  contexts_ = std::move(loaded.contexts);
+  before_ = std::move(before);
+  now_.config = std::move(config);
+  now_.contexts = std::move(loaded.contexts);
   return true;
 }
 
+void Certificates::take_back() {
+  now_ = std::exchange(before_, {});
+}
+
 void Certificates::watch() {
-  std::vector<std::string> directories = gateway::TlsStore::directories(*config_);
+  std::vector<std::string> directories = gateway::TlsStore::directories(*now_.config);
   if (directories == directories_) return;
   watcher_.reset();
   directories_ = directories;
@@ -38,14 +44,14 @@ void Certificates::watch() {
 }
 
 void Certificates::reload() {
-  gateway::TlsStore::Loaded loaded = store_.load(*config_);
+  gateway::TlsStore::Loaded loaded = now_.store.load(*now_.config);
   if (loaded.contexts && !loaded.changed) return;
   log_problems(loaded.problems);
   if (!loaded.contexts) {
     log_.warn("changed certificates cannot be used; those in force stay");
     return;
   }
-  contexts_ = std::move(loaded.contexts);
+  now_.contexts = std::move(loaded.contexts);
   changed_();
   log_.info("certificates reloaded");
 }

@@ -24,11 +24,13 @@ class Certificates {
   // Takes what `config` asks for and appends the problems; false: it has errors, and what was in
   // force stays.
   bool load(std::shared_ptr<const config::Config> config, std::vector<config::Problem>& problems);
+  // Back to what was in force before the last load(), as it was: no file is read.
+  void take_back();
   // Looks for changed files from now on; after each load().
   void watch();
   void stop_watching() { watcher_.reset(); }
 
-  const std::shared_ptr<const gateway::TlsContexts>& contexts() const { return contexts_; }
+  const std::shared_ptr<const gateway::TlsContexts>& contexts() const { return now_.contexts; }
 
  private:
   void reload();
@@ -37,9 +39,13 @@ class Certificates {
   ControlLoop& control_;
   Log& log_;
   std::function<void()> changed_;
-  gateway::TlsStore store_;
-  std::shared_ptr<const config::Config> config_;
-  std::shared_ptr<const gateway::TlsContexts> contexts_;
+  struct State {
+    gateway::TlsStore store;
+    std::shared_ptr<const config::Config> config;
+    std::shared_ptr<const gateway::TlsContexts> contexts;
+  };
+  State now_;
+  State before_;                          // of the last load()
   std::vector<std::string> directories_;  // that are watched
   std::unique_ptr<plugins::Watcher> watcher_;
 };

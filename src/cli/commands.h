@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -36,6 +37,9 @@ int serve(const ServeOptions& options);
 // A configuration with what the command line puts in its place.
 Result<std::shared_ptr<const config::Config>> with_overrides(config::Config config,
                                                              const ServeOptions& options);
+
+// Changes when the files of the configuration do. To be taken before they are read.
+std::size_t fingerprint_of(const ServeOptions& options);
 
 struct ValidateOptions {
   std::string config;

@@ -5,17 +5,13 @@
 
 namespace heddle::cli {
 
-bool is_message_hook(const plugins::ActivePlugin& plugin) {
-  return plugin.kind == "message_hook" || plugin.kind == "native_hook";
-}
-
 void publish_message_hooks(const plugins::PluginSet& set, extension::MessageHooks& hooks) {
   std::vector<std::shared_ptr<extension::MessageHook>> out;
   for (const plugins::ActivePlugin& active : set.plugins) {
     if (!active.enabled || !is_message_hook(active)) continue;
     if (active.plugin) {
       if (auto hook = active.plugin->message_hook()) out.push_back(std::move(hook));
-    } else if (active.on_failure_given && active.on_failure != config::OnFailure::kOpen) {
+    } else if (rejects_messages(active)) {
       const std::filesystem::path path(active.path);
       out.push_back(extension::make_refusing_hook(active.name, path.filename().string()));
     }

@@ -51,6 +51,7 @@ int serve(const ServeOptions& options) {
     fmt::print(stderr, "heddle: {}\n", blocked.error().message);
     return kExitFailed;
   }
+  const std::size_t seen_files = fingerprint_of(options);
   const auto config = configuration(options);
   if (!config) return kExitConfig;
   auto log = Log::create(config->logging.level,
@@ -60,12 +61,15 @@ int serve(const ServeOptions& options) {
     fmt::print(stderr, "heddle: {}\n", log.error().message);
     return kExitConfig;
   }
-  Server server(options, config, **log);
+  Server server(options, config, seen_files, **log);
   if (auto started = server.start(); !started) {
     (*log)->error("cannot start", {{"error", started.error().message}});
     (*log)->flush();
     fmt::print(stderr, "heddle: {}\n", started.error().message);
-    return kExitFailed;
+    // A value or a file that the configuration names; else something of the machine.
+    const ErrorKind kind = started.error().kind;
+    const bool named = kind == ErrorKind::kInvalidArgument || kind == ErrorKind::kNotFound;
+    return named ? kExitConfig : kExitFailed;
   }
   server.run();
   return kExitOk;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <future>
+#include <iterator>
 #include <thread>
 
 #include "cli/message_hooks.h"
@@ -34,12 +35,14 @@ sandbox::EngineOptions engine_options(const config::Engine& engine) {
 
 }  // namespace
 
-Server::Server(ServeOptions options, std::shared_ptr<const config::Config> config, Log& log)
+Server::Server(ServeOptions options, std::shared_ptr<const config::Config> config,
+               std::size_t seen_files, Log& log)
     : options_(std::move(options)),
       config_(std::move(config)),
       started_with_(config_),
       log_(log),
-      view_(metrics_, workers_of(*config_)) {}
+      view_(metrics_, workers_of(*config_)),
+      seen_files_(seen_files) {}
 
 Server::~Server() {
   take_down();
@@ -51,9 +54,12 @@ Result<void> Server::start() {
   }
   std::vector<config::Problem> problems;
   if (!certificates_.load(config_, problems)) {
-    const auto first =
-        std::ranges::find(problems, config::Problem::Severity::kError, &config::Problem::severity);
-    return fail(ErrorKind::kInvalidArgument, to_string(*first));
+    std::string errors;
+    for (const config::Problem& problem : problems) {
+      if (problem.severity != config::Problem::Severity::kError) continue;
+      errors += (errors.empty() ? "" : "; ") + to_string(problem);
+    }
+    return fail(ErrorKind::kInvalidArgument, std::move(errors));
   }
   gateway_ = std::make_unique<gateway::Gateway>(workers_, *blocking_, log_, metrics_);
   view_.set_upstreams(gateway_->upstreams());
@@ -166,14 +172,19 @@ void Server::publish() {
   auto leaving = versions_.leaving(*registry_->set());
   std::vector<gateway::FilterBinding> filters;
   for (const plugins::ActivePlugin& active : registry_->set()->plugins) {
-    if (!active.enabled) continue;
     if (is_message_hook(active)) {
-      if (active.plugin && !versions_.started(active.plugin)) versions_.add(active.plugin);
+      const bool is_new = active.enabled && active.plugin && !versions_.started(active.plugin);
+      if (is_new) versions_.add(active.plugin);
+      continue;
+    }
+    gateway::FilterBinding binding;
+    binding.name = active.name;
+    binding.enabled = active.enabled;
+    if (!active.enabled) {
+      filters.push_back(std::move(binding));
       continue;
     }
     if (!active.plugin && (active.kind == "route" || active.kind == "json_rpc")) continue;
-    gateway::FilterBinding binding;
-    binding.name = active.name;
     binding.priority = active.priority;
     binding.error = active.error;
     binding.fail_open = active.on_failure == config::OnFailure::kOpen;
@@ -197,7 +208,9 @@ void Server::publish() {
   publish_message_hooks(*registry_->set(), message_hooks_);
   auto snapshot = std::make_shared<const gateway::Snapshot>(
       config_, filters, natives_, metrics_, certificates_.contexts(), plugin_bindings());
-  tell_conflicts(snapshot->conflicts());
+  std::vector<std::string> complaints = snapshot->conflicts();
+  std::ranges::copy(snapshot->missing(), std::back_inserter(complaints));
+  tell_complaints(std::move(complaints));
   view_.publish(snapshot, config_);
   gateway_->publish(std::move(snapshot));
   versions_.retire(std::move(leaving), config_->drain_timeout);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -24,6 +25,7 @@
 #include "cli/plugin_versions.h"
 #include "cli/service_set.h"
 #include "config/config.h"
+#include "config/reader.h"
 #include "extension/message_hook_chain.h"
 #include "gateway/gateway.h"
 #include "net/blocking_pool.h"
@@ -36,8 +38,10 @@ namespace heddle::cli {
 
 class Server {
  public:
-  // Nothing runs yet. `log` outlives the server.
-  Server(ServeOptions options, std::shared_ptr<const config::Config> config, Log& log);
+  // Nothing runs yet. `seen_files`: fingerprint of the configuration's files from before they were
+  // read. `log` outlives the server.
+  Server(ServeOptions options, std::shared_ptr<const config::Config> config, std::size_t seen_files,
+         Log& log);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -57,17 +61,20 @@ class Server {
   void load_plugins();
   void watch_directories();
   void watch_configuration();
-  // Runs `changed` on the control thread after changes in the directories; null when there are none
-  // or the system refuses, which the log says.
-  std::unique_ptr<plugins::Watcher> watch(std::vector<std::string> directories,
-                                          std::string_view failure, std::function<void()> changed);
+  // Makes the watcher that runs `changed` on the control thread after changes in the directories;
+  // none when there are none. False: the system refuses, which the log says, and the former one
+  // goes on.
+  bool watch(std::unique_ptr<plugins::Watcher>& watcher, std::vector<std::string> directories,
+             std::string_view failure, std::function<void()> changed,
+             plugins::WatchOptions options = {});
   void publish();
   // The plugins that answer routes, or would if they could be loaded.
   gateway::PluginBindings plugin_bindings() const;
   std::vector<gateway::RoutePluginBinding> route_plugins() const;
   std::vector<gateway::RpcPluginBinding> rpc_plugins() const;
   extension::RpcTargets::Map rpc_targets() const;
-  void tell_conflicts(const std::vector<std::string>& conflicts);
+  // Warns of those that were not there the last time.
+  void tell_complaints(std::vector<std::string> complaints);
   // Runs execute() of a route plugin on a worker.
   void execute_plugin(const std::string& name,
                       std::move_only_function<void(Result<std::int32_t>)> done);
@@ -100,16 +107,16 @@ class Server {
   std::unique_ptr<Contracts> contracts_;
   std::unique_ptr<plugins::StateFile> plugin_states_;
   std::unique_ptr<plugins::Registry> registry_;
-  std::vector<std::string> told_conflicts_;
+  std::vector<std::string> told_complaints_;
   gateway::NativeFilters natives_{metrics_};
   GatewayView view_;
   std::unique_ptr<admin::Api> api_;
   std::unique_ptr<admin::AdminServer> admin_;
   std::vector<std::string> watched_directories_;
   std::unique_ptr<plugins::Watcher> watcher_;
-  std::vector<std::string> config_directories_;
+  config::WatchPoints config_points_;
   std::unique_ptr<plugins::Watcher> config_watcher_;
-  std::size_t seen_files_ = 0;  // fingerprint of the configuration's files at the last attempt
+  std::size_t seen_files_;   // fingerprint of the configuration's files at the last attempt
   bool going_over_ = false;  // plugins and certificates are ahead of config_: nothing is published
   Certificates certificates_{control_, log_, [this] { publish(); }};
   PluginVersions versions_;

@@ -1,12 +1,12 @@
 // How a running server goes over to another configuration: all of it or nothing of it.
 #include <algorithm>
-#include <array>
 #include <functional>
 #include <string_view>
 #include <utility>
 
 #include "cli/server.h"
 #include "config/reader.h"
+#include "config/restart.h"
 
 namespace heddle::cli {
 namespace {
@@ -55,19 +55,26 @@ std::vector<std::string> files_of(const ServeOptions& options) {
   return out;
 }
 
-std::size_t fingerprint_of(const ServeOptions& options) {
+std::size_t hash_of(const std::vector<std::string>& files,
+                    std::size_t (*hash)(const std::string& file)) {
   std::size_t out = 0;
-  for (const std::string& file : files_of(options)) out = out * 31 + config::fingerprint(file);
+  for (const std::string& file : files) out = out * 31 + hash(file);
   return out;
 }
 
 }  // namespace
 
+std::size_t fingerprint_of(const ServeOptions& options) {
+  return hash_of(files_of(options), config::fingerprint);
+}
+
 admin::ConfigReload Server::reload_config() {
   admin::ConfigReload out;
   seen_files_ = fingerprint_of(options_);
-  config::ReadResult read = config::read(
-      options_.config, {.lenient = options_.lenient, .ourchat_config = options_.ourchat_config});
+  config::ReadResult read =
+      config::read(options_.config, {.lenient = options_.lenient,
+                                     .refuse_empty = true,
+                                     .ourchat_config = options_.ourchat_config});
   out.problems = std::move(read.problems);
   if (read.config) {
     if (auto next = with_overrides(*read.config, options_)) {
@@ -87,6 +94,7 @@ admin::ConfigReload Server::reload_config() {
                {{"file", options_.config}, {"problems", out.problems.size()}});
     for (const Problem& problem : out.problems) log_.error(to_string(problem));
   }
+  watch_configuration();
   return out;
 }
 
@@ -126,9 +134,7 @@ bool Server::go_over(std::shared_ptr<const config::Config> next, admin::ConfigRe
     }
   }
   if (!report.applied) {
-    // Those in force stay so.
-    std::vector<Problem> told_before;
-    certificates_.load(config_, told_before);
+    certificates_.take_back();
     return false;
   }
 
@@ -150,26 +156,14 @@ bool Server::go_over(std::shared_ptr<const config::Config> next, admin::ConfigRe
   forget_metrics(metrics_, "listener", before->listeners, config_->listeners,
                  &config::Listener::name);
   watch_directories();
-  watch_configuration();
   certificates_.watch();
   return true;
 }
 
 void Server::note_what_needs_a_restart(const config::Config& next,
                                        std::vector<std::string>& notes) const {
-  const config::Config& now = *started_with_;
-  const std::array<std::pair<bool, std::string_view>, 5> changes = {{
-      {next.admin.enabled != now.admin.enabled || next.admin.address != now.admin.address,
-       "admin.enabled and admin.address"},
-      {next.engine != now.engine, "engine"},
-      {next.workers != now.workers, "workers"},
-      {next.data_dir != now.data_dir, "data_dir"},
-      {next.logging.file != now.logging.file || next.logging.format != now.logging.format,
-       "logging.file and logging.format"},
-  }};
-  for (const auto& [changed, what] : changes) {
-    if (!changed) continue;
-    notes.push_back(std::string(what) + " changed: that takes effect after a restart");
+  for (const std::string& setting : config::restart_changes(*started_with_, next)) {
+    notes.push_back(setting + " changed: that takes effect after a restart");
     log_.warn(notes.back());
   }
 }
@@ -177,45 +171,54 @@ void Server::note_what_needs_a_restart(const config::Config& next,
 void Server::watch_directories() {
   std::vector<std::string> directories = registry_->watched_directories();
   if (watcher_ && directories == watched_directories_) return;
-  const bool grown = watcher_ != nullptr;
-  watched_directories_ = directories;
-  watcher_ = watch(std::move(directories), "plugin directories are not watched", [this] {
+  const bool watched = watch(watcher_, directories, "plugin directories are not watched", [this] {
     registry_->rescan();
     watch_directories();
   });
-  // A folder may have been filled before it was watched.
-  if (grown) registry_->rescan();
+  if (!watched) return;
+  watched_directories_ = std::move(directories);
+  registry_->rescan();  // what changed before it was watched
 }
 
 // Folders, not files: a file is usually replaced by a rename.
 void Server::watch_configuration() {
-  std::vector<std::string> directories;
+  const std::vector<std::string> files = files_of(options_);
+  config::WatchPoints points;
   if (config_->watch_config) {
-    for (const std::string& file : files_of(options_)) {
-      for (std::string& folder : config::folders(file)) {
-        if (std::ranges::find(directories, folder) != directories.end()) continue;
-        directories.push_back(std::move(folder));
-      }
-    }
+    for (const std::string& file : files) config::add_watch_points(file, points);
   }
-  if (config_watcher_ && directories == config_directories_) return;
-  config_directories_ = directories;
-  seen_files_ = fingerprint_of(options_);
-  config_watcher_ = watch(std::move(directories), "the configuration is not watched", [this] {
-    if (fingerprint_of(options_) != seen_files_) reload_config();
-  });
+  if (config_watcher_ && points == config_points_) return;
+  plugins::WatchOptions options;
+  options.counts = [points](std::string_view name) { return points.counts(name); };
+  options.stamp = [files] { return hash_of(files, config::stamp); };
+  options.at_start = true;  // what changed before it was watched
+  const bool watched = watch(
+      config_watcher_, {points.folders.begin(), points.folders.end()},
+      "the configuration is not watched",
+      [this] {
+        if (fingerprint_of(options_) != seen_files_) return static_cast<void>(reload_config());
+        watch_configuration();  // a link may lead elsewhere
+      },
+      std::move(options));
+  if (watched) config_points_ = std::move(points);
 }
 
-std::unique_ptr<plugins::Watcher> Server::watch(std::vector<std::string> directories,
-                                                std::string_view failure,
-                                                std::function<void()> changed) {
-  if (directories.empty()) return nullptr;
-  auto watcher = plugins::Watcher::create(
+bool Server::watch(std::unique_ptr<plugins::Watcher>& watcher, std::vector<std::string> directories,
+                   std::string_view failure, std::function<void()> changed,
+                   plugins::WatchOptions options) {
+  if (directories.empty()) {
+    watcher.reset();
+    return true;
+  }
+  auto made = plugins::Watcher::create(
       std::move(directories), [this, changed = std::move(changed)] { control_.post(changed); },
-      log_);
-  if (watcher) return std::move(*watcher);
-  log_.error(failure, {{"error", watcher.error().message}});
-  return nullptr;
+      log_, std::move(options));
+  if (!made) {
+    log_.error(failure, {{"error", made.error().message}});
+    return false;
+  }
+  watcher = std::move(*made);
+  return true;
 }
 
 }  // namespace heddle::cli

@@ -56,11 +56,13 @@ std::vector<gateway::RoutePluginBinding> Server::route_plugins() const {
   return out;
 }
 
-void Server::tell_conflicts(const std::vector<std::string>& conflicts) {
-  for (const std::string& conflict : conflicts) {
-    if (std::ranges::find(told_conflicts_, conflict) == told_conflicts_.end()) log_.warn(conflict);
+void Server::tell_complaints(std::vector<std::string> complaints) {
+  for (const std::string& complaint : complaints) {
+    if (std::ranges::find(told_complaints_, complaint) == told_complaints_.end()) {
+      log_.warn(complaint);
+    }
   }
-  told_conflicts_ = conflicts;
+  told_complaints_ = std::move(complaints);
 }
 
 void Server::execute_plugin(const std::string& name,

@@ -67,7 +67,47 @@ Result<std::string> find_or_make_secret(const std::string& folder) {
   return read_secret(path);
 }
 
+Result<std::shared_ptr<const net::TlsClientContext>> outbound_tls(
+    const config::OutboundHttp& settings) {
+  net::TlsClientOptions options;
+  options.ca_file = settings.ca_file;
+  auto tls = net::TlsClientContext::create(options);
+  if (!tls) return std::unexpected(std::move(tls.error()).within("outbound_http.ca_file: "));
+  return tls;
+}
+
+services::AuthOptions auth_options(const config::Auth& auth) {
+  const config::Jwt& jwt = auth.jwt;
+  return {
+      .realm = auth.realm,
+      .jwt = {.algorithms = jwt.algorithms,
+              .key_files = jwt.key_files,
+              .secret_file = jwt.secret_file,
+              .jwks_url = jwt.jwks_url,
+              .issuer = jwt.issuer,
+              .audiences = jwt.audiences,
+              .leeway = std::chrono::duration_cast<std::chrono::seconds>(jwt.leeway),
+              .jwks_refresh = std::chrono::duration_cast<std::chrono::seconds>(jwt.jwks_refresh)},
+      .basic = {.users = auth.users,
+                .failures = auth.login_failures,
+                .lockout = std::chrono::duration_cast<std::chrono::seconds>(auth.login_lockout)}};
+}
+
 }  // namespace
+
+std::vector<Error> ServiceSet::check(const config::Config& config) {
+  std::vector<Error> out;
+  const auto note = [&out](auto&& result) {
+    if (!result) out.push_back(std::move(result.error()));
+  };
+  if (!config.redis.url.empty()) note(services::parse_redis_url(config.redis.url));
+  const bool postgres = !config.sql.url.empty() || !config.sql.plugin_urls.empty();
+  if (postgres && !config.sql.secret_file.empty()) note(read_secret(config.sql.secret_file));
+  if (!config.outbound_http.ca_file.empty()) note(outbound_tls(config.outbound_http));
+  net::BlockingPool blocking(1);
+  note(services::make_user_auth(auth_options(config.auth), nullptr, blocking, *Log::null()));
+  return out;
+}
 
 ServiceSet::ServiceSet(const config::Config& config, metrics::Registry& metrics)
     : metrics_(metrics),
@@ -133,10 +173,8 @@ Result<void> ServiceSet::make_state(const config::Config& config) {
 Result<void> ServiceSet::make_outbound(const config::Config& config, net::BlockingPool& blocking,
                                        metrics::Registry& metrics) {
   const config::OutboundHttp& settings = config.outbound_http;
-  net::TlsClientOptions tls_options;
-  tls_options.ca_file = settings.ca_file;
-  auto tls = net::TlsClientContext::create(tls_options);
-  if (!tls) return std::unexpected(std::move(tls.error()).within("outbound_http: "));
+  auto tls = outbound_tls(settings);
+  if (!tls) return std::unexpected(std::move(tls.error()));
   outbound_ = services::make_outbound_http({.limits = {.timeout = settings.timeout,
                                                        .max_request_bytes = settings.max_request,
                                                        .max_response_bytes = settings.max_response,
@@ -150,21 +188,7 @@ Result<void> ServiceSet::make_outbound(const config::Config& config, net::Blocki
 
 Result<void> ServiceSet::make_auth(const config::Config& config, net::BlockingPool& blocking,
                                    Log& log) {
-  const config::Jwt& jwt = config.auth.jwt;
-  services::AuthOptions options{
-      .realm = config.auth.realm,
-      .jwt = {.algorithms = jwt.algorithms,
-              .key_files = jwt.key_files,
-              .secret_file = jwt.secret_file,
-              .jwks_url = jwt.jwks_url,
-              .issuer = jwt.issuer,
-              .audiences = jwt.audiences,
-              .leeway = std::chrono::duration_cast<std::chrono::seconds>(jwt.leeway),
-              .jwks_refresh = std::chrono::duration_cast<std::chrono::seconds>(jwt.jwks_refresh)},
-      .basic = {
-          .users = config.auth.users,
-          .failures = config.auth.login_failures,
-          .lockout = std::chrono::duration_cast<std::chrono::seconds>(config.auth.login_lockout)}};
+  services::AuthOptions options = auth_options(config.auth);
   if (!options.offers_jwt() && !options.offers_basic()) return {};
   auto auth = services::make_user_auth(std::move(options), outbound_.get(), blocking, log);
   if (!auth) return std::unexpected(std::move(auth.error()));

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/log.h"
 #include "base/metrics.h"
@@ -28,6 +29,9 @@ class ServiceSet {
   static Result<std::unique_ptr<ServiceSet>> create(const config::Config& config,
                                                     net::BlockingPool& blocking,
                                                     metrics::Registry& metrics, Log& log);
+
+  // What create() would refuse of URLs and files; makes nothing.
+  static std::vector<Error> check(const config::Config& config);
 
   // `auth` is null when neither tokens nor users are configured.
   services::Services view();

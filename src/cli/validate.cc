@@ -6,6 +6,7 @@
 
 #include "base/json_write.h"
 #include "cli/commands.h"
+#include "cli/service_set.h"
 #include "config/reader.h"
 #include "contracts/route/contract.h"
 #include "gateway/tls_contexts.h"
@@ -24,6 +25,15 @@ void check_certificates(config::ReadResult& result) {
     result.problems.push_back(std::move(problem));
   }
   if (!loaded.problems.empty()) result.config = nullptr;
+}
+
+void check_services(config::ReadResult& result, const std::string& file) {
+  const std::vector<Error> errors = ServiceSet::check(*result.config);
+  for (const Error& error : errors) {
+    result.problems.push_back(
+        {config::Problem::Severity::kError, {.file = file}, {}, error.message, {}});
+  }
+  if (!errors.empty()) result.config = nullptr;
 }
 
 // The manifest of a route plugin, and whether its module has what it names; files that are missing
@@ -73,6 +83,7 @@ int validate(const ValidateOptions& options) {
   config::ReadResult result = config::read(
       options.config, {.lenient = options.lenient, .ourchat_config = options.ourchat_config});
   if (result.ok()) check_certificates(result);
+  if (result.ok()) check_services(result, options.config);
   if (result.ok()) check_manifests(result);
   std::size_t errors = 0;
   boost::json::array list;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <initializer_list>
 #include <string_view>
 #include <vector>
 
@@ -46,6 +47,12 @@ int parse_port(std::string_view text) {
 // A decimal number of up to three digits; -1 otherwise.
 int parse_number(std::string_view text) {
   return text.size() <= 3 ? parse_port(text) : -1;
+}
+
+bool has_form(std::string_view value, std::initializer_list<std::string_view> beginnings) {
+  return std::ranges::any_of(beginnings, [&](std::string_view beginning) {
+    return value.starts_with(beginning) && value.size() > beginning.size();
+  });
 }
 
 bool is_ipv6_literal(std::string_view host) {
@@ -348,13 +355,18 @@ std::optional<Complaint> check_password_hash(std::string& value) {
                        "characters; never the password itself"};
 }
 
-// The value itself stays out of the message: it may have a password in it.
+// The values of both stay out of the messages: they may have a password in them.
+std::optional<Complaint> check_postgres_url(std::string& value) {
+  const bool words = value.contains('=') && !value.contains("://");
+  if (value.empty() || words || has_form(value, {"postgresql://", "postgres://"})) {
+    return std::nullopt;
+  }
+  return Complaint{.message = "the value is not a PostgreSQL database",
+                   .hint = "postgresql://user:password@host/database"};
+}
+
 std::optional<Complaint> check_storage_url(std::string& value) {
-  static constexpr std::array<std::string_view, 3> kForms = {"sqlite:", "postgresql://",
-                                                             "postgres://"};
-  if (value.empty() || std::ranges::any_of(kForms, [&](auto form) {
-        return value.starts_with(form) && value.size() > form.size();
-      })) {
+  if (value.empty() || has_form(value, {"sqlite:", "postgresql://", "postgres://"})) {
     return std::nullopt;
   }
   return Complaint{.message = "the value is not a database of the message service",

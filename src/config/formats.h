@@ -43,6 +43,7 @@ std::optional<Complaint> check_hash_key(std::string& value);  // source, header:
 std::optional<Complaint> check_variable_name(std::string& value);  // of an environment variable
 std::optional<Complaint> check_plugin_path(std::string& value);
 std::optional<Complaint> check_password_hash(std::string& value);  // argon2id or bcrypt
+std::optional<Complaint> check_postgres_url(std::string& value);   // or libpq's key=value words
 std::optional<Complaint> check_storage_url(std::string& value);    // sqlite:FILE, or empty
 std::optional<Complaint> check_sha256(std::string& value);         // 64 hexadecimal digits
 

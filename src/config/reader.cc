@@ -46,6 +46,17 @@ ReadResult build(const Node& root, std::vector<std::string> folders, Problems& p
   return finish(problems, std::move(config));
 }
 
+constexpr const char* kEmpty = "the file is empty";
+constexpr const char* kEmptyHint =
+    "write it beside and rename it into place; {} asks for the defaults";
+
+// A file of comments alone says so on purpose.
+void refuse_empty(const Node& tree, std::string_view text, std::uint32_t file, Problems& problems) {
+  if (tree.is_null() && !text.contains('#')) {
+    problems.error({.file = file}, "", kEmpty, kEmptyHint);
+  }
+}
+
 }  // namespace
 
 ReadResult read(const std::string& path, const ReadOptions& options) {
@@ -58,10 +69,14 @@ ReadResult read(const std::string& path, const ReadOptions& options) {
     const auto text = read_file(name, file, problems);
     if (!text) continue;
     auto tree = parse_yaml(*text, file, problems);
+    if (tree && options.refuse_empty) refuse_empty(*tree, *text, file, problems);
     if (tree) merge(root, std::move(*tree), "", problems);
   }
   if (!options.ourchat_config.empty()) {
     merge_ourchat(options.ourchat_config, root, folders, problems);
+  }
+  if (options.refuse_empty && root.is_null() && !problems.has_errors()) {
+    problems.add(Problem::Severity::kError, {.file = path}, "", kEmpty, kEmptyHint);
   }
   // A tree with holes would give errors that are none: unknown upstreams, missing keys.
   if (problems.has_errors()) return finish(problems, nullptr);

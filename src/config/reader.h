@@ -1,7 +1,9 @@
 // Reads YAML (JSON is YAML) into a Config, reporting every problem at once.
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,7 +25,8 @@ std::string to_string(
     const Problem& problem);  // "loom.yaml:12:5: error: plugins[2].timeout: … (…)"
 
 struct ReadOptions {
-  bool lenient = false;  // unknown keys are warnings
+  bool lenient = false;       // unknown keys are warnings
+  bool refuse_empty = false;  // a file without any setting is an error: it may be half written
   std::string ourchat_config =
       {};  // OurChat's own file, for messaging.hooks (ourchat.h); empty: none
 };
@@ -43,9 +46,19 @@ ReadResult read_text(std::string_view yaml, const std::string& name, const std::
 // Changes when what read() would read changes: names and bytes of the files. Cheap enough to ask
 // after every event of a watched folder.
 std::size_t fingerprint(const std::string& path);
-// The folders in which such changes show: that of `path` and, behind symbolic links, that of the
-// file itself.
-std::vector<std::string> folders(const std::string& path);
+// Changes whenever one of those files is written or replaced: names, sizes, times. Any thread.
+std::size_t stamp(const std::string& path);
+
+// The folders in which such changes show, and the names in them that count: of the files themselves
+// and of every symbolic link on the way to them.
+struct WatchPoints {
+  std::set<std::string> folders;
+  std::set<std::string, std::less<>> names;
+  bool yaml = false;  // every *.yaml and *.yml counts too: a configuration folder
+  bool counts(std::string_view name) const;
+  friend bool operator==(const WatchPoints&, const WatchPoints&) = default;
+};
+void add_watch_points(const std::string& path, WatchPoints& points);
 
 // Generated from the table of settings.
 std::string markdown_reference();

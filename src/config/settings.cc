@@ -1,5 +1,6 @@
 #include "config/settings.h"
 
+#include <algorithm>
 #include <array>
 
 #include "config/settings_listeners.h"
@@ -134,13 +135,20 @@ constexpr Setting kConfig[] = {
 };
 // clang-format on
 
-// Every row reaches into the object that its table is used on.
+constexpr bool has_restart(std::span<const Setting> rows) {
+  return std::ranges::any_of(
+      rows, [](const Setting& row) { return row.needs_restart || has_restart(row.rows); });
+}
+
+// Every row reaches into the object that its table is used on, and what needs a restart is found
+// without looking into lists (restart.cc).
 constexpr bool fits(std::span<const Setting> rows, const void* owner) {
   for (const Setting& row : rows) {
     const bool reaches = row.member.owner != nullptr;
     if (reaches && row.member.owner != owner) return false;
     const bool nested = row.type == kObject || row.type == kList;
     if (!reaches && row.type != kLater && row.type != kObject) return false;
+    if (row.type == kList && has_restart(row.rows)) return false;
     if (nested && !fits(row.rows, reaches ? row.member.item : owner)) return false;
   }
   return true;

@@ -17,12 +17,14 @@ using namespace unit;
 
 
 inline constexpr Setting kSql[] = {
-    {.key = "url", .member = value<&Sql::url>(), .shown_default = "a SQLite file for each plugin",
+    {.key = "url", .member = value<&Sql::url>(), .check = check_postgres_url,
+     .shown_default = "a SQLite file for each plugin",
      .example = "postgresql://heddle:secret@db.internal/plugins",
      .help = "PostgreSQL; each plugin gets a role and a schema, so the user needs CREATEROLE.",
      .needs_restart = true, .secret = true},
     {.key = "plugin_urls", .type = kPairs, .member = value<&Sql::plugin_urls>(),
-     .check_key = check_name, .example = "{notes: \"postgresql://notes:secret@db.internal/notes\"}",
+     .check = check_postgres_url, .check_key = check_name,
+     .example = "{notes: \"postgresql://notes:secret@db.internal/notes\"}",
      .help = "PostgreSQL of one plugin, with a user that was made for it; goes before `url`.",
      .needs_restart = true, .secret = true},
     {.key = "secret_file", .type = kPath, .member = value<&Sql::secret_file>(),

@@ -1,11 +1,14 @@
 #include "config/sources.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <list>
 #include <utility>
 
 #include "config/decode.h"
@@ -22,14 +25,20 @@ void report(Problems& problems, const std::string& path, std::string message,
   problems.add(Problem::Severity::kError, {.file = path}, "", std::move(message), std::move(hint));
 }
 
+// Whether a file of this name in a configuration folder is read.
+bool is_yaml(std::string_view name) {
+  const fs::path file(name);
+  const bool yaml = file.extension() == ".yaml" || file.extension() == ".yml";
+  return yaml && !file.filename().string().starts_with('.');
+}
+
 std::vector<std::string> files_of_folder(const std::string& path, Problems& problems) {
   std::vector<std::string> files;
   std::error_code error;
   fs::directory_iterator iterator(path, error);
   for (; !error && iterator != fs::directory_iterator(); iterator.increment(error)) {
     const fs::path& file = iterator->path();
-    const bool yaml = file.extension() == ".yaml" || file.extension() == ".yml";
-    if (!yaml || file.filename().string().starts_with('.')) continue;
+    if (!is_yaml(file.string())) continue;
     if (std::error_code ignored; iterator->is_directory(ignored)) continue;
     files.push_back(file.string());
   }
@@ -42,6 +51,39 @@ std::vector<std::string> files_of_folder(const std::string& path, Problems& prob
   }
   std::ranges::sort(files);
   return files;
+}
+
+// Where `path` leads; notes every link on the way. It need not exist.
+fs::path follow(const fs::path& path, WatchPoints& points) {
+  constexpr int kMostLinks = 40;  // as the system has it
+  std::error_code error;
+  fs::path at = "/";
+  std::list<fs::path> rest;
+  const auto put_before = [&rest](const fs::path& way) {
+    rest.insert(rest.begin(), way.begin(), way.end());
+  };
+  put_before(fs::absolute(path, error).relative_path());
+  for (int links = 0; !rest.empty();) {
+    const fs::path name = rest.front();
+    rest.pop_front();
+    if (name.empty() || name == ".") continue;
+    if (name == "..") {
+      at = at.parent_path();
+      continue;
+    }
+    const fs::path target =
+        links < kMostLinks ? fs::read_symlink(at / name, error) : fs::path();  // empty: no link
+    if (target.empty()) {
+      at /= name;
+      continue;
+    }
+    ++links;
+    points.folders.insert(at.string());
+    points.names.insert(name.string());
+    put_before(target.relative_path());
+    if (target.is_absolute()) at = "/";
+  }
+  return at;
 }
 
 }  // namespace
@@ -122,17 +164,42 @@ std::size_t fingerprint(const std::string& path) {
   return std::hash<std::string>{}(all);
 }
 
-std::vector<std::string> folders(const std::string& path) {
-  const auto folder_of = [](const fs::path& file) {
-    return file.has_parent_path() ? file.parent_path().string() : std::string(".");
-  };
+std::size_t stamp(const std::string& path) {
+  Problems problems;
+  std::string all;
+  for (const std::string& file : find_files(path, problems)) {
+    struct stat status{};
+    const bool found = ::stat(file.c_str(), &status) == 0;
+    all += concat(file, "\n", std::to_string(found ? status.st_size : -1), " ",
+                  std::to_string(status.st_ino), " ", std::to_string(status.st_mtim.tv_sec), ".",
+                  std::to_string(status.st_mtim.tv_nsec), "\n");
+  }
+  return std::hash<std::string>{}(all);
+}
+
+bool WatchPoints::counts(std::string_view name) const {
+  return names.contains(name) || (yaml && is_yaml(name));
+}
+
+void add_watch_points(const std::string& path, WatchPoints& points) {
+  const fs::path real = follow(path, points);
   std::error_code error;
-  if (fs::is_directory(path, error)) return {path};
-  std::vector<std::string> out{folder_of(path)};
-  const fs::path real = fs::canonical(path, error);
-  const bool linked = fs::is_symlink(path, error);
-  if (!real.empty() && linked) out.push_back(folder_of(real));
-  return out;
+  if (!fs::is_directory(real, error)) {
+    points.folders.insert(real.parent_path().string());
+    points.names.insert(real.filename().string());
+    return;
+  }
+  points.folders.insert(real.string());
+  points.yaml = true;
+  fs::directory_iterator iterator(real, error);
+  for (; !error && iterator != fs::directory_iterator(); iterator.increment(error)) {
+    std::error_code ignored;
+    const bool link = is_yaml(iterator->path().string()) && iterator->is_symlink(ignored);
+    if (!link) continue;
+    const fs::path file = follow(iterator->path(), points);
+    points.folders.insert(file.parent_path().string());
+    points.names.insert(file.filename().string());
+  }
 }
 
 }  // namespace heddle::config

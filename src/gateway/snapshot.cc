@@ -125,7 +125,7 @@ Snapshot::~Snapshot() {
 }
 
 void Snapshot::bind(RouteEntry& entry, const std::vector<FilterBinding>& filters,
-                    NativeFilters& natives) const {
+                    NativeFilters& natives) {
   std::vector<NativeEntry> chain;  // by priority; of equal ones, who came first
   const auto place = [&](NativeEntry item) {
     const auto behind =
@@ -134,6 +134,7 @@ void Snapshot::bind(RouteEntry& entry, const std::vector<FilterBinding>& filters
   };
   for (NativeEntry& item : natives.of_route(*config_, entry.route)) place(std::move(item));
   for (const FilterBinding& filter : filters) {
+    if (!filter.enabled) continue;
     const config::RoutePlugin* named =
         entry.route != nullptr ? named_by(*entry.route, filter.name) : nullptr;
     if (named == nullptr && named_somewhere(*config_, filter.name)) continue;
@@ -148,6 +149,13 @@ void Snapshot::bind(RouteEntry& entry, const std::vector<FilterBinding>& filters
       entry.unavailable = filter.error;
     }
   }
+  if (entry.route != nullptr) {
+    for (const config::RoutePlugin& plugin : entry.route->plugins) {
+      if (auto reason = missing_filter(plugin.name, filters); !reason.empty()) {
+        entry.unavailable = std::move(reason);
+      }
+    }
+  }
   for (NativeEntry& item : chain) entry.chain.push_back(std::move(item.entry));
 }
 
@@ -160,16 +168,31 @@ void Snapshot::bind(RouteEntry& entry, const PluginRouteEntry& plugin, metrics::
   entry.origin_metrics = &known->second;
 }
 
-void Snapshot::bind(TcpEntry& entry, const std::vector<FilterBinding>& filters) const {
+void Snapshot::bind(TcpEntry& entry, const std::vector<FilterBinding>& filters) {
+  const std::vector<std::string>& named = entry.listener->plugins;
   for (const FilterBinding& filter : filters) {
-    const std::vector<std::string>& named = entry.listener->plugins;
-    if (std::ranges::find(named, filter.name) == named.end()) continue;
+    if (!filter.enabled || std::ranges::find(named, filter.name) == named.end()) continue;
     if (filter.network) {
       entry.filters.push_back(filter.network);
     } else if (!filter.factory && !filter.fail_open && entry.unavailable.empty()) {
       entry.unavailable = filter.error;
     }
   }
+  for (const std::string& name : named) {
+    if (auto reason = missing_filter(name, filters); !reason.empty()) {
+      entry.unavailable = std::move(reason);
+    }
+  }
+}
+
+std::string Snapshot::missing_filter(const std::string& name,
+                                     const std::vector<FilterBinding>& filters) {
+  if (std::ranges::find(filters, name, &FilterBinding::name) != filters.end()) return {};
+  std::string reason = "plugin " + name +
+                       " is not loaded: no filter of this name is in plugin_directories; put its "
+                       "file there, or take the name out of the configuration";
+  if (std::ranges::find(missing_, reason) == missing_.end()) missing_.push_back(reason);
+  return reason;
 }
 
 const RouteEntry* Snapshot::find_route(std::string_view id) const {

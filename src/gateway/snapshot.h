@@ -29,6 +29,7 @@ namespace heddle::gateway {
 // by whoever runs the registry.
 struct FilterBinding {
   std::string name;
+  bool enabled = true;  // else it is left out on purpose
   // Both null: cannot be loaded, see `error`.
   std::shared_ptr<extension::HttpFilterFactory> factory;
   std::shared_ptr<extension::NetworkFilterFactory> network = nullptr;
@@ -97,6 +98,8 @@ class Snapshot {
   const std::vector<UpstreamEntry>& upstreams() const { return upstreams_; }
   // Which routes of plugins do not serve at their own path, and why.
   const std::vector<std::string>& conflicts() const { return plugin_routes_.conflicts; }
+  // Filters that routes or TCP listeners name and that are nowhere: why those do not serve.
+  const std::vector<std::string>& missing() const { return missing_; }
   // Null when there is no route of this id.
   const RouteEntry* find_route(std::string_view id) const;
   // Null when the configuration has no TCP listener of this name.
@@ -105,10 +108,11 @@ class Snapshot {
   std::size_t find_upstream(std::string_view name) const;
 
  private:
-  void bind(RouteEntry& entry, const std::vector<FilterBinding>& filters,
-            NativeFilters& natives) const;
+  void bind(RouteEntry& entry, const std::vector<FilterBinding>& filters, NativeFilters& natives);
   void bind(RouteEntry& entry, const PluginRouteEntry& plugin, metrics::Registry& metrics);
-  void bind(TcpEntry& entry, const std::vector<FilterBinding>& filters) const;
+  void bind(TcpEntry& entry, const std::vector<FilterBinding>& filters);
+  // Why an entry that names this filter does not serve; empty: the filter is among `filters`.
+  std::string missing_filter(const std::string& name, const std::vector<FilterBinding>& filters);
 
   std::shared_ptr<const config::Config> config_;
   std::shared_ptr<const TlsContexts> tls_;
@@ -119,6 +123,7 @@ class Snapshot {
   RouteEntry unrouted_;
   std::vector<TcpEntry> tcp_;
   std::vector<UpstreamEntry> upstreams_;
+  std::vector<std::string> missing_;                       // each once
   std::map<std::string, UpstreamMetrics> origin_metrics_;  // of plugins, by name
   std::unordered_map<std::string_view, std::size_t> upstream_names_;
   std::shared_ptr<metrics::Gauge> live_;

@@ -90,6 +90,7 @@ void ServerCore::run(const std::string& config_file, Started started) {
   serve_options.admin = options_.admin;
   serve_options.signals = false;
   serve_options.foreign_functions = &foreign_functions_;
+  const std::size_t seen_files = cli::fingerprint_of(serve_options);
   const config::ReadResult read = config::read(config_file, {});
   if (!read.ok()) return started.set_value(refused(lines(read.problems)));
   auto config = cli::with_overrides(*read.config, serve_options);
@@ -99,7 +100,7 @@ void ServerCore::run(const std::string& config_file, Started started) {
   auto log = Log::create(
       logging.level, logging.format == "text" ? LogFormat::kText : LogFormat::kJson, logging.file);
   if (!log) return started.set_value(std::unexpected(library::to_public(std::move(log.error()))));
-  cli::Server server(std::move(serve_options), *config, **log);
+  cli::Server server(std::move(serve_options), *config, seen_files, **log);
   serve(server, std::move(started));
 }
 

@@ -14,7 +14,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-bool is_plugin(const fs::directory_entry& entry, const config::PluginDirectory& directory) {
+bool is_plugin(const fs::directory_entry& entry, const config::PluginDirectory& directory,
+               std::error_code& unreadable) {
   const fs::path& path = entry.path();
   const bool hidden = path.filename().native().starts_with('.');
   std::error_code gone;  // it may be deleted while we look
@@ -23,7 +24,7 @@ bool is_plugin(const fs::directory_entry& entry, const config::PluginDirectory& 
   }
   const bool shared_object =
       directory.native && path.extension() == ".so" && !hidden && entry.is_regular_file(gone);
-  return shared_object || is_package(path.string());
+  return shared_object || is_package(path.string(), unreadable);
 }
 
 config::Plugin entry_of(const fs::path& path, const config::PluginDirectory& directory) {
@@ -42,12 +43,15 @@ config::Plugin entry_of(const fs::path& path, const config::PluginDirectory& dir
 
 }  // namespace
 
-std::vector<config::Plugin> scan_directory(const config::PluginDirectory& directory, Log* log) {
-  std::vector<config::Plugin> out;
+DirectoryScan scan_directory(const config::PluginDirectory& directory, Log* log) {
+  DirectoryScan out;
   std::error_code error;
   for (fs::directory_iterator it(directory.path, error), end; !error && it != end;
        it.increment(error)) {
-    if (!is_plugin(*it, directory)) continue;
+    std::error_code unreadable;
+    const bool plugin_there = is_plugin(*it, directory, unreadable);
+    if (unreadable) out.unreadable.push_back({it->path().string(), unreadable.message()});
+    if (!plugin_there) continue;
     config::Plugin plugin = entry_of(it->path(), directory);
     if (const auto complaint = config::check_name(plugin.name)) {
       if (log != nullptr) {
@@ -56,13 +60,14 @@ std::vector<config::Plugin> scan_directory(const config::PluginDirectory& direct
       }
       continue;
     }
-    out.push_back(std::move(plugin));
+    out.plugins.push_back(std::move(plugin));
   }
-  if (error && log != nullptr) {
-    log->warn("plugin directory cannot be read; create it or make it readable",
-              {{"path", directory.path}, {"error", error.message()}});
+  const bool absent = error == std::errc::no_such_file_or_directory;
+  if (error && !absent) out.unreadable.push_back({directory.path, error.message()});
+  if (absent && log != nullptr) {
+    log->warn("there is no such plugin directory; create it", {{"path", directory.path}});
   }
-  std::ranges::sort(out, {}, &config::Plugin::name);
+  std::ranges::sort(out.plugins, {}, &config::Plugin::name);
   return out;
 }
 

@@ -27,9 +27,8 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, error);
 }
 
-std::vector<fs::path> modules_in(const fs::path& folder) {
+std::vector<fs::path> modules_in(const fs::path& folder, std::error_code& error) {
   std::vector<fs::path> out;
-  std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
     const fs::path& path = it->path();
     if (path.extension() == ".wasm" && !path.filename().native().starts_with('.') && is_file(path))
@@ -37,6 +36,11 @@ std::vector<fs::path> modules_in(const fs::path& folder) {
   }
   std::ranges::sort(out);
   return out;
+}
+
+std::vector<fs::path> modules_in(const fs::path& folder) {
+  std::error_code ignored;
+  return modules_in(folder, ignored);
 }
 
 Result<std::string> read_text(const fs::path& path) {
@@ -203,10 +207,10 @@ std::vector<std::string> package_files(const std::string& path) {
   return out;
 }
 
-bool is_package(const std::string& path) {
+bool is_package(const std::string& path, std::error_code& error) {
   const fs::path name(path);
   if (name.filename().native().starts_with('.')) return false;
-  if (is_folder(name)) return is_file(name / kManifestFile) || modules_in(name).size() == 1;
+  if (is_folder(name)) return is_file(name / kManifestFile) || modules_in(name, error).size() == 1;
   return (name.extension() == ".wasm" || name.extension() == ".zip") && is_file(name);
 }
 

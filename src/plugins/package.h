@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "base/result.h"
@@ -35,8 +36,8 @@ Result<Package> read_package(const std::string& path);
 std::vector<std::string> package_files(const std::string& path);
 
 // Whether a file or folder of a plugin directory is a plugin: *.wasm, *.zip, or a folder with a
-// manifest.json or a module.
-bool is_package(const std::string& path);
+// manifest.json or a module. `error`: a folder that cannot be read, of which nobody knows.
+bool is_package(const std::string& path, std::error_code& error);
 
 // The `wasm_entry` of a manifest; empty when it has none, or is no manifest at all.
 std::string wasm_entry_of(std::string_view manifest);

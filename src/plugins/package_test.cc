@@ -91,7 +91,9 @@ TEST(PackageTest, AManifestAlone) {
   ASSERT_TRUE(package) << package.error().message;
   EXPECT_TRUE(package->module.empty());
   EXPECT_EQ(package->manifest, R"({"name":"pages"})");
-  EXPECT_TRUE(is_package(folder.path().string()));
+  std::error_code unreadable;
+  EXPECT_TRUE(is_package(folder.path().string(), unreadable));
+  EXPECT_FALSE(unreadable);
   folder.write("manifest.json", R"({"name":"pages","wasm_entry":"x.wasm"})");
   EXPECT_THAT(error_of(folder.path().string()), HasSubstr("x.wasm: no such file"));
 }
@@ -159,7 +161,7 @@ TEST(PackageTest, WhatADirectoryHolds) {
   std::vector<std::string> names;
   config::PluginDirectory directory;
   directory.path = folder.path().string();
-  for (const config::Plugin& plugin : scan_directory(directory, nullptr))
+  for (const config::Plugin& plugin : scan_directory(directory, nullptr).plugins)
     names.push_back(plugin.name);
   EXPECT_THAT(names, gt::ElementsAre("a", "b", "c"));
   EXPECT_THAT(folders_in(folder.path().string()),

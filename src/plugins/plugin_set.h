@@ -29,6 +29,17 @@ struct ActivePlugin {
   std::vector<std::string> filters;  // plugins on its routes
 };
 
+// Whether the plugin is of a kind that fills MessageHook, loaded or not: it is no filter of
+// requests.
+inline bool is_message_hook(const ActivePlugin& plugin) {
+  return plugin.kind == "message_hook" || plugin.kind == "native_hook";
+}
+
+// Whether one that could not be loaded stops all messages; else they pass without it.
+inline bool rejects_messages(const ActivePlugin& hook) {
+  return hook.on_failure_given && hook.on_failure != config::OnFailure::kOpen;
+}
+
 struct PluginSet {
   // Priority high to low; equal priority: order in the file, then plugin directories in name order.
   std::vector<ActivePlugin> plugins;

@@ -17,6 +17,17 @@ bool same_plugin(const ActivePlugin& a, const ActivePlugin& b) {
          a.filters == b.filters;
 }
 
+// Of a version that could not be made.
+std::string_view consequence_of(const ActivePlugin& plugin) {
+  if (plugin.plugin) return "the former version goes on serving";
+  if (is_message_hook(plugin)) {
+    return rejects_messages(plugin) ? "messages are rejected" : "messages pass WITHOUT this plugin";
+  }
+  return plugin.on_failure == config::OnFailure::kOpen
+             ? "requests pass WITHOUT this plugin (on_failure: open)"
+             : "its routes answer 503";
+}
+
 }  // namespace
 
 std::string_view to_string(PluginState state) {
@@ -310,11 +321,7 @@ void Registry::failed(Entry& entry, const Error& error) {
     const std::lock_guard lock(mutex_);
     entry.loading = false;
   }
-  const std::string_view consequence = entry.current ? "the former version goes on serving"
-                                       : entry.wanted.on_failure == config::OnFailure::kOpen
-                                           ? "requests pass WITHOUT this plugin (on_failure: open)"
-                                           : "its routes answer 503";
-  note_failure(entry.wanted.name, &entry, error, consequence);
+  note_failure(entry.wanted.name, &entry, error, consequence_of(activate(entry)));
 }
 
 void Registry::note_failure(const std::string& name, Entry* entry, const Error& error,

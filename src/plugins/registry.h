@@ -24,6 +24,7 @@
 #include "base/result.h"
 #include "config/config.h"
 #include "extension/plugin_contract.h"
+#include "plugins/directory.h"
 #include "plugins/loader.h"
 #include "plugins/plugin_set.h"
 #include "plugins/state_file.h"
@@ -197,6 +198,8 @@ class Registry {
   // The entries in the order in which requests meet them.
   std::vector<const Entry*> by_priority() const;
   std::vector<Wanted> wanted_of(const Sources& sources, bool tell) const;
+  // Adds the plugins that were in the part of a directory that cannot be read now.
+  void keep_unreadable(const config::PluginDirectory& directory, DirectoryScan& scan) const;
   // Makes the versions that entries of the configuration need, without using them yet.
   void stage(const std::vector<Wanted>& wanted, ChangeReport& report);
   bool needs_version(const Entry* entry, const config::Plugin& wanted) const;

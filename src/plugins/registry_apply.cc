@@ -166,7 +166,9 @@ std::vector<Registry::Wanted> Registry::wanted_of(const Sources& sources, bool t
     out.push_back({plugin, false, false});
   }
   for (const config::PluginDirectory& directory : sources.directories) {
-    for (config::Plugin& plugin : scan_directory(directory, tell ? &log_ : nullptr)) {
+    DirectoryScan scan = scan_directory(directory, tell ? &log_ : nullptr);
+    keep_unreadable(directory, scan);
+    for (config::Plugin& plugin : scan.plugins) {
       // A file that an entry names runs as that entry says, once.
       const auto [known, is_new] = by_file.emplace(canonical(plugin.path), out.size());
       if (!is_new) {
@@ -195,6 +197,30 @@ std::vector<Registry::Wanted> Registry::wanted_of(const Sources& sources, bool t
         !item.plugin.phases.empty() || sources.filters.contains(item.plugin.name);
   }
   return out;
+}
+
+void Registry::keep_unreadable(const config::PluginDirectory& directory,
+                               DirectoryScan& scan) const {
+  for (const auto& [path, error] : scan.unreadable) {
+    log_.error("plugin directory cannot be read; its plugins stay as they are: make it readable",
+               {{"path", path}, {"error", error}});
+  }
+  if (scan.unreadable.empty()) return;
+  const auto unreadable = [&](const std::string& path) {
+    return std::ranges::find(scan.unreadable, path, &DirectoryScan::Unreadable::path) !=
+           scan.unreadable.end();
+  };
+  for (const auto& entry : entries_) {
+    const config::Plugin& plugin = entry->wanted;
+    if (!entry->from_directory || plugin.location.file != directory.path) continue;
+    const bool found =
+        std::ranges::find(scan.plugins, plugin.name, &config::Plugin::name) != scan.plugins.end();
+    if (!found && (unreadable(directory.path) || unreadable(plugin.path))) {
+      scan.plugins.push_back(plugin);
+      scan.plugins.back().route_configurations.clear();  // wanted_of() knows them
+    }
+  }
+  std::ranges::sort(scan.plugins, {}, &config::Plugin::name);
 }
 
 std::vector<std::string> Registry::arrange(const std::vector<Wanted>& wanted,
@@ -227,7 +253,15 @@ std::vector<std::string> Registry::arrange(const std::vector<Wanted>& wanted,
     report.removed.push_back(entry->wanted.name);
     record(entry->wanted.name, "removed", {});
     log_.info("plugin removed", {{"plugin", entry->wanted.name}});
+    // A file may come back a moment later, when it is replaced.
+    if (!entry->from_directory && state_file_ != nullptr) state_file_->forget(entry->wanted.name);
     metrics_.remove("plugin", entry->wanted.name);
+  }
+  for (const std::string& name : added) {
+    const Entry& entry = *entry_named(name);
+    if (entry.enabled || !entry.wanted.enabled) continue;
+    log_.warn("plugin disabled through the admin API; enable it with POST /plugins/NAME/enable",
+              {{"plugin", name}});
   }
   return added;
 }

@@ -423,5 +423,28 @@ TEST_F(DirectoryTest, MissingDirectoryIsEmpty) {
   EXPECT_THAT(order(), IsEmpty());
 }
 
+TEST_F(DirectoryTest, UnreadableDirectoryKeepsItsPlugins) {
+  const testing::TestFolder links;
+  const std::string link = links.file("link");
+  const testing::TestFolder target;
+  target.write("gamma.wasm", kGood);
+  const auto lead_to = [&](const std::string& path) {
+    std::filesystem::remove(link);
+    std::filesystem::create_symlink(path, link);
+  };
+  lead_to(target.path().string());
+  config_.plugin_directories.emplace_back().path = link;
+  registry_.load(config_);
+  EXPECT_THAT(order(), ElementsAre("alpha", "beta", "gamma"));
+  lead_to(folder_.file("notes.txt"));  // to list a file fails for everybody, root included
+  folder_.remove("beta.wasm");
+  EXPECT_THAT(registry_.rescan().removed, ElementsAre("beta"));
+  registry_.apply(config_);
+  EXPECT_THAT(order(), ElementsAre("alpha", "gamma"));
+  EXPECT_EQ(registry_.find("gamma")->state, PluginState::kActive);
+  lead_to(folder_.file("nowhere"));
+  EXPECT_THAT(registry_.rescan().removed, ElementsAre("gamma"));
+}
+
 }  // namespace
 }  // namespace heddle::plugins

@@ -33,6 +33,10 @@ void StateFile::set(std::string_view name, bool enabled, bool configured) {
   write();
 }
 
+void StateFile::forget(std::string_view name) {
+  if (states_.erase(std::string(name)) > 0) write();
+}
+
 void StateFile::read() {
   std::ifstream file(path_, std::ios::binary);
   if (!file) return;

@@ -22,6 +22,8 @@ class StateFile {
   std::optional<bool> enabled(std::string_view name, bool configured) const;
   // Written at once and in one step; a failure is told and costs nothing else.
   void set(std::string_view name, bool enabled, bool configured);
+  // As nobody had switched it.
+  void forget(std::string_view name);
 
  private:
   struct State {

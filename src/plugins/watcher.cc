@@ -31,13 +31,13 @@ constexpr int kMostWaits =
 class InotifyWatcher final : public Watcher {
  public:
   InotifyWatcher(int inotify, int stop, std::vector<std::string> directories,
-                 std::function<void()> changed, Log& log, std::chrono::milliseconds debounce)
+                 std::function<void()> changed, Log& log, WatchOptions options)
       : inotify_(inotify),
         stop_(stop),
         missing_(std::move(directories)),
         changed_(std::move(changed)),
         log_(log),
-        debounce_(debounce) {
+        options_(std::move(options)) {
     add_missing();  // before the caller makes the first change
     thread_ = std::thread([this] {
       pthread_setname_np(pthread_self(), "heddle-watch");
@@ -59,20 +59,35 @@ class InotifyWatcher final : public Watcher {
   enum class Wake : std::uint8_t { kStop, kEvents, kTimeout };
 
   void run() {
+    bool changed = options_.at_start;
     while (true) {
+      if (changed && !settle()) return;
+      if (changed) changed_();
       const Wake wake = wait(missing_.empty() ? std::chrono::milliseconds(-1) : kRetry);
       if (wake == Wake::kStop) return;
-      bool changed = wake == Wake::kEvents && drain();
+      changed = wake == Wake::kEvents && drain();
       if (add_missing()) changed = true;
-      if (!changed) continue;
-      const Nanoseconds latest = monotonic_now() + kMostWaits * to_nanoseconds(debounce_);
-      while (monotonic_now() < latest) {
-        const Wake more = wait(debounce_);
-        if (more == Wake::kStop) return;
-        if (more == Wake::kTimeout) break;
-        drain();
+    }
+  }
+
+  // Waits for the end of a change; false: the watcher is to stop.
+  bool settle() {
+    const auto stamp = [this] { return options_.stamp ? options_.stamp() : 0; };
+    const Nanoseconds debounce = to_nanoseconds(options_.debounce);
+    const Nanoseconds latest = monotonic_now() + kMostWaits * debounce;
+    std::size_t seen = stamp();
+    Nanoseconds since = monotonic_now();
+    while (true) {
+      const Wake wake = wait(options_.debounce);
+      if (wake == Wake::kStop) return false;
+      if (wake == Wake::kEvents) drain();
+      const Nanoseconds now = monotonic_now();
+      if (const std::size_t next = stamp(); next != seen) {
+        seen = next;
+        since = now;
       }
-      changed_();
+      const bool quiet = wake == Wake::kTimeout || now >= latest;
+      if (quiet && now - since >= debounce) return true;
     }
   }
 
@@ -121,6 +136,7 @@ class InotifyWatcher final : public Watcher {
       }
       return true;
     }
+    if (event.len > 0 && options_.counts && !options_.counts(event.name)) return false;
     // A created file is empty until it is closed, but a link is complete: both are harmless to look
     // at, as an empty file just fails and its closing event follows. Regular files therefore count
     // only when closed.
@@ -154,7 +170,7 @@ class InotifyWatcher final : public Watcher {
   std::map<int, std::string> watched_;
   std::function<void()> changed_;
   Log& log_;
-  std::chrono::milliseconds debounce_;
+  WatchOptions options_;
   std::thread thread_;
 };
 
@@ -162,7 +178,7 @@ class InotifyWatcher final : public Watcher {
 
 Result<std::unique_ptr<Watcher>> Watcher::create(std::vector<std::string> directories,
                                                  std::function<void()> changed, Log& log,
-                                                 std::chrono::milliseconds debounce) {
+                                                 WatchOptions options) {
   const int inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
   const int stop = inotify < 0 ? -1 : eventfd(0, EFD_CLOEXEC);
   if (stop < 0) {
@@ -173,7 +189,7 @@ Result<std::unique_ptr<Watcher>> Watcher::create(std::vector<std::string> direct
         "inotify: " + reason + "; raise fs.inotify.max_user_instances, or switch watching off");
   }
   return std::make_unique<InotifyWatcher>(inotify, stop, std::move(directories), std::move(changed),
-                                          log, debounce);
+                                          log, std::move(options));
 }
 
 }  // namespace heddle::plugins

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <filesystem>
 #include <mutex>
@@ -15,15 +17,17 @@ using std::chrono::milliseconds;
 
 class WatcherTest : public ::testing::Test {
  protected:
-  void watch(std::vector<std::string> directories, milliseconds debounce = milliseconds(5)) {
+  void watch(std::vector<std::string> directories,
+             WatchOptions options = {.debounce = milliseconds(5)}) {
     auto made = Watcher::create(
         std::move(directories),
         [this] {
           const std::lock_guard lock(mutex_);
+          if (told_) told_();
           ++calls_;
           wake_.notify_all();
         },
-        *log_, debounce);
+        *log_, std::move(options));
     ASSERT_TRUE(made) << made.error().message;
     watcher_ = std::move(*made);
   }
@@ -40,6 +44,7 @@ class WatcherTest : public ::testing::Test {
   std::mutex mutex_;
   std::condition_variable wake_;
   int calls_ = 0;
+  std::function<void()> told_;  // within a call
   testing::TestFolder folder_;
   std::unique_ptr<Watcher> watcher_;  // before the others: its thread uses them
 };
@@ -57,7 +62,7 @@ TEST_F(WatcherTest, TellsOfWrittenMovedAndDeletedFiles) {
 }
 
 TEST_F(WatcherTest, ManyEventsMakeFewCalls) {
-  watch({folder_.path().string()}, milliseconds(200));
+  watch({folder_.path().string()}, {.debounce = milliseconds(200)});
   for (int i = 0; i < 200; ++i) folder_.write("a.wasm", std::to_string(i));
   EXPECT_TRUE(wait_for_calls(1));
   EXPECT_LE(calls(), 3);
@@ -83,12 +88,38 @@ TEST_F(WatcherTest, DirectoryThatIsReplacedIsFoundAgain) {
 }
 
 TEST_F(WatcherTest, NoCallAfterItsEnd) {
-  watch({folder_.path().string()}, milliseconds(50));
+  watch({folder_.path().string()}, {.debounce = milliseconds(50)});
   folder_.write("a.wasm", "x");
   watcher_.reset();
   const int after = calls();
   folder_.write("b.wasm", "x");
   EXPECT_EQ(calls(), after);
+}
+
+TEST_F(WatcherTest, OnlyNamesThatCount) {
+  watch({folder_.path().string()},
+        {.debounce = milliseconds(5), .counts = [](auto name) { return name == "a.yaml"; }});
+  folder_.write("b.yaml", "x");
+  folder_.write("a.yaml", "x");
+  EXPECT_TRUE(wait_for_calls(1));
+  EXPECT_EQ(calls(), 1);
+}
+
+TEST_F(WatcherTest, WaitsWhileTheStampChanges) {
+  std::atomic<int> asked = 0;
+  std::atomic<int> asked_at_call = 0;
+  told_ = [&] { asked_at_call = asked.load(); };
+  watch({folder_.path().string()},
+        {.debounce = milliseconds(5), .stamp = [&] { return std::min(++asked, 30); }});
+  folder_.write("a.yaml", "x");
+  EXPECT_TRUE(wait_for_calls(1));
+  EXPECT_GT(asked_at_call, 30);
+  watcher_.reset();
+}
+
+TEST_F(WatcherTest, TellsAtItsStartWhenAsked) {
+  watch({folder_.path().string()}, {.debounce = milliseconds(5), .at_start = true});
+  EXPECT_TRUE(wait_for_calls(1));
 }
 
 TEST_F(WatcherTest, ManyWatchersOneAfterTheOther) {
