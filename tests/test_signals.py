@@ -8,11 +8,13 @@ import threading
 from contextlib import ExitStack
 from pathlib import Path
 
-from support import http2, tls, wire
-from support.configs import gateway, route, upstream
+import pytest
+
+from support import http2, tls, wat, wire
+from support.configs import gateway, plugin, route, upstream
 from support.load import LoadOnAStoppingServer
 from support.server import Server
-from support.upstreams import Peer, Upstream, answering, ok
+from support.upstreams import Peer, Upstream, answering, closed_port, ok
 from support.waiting import until
 
 
@@ -190,3 +192,35 @@ def test_two_servers_do_not_share_a_port(serve) -> None:
     assert result.returncode != 0
     assert address in result.stdout + result.stderr
     assert first.fetch("/").status == 200
+
+
+@pytest.mark.parametrize(("listeners", "admin"), [
+    (["localhost:{0}"], "127.0.0.1:{0}"),
+    (["0.0.0.0:{0}"], "127.0.0.1:{0}"),
+    (["127.0.0.1:{0}"], ":{0}"),
+    (["0.0.0.0:{0}"], ":{0}"),
+    (["127.0.0.1:{0}", "localhost:{0}"], "127.0.0.1:0"),
+], ids=str)
+def test_listeners_and_the_admin_api_do_not_share_a_port(serve, listeners: list[str], admin: str) -> None:
+    """Each of them would get a part of the other's connections, which SO_REUSEPORT allows without a word."""
+    port = closed_port()
+    addresses = [address.format(port) for address in listeners]
+    file = serve.write(gateway(listeners=[{"name": f"l{i}", "address": address} for i, address in enumerate(addresses)],
+                               admin={"address": admin.format(port)}))
+    result = serve.run("serve", "-c", str(file))
+    assert result.returncode == 1
+    lines = [line for line in result.stderr.splitlines() if "is also that of" in line]
+    assert len(lines) == 1 and addresses[-1] in lines[0]
+
+
+def test_an_address_of_the_command_line_is_not_the_admin_apis(serve) -> None:
+    address = f"127.0.0.1:{closed_port()}"
+    result = serve.run("serve", "-c", str(serve.write(gateway())), "--listen", address, "--admin", address)
+    assert result.returncode == 1
+    assert "is also that of the admin API" in result.stderr
+
+
+def test_all_addresses_of_one_kind_leave_the_other_kind_alone(serve) -> None:
+    port = closed_port()
+    server = serve(gateway(listeners=[{"name": "four", "address": f"0.0.0.0:{port}"}, {"name": "six", "address": f"[::]:{port}"}]))
+    assert wire.fetch(("127.0.0.1", port), "GET", "/").status == 200

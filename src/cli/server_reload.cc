@@ -108,7 +108,8 @@ bool Server::go_over(std::shared_ptr<const config::Config> next, admin::ConfigRe
                     "the message service is started with the server; restart it"));
     return false;
   }
-  gateway::Gateway::ListenerPlan listeners = gateway_->plan_listeners(next->listeners);
+  gateway::Gateway::ListenerPlan listeners =
+      gateway_->plan_listeners(next->listeners, admin_address_.address);
   for (auto& [name, error] : listeners.failed) {
     refuse(error_of("listeners", next->listeners, name, std::move(error.message)));
   }

@@ -64,19 +64,35 @@ Result<http::ReservedAddress> Gateway::reserve(const config::Listener& listener)
   return http::reserve_address(listener.address, net::Sharing::kShared);
 }
 
-Gateway::ListenerPlan Gateway::plan_listeners(
-    const std::vector<config::Listener>& listeners) const {
+Gateway::ListenerPlan Gateway::plan_listeners(const std::vector<config::Listener>& listeners,
+                                              const std::string& admin) const {
   ListenerPlan plan;
+  // SO_REUSEPORT lets our own listeners share an address, so the kernel does not complain.
+  std::vector<std::pair<std::string, std::string>> taken;  // address, whose
+  if (!admin.empty()) taken.emplace_back(admin, "the admin API");
   for (const config::Listener& listener : listeners) {
     ListenerPlan::Item item{.listener = listener, .kept = 0, .reserved = {}};
+    std::string address;
     if (const BoundListener* bound = bound_as(listener)) {
       item.kept = bound->id;
+      address = bound->reserved.address;
     } else if (auto reserved = reserve(listener)) {
       item.reserved = std::move(*reserved);
+      address = item.reserved.address;
     } else {
       plan.failed.emplace_back(listener.name, std::move(reserved.error()));
       continue;
     }
+    const auto other = std::ranges::find_if(
+        taken, [&](const auto& each) { return net::overlap(each.first, address); });
+    if (other != taken.end()) {
+      plan.failed.emplace_back(
+          listener.name, Error{ErrorKind::kConflict,
+                               "address " + listener.address + " is also that of " + other->second +
+                                   " (" + other->first + "); give them different ports"});
+      continue;
+    }
+    taken.emplace_back(std::move(address), "the listener " + listener.name);
     plan.items.push_back(std::move(item));
   }
   return plan;
