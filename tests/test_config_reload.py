@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from support import wat, wire
+from support import prometheus, wat, wire
 from support.configs import gateway, plugin, route
 from support.load import Load
 from support.server import Server
@@ -279,6 +279,46 @@ def test_metrics_of_what_is_gone_go_too(serve, config: Config) -> None:
     reload(server)
     assert server.fetch("/going").status == 502
     until(lambda: 'heddle_requests_total{route="going",status="5xx"} 1\n' in server.metrics(), "the request to be counted")
+
+
+def test_metrics_of_an_endpoint_that_moves_to_another_upstream(serve, config: Config) -> None:
+    with Upstream(answering(ok())) as stays, Upstream(answering(ok())) as moves:
+        own, moved = (f"127.0.0.1:{origin.address[1]}" for origin in (stays, moves))
+
+        def shared(first: list[str], second: list[str]) -> dict[str, Any]:
+            return gateway(routes=[route("/a", to="a"), route("/b", to="b")],
+                           upstreams=[{"name": "a", "endpoints": first}, {"name": "b", "endpoints": second}])
+
+        def healthy() -> set[tuple[str, str]]:
+            family = prometheus.parse(server.metrics())["heddle_upstream_endpoint_healthy"]
+            return {(labels["upstream"], labels["endpoint"]) for _, labels, _ in family.samples}
+
+        server = serve(config.put(shared([own, moved], [own])))
+        assert healthy() == {("a", own), ("a", moved), ("b", own)}
+        config.put(shared([own], [own, moved]))
+        reload(server)
+        assert healthy() == {("a", own), ("b", own), ("b", moved)}
+        config.put(shared([own], [moved]))
+        reload(server)
+        assert healthy() == {("a", own), ("b", moved)}
+
+
+def test_connections_to_an_endpoint_that_comes_back_are_counted(serve, config: Config) -> None:
+    with Upstream(answering(ok())) as origin:
+        address = f"127.0.0.1:{origin.address[1]}"
+        there = gateway(routes=[route("/there", to="api"), route("/")], workers=1,
+                        upstreams=[{"name": "api", "endpoints": [address]}])
+        counted = f'heddle_upstream_connections_total{{endpoint="{address}"}} 1\n'
+        server = serve(config.put(there))
+        assert server.fetch("/there").status == 200
+        assert counted in server.metrics()
+        config.put(gateway(routes=[route("/")], workers=1))
+        reload(server)
+        assert address not in server.metrics()
+        config.put(there)
+        reload(server)
+        assert server.fetch("/there").status == 200
+        assert counted in server.metrics()
 
 
 # ---- listeners

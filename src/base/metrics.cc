@@ -100,13 +100,13 @@ void Registry::visit(const std::function<void(const Entry&)>& visit) const {
   }
 }
 
-void Registry::remove(std::string_view label, std::string_view value) {
+void Registry::remove(const Labels& labels) {
   const std::lock_guard lock(mutex_);
   for (auto& [name, family] : families_) {
     std::erase_if(family.metrics, [&](const auto& entry) {
-      return std::ranges::any_of(entry.first, [&](const auto& pair) {
-        return pair.first == label && pair.second == value;
-      });
+      const Labels& own = entry.first;
+      return std::ranges::all_of(
+          labels, [&](const auto& label) { return std::ranges::find(own, label) != own.end(); });
     });
   }
 }

@@ -98,8 +98,8 @@ class Registry {
   };
   void visit(const std::function<void(const Entry&)>& visit) const;
 
-  // Forgets every metric that carries this label (a plugin or route that is gone).
-  void remove(std::string_view label, std::string_view value);
+  // Forgets every metric that carries all these labels (of a route that is gone).
+  void remove(const Labels& labels);
 
  private:
   struct Metric {

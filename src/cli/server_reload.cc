@@ -36,7 +36,9 @@ void forget_metrics(metrics::Registry& metrics, std::string_view label,
                     const std::vector<Item>& before, const std::vector<Item>& now,
                     std::string Item::* name) {
   for (const Item& item : before) {
-    if (std::ranges::find(now, item.*name, name) == now.end()) metrics.remove(label, item.*name);
+    if (std::ranges::find(now, item.*name, name) == now.end()) {
+      metrics.remove({{std::string(label), item.*name}});
+    }
   }
 }
 

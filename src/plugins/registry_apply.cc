@@ -227,7 +227,7 @@ std::vector<std::string> Registry::arrange(const std::vector<Wanted>& wanted,
     report.removed.push_back(entry->wanted.name);
     record(entry->wanted.name, "removed", {});
     log_.info("plugin removed", {{"plugin", entry->wanted.name}});
-    metrics_.remove("plugin", entry->wanted.name);
+    metrics_.remove({{"plugin", entry->wanted.name}});
   }
   return added;
 }

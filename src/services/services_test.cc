@@ -233,7 +233,7 @@ TEST(PluginMetrics, APluginThatComesBackIsExposedAgain) {
   metrics::Registry registry;
   PluginMetrics metrics(registry);
   ASSERT_TRUE(metrics.define("p", PluginMetricType::kCounter, "hits").has_value());
-  registry.remove("plugin", "p");
+  registry.remove({{"plugin", "p"}});
   (*metrics.define("p", PluginMetricType::kCounter, "hits"))->record(1);
   EXPECT_EQ(registry.counter("heddle_plugin_custom_hits", "", {{"plugin", "p"}})->value(), 1U);
 }
