@@ -321,6 +321,30 @@ def test_connections_to_an_endpoint_that_comes_back_are_counted(serve, config: C
         assert counted in server.metrics()
 
 
+def test_metrics_of_plugins_stay_when_something_of_their_labels_goes(serve, config: Config, compile_wat: wat.Compiler) -> None:
+    """The labels are the plugin's words, whatever of ours has the same name."""
+    metric = "hits;route=going;upstream=going"
+    texts: dict[str, int] = {}
+    define = (f"(drop (call $proxy_define_metric (i32.const 0) (i32.const {wat.place(metric, texts)}) "
+              f"(i32.const {len(metric)}) (i32.const {wat.SCRATCH})))")
+    count = f"(drop (call $proxy_increment_metric (i32.load (i32.const {wat.SCRATCH})) (i64.const 1)))"
+    counting = compile_wat(wat.plugin({"configure": define, "request_headers": count},
+                                      ("proxy_define_metric", "proxy_increment_metric"), texts))
+
+    def with_routes(*more: dict[str, Any]) -> dict[str, Any]:
+        return gateway(routes=[*more, route("/")], upstreams=[{"name": "going", "builtin": "echo"}] if more else [],
+                       plugins=[plugin("counting", counting)])
+
+    server = serve(config.put(with_routes({"id": "going", **route("/going", to="going")})))
+    assert server.fetch("/").status == 200
+    line = 'heddle_plugin_custom_hits{plugin="counting",route="going",upstream="going"} %d\n'
+    assert line % 1 in server.metrics()
+    config.put(with_routes())
+    reload(server)
+    assert server.fetch("/").status == 200
+    assert line % 2 in server.metrics()
+
+
 # ---- listeners
 
 

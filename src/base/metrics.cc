@@ -101,10 +101,13 @@ void Registry::visit(const std::function<void(const Entry&)>& visit) const {
 }
 
 void Registry::remove(const Labels& labels) {
+  constexpr auto kLabel = &Labels::value_type::first;
+  const bool of_plugin = std::ranges::find(labels, "plugin", kLabel) != labels.end();
   const std::lock_guard lock(mutex_);
   for (auto& [name, family] : families_) {
     std::erase_if(family.metrics, [&](const auto& entry) {
       const Labels& own = entry.first;
+      if (!of_plugin && std::ranges::find(own, "plugin", kLabel) != own.end()) return false;
       return std::ranges::all_of(
           labels, [&](const auto& label) { return std::ranges::find(own, label) != own.end(); });
     });
