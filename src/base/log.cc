@@ -21,6 +21,28 @@ constexpr std::size_t kQueueLines = 8192;  // 3.4 MB, all of it resident
 constexpr std::array<std::string_view, 7> kLevelNames = {"trace", "debug",    "info", "warn",
                                                          "error", "critical", "off"};
 
+// Text of clients and plugins must not begin a line of its own, nor steer a terminal.
+void append_text(std::string& out, std::string_view text) {
+  while (!text.empty()) {
+    const auto byte = static_cast<unsigned char>(text.front());
+    const std::size_t length = utf8_length(text);
+    const bool c1 = length == 2 && byte == 0xC2 && static_cast<unsigned char>(text[1]) < 0xA0;
+    if (length > 1 && !c1) {
+      out += text.substr(0, length);
+      text.remove_prefix(length);
+      continue;
+    }
+    if (byte == '\n') {
+      out += "\\n";
+    } else if (byte < 0x20 || byte >= 0x7F) {
+      fmt::format_to(std::back_inserter(out), "\\x{:02x}", byte);
+    } else {
+      out += text.front();
+    }
+    text.remove_prefix(1);
+  }
+}
+
 void append_value(std::string& out, const LogField& field, bool json) {
   const auto visitor = [&](const auto& value) {
     using T = std::decay_t<decltype(value)>;
@@ -28,7 +50,7 @@ void append_value(std::string& out, const LogField& field, bool json) {
       if (json) {
         append_json_string(out, value);
       } else {
-        out += value;
+        append_text(out, value);
       }
     } else {
       fmt::format_to(std::back_inserter(out), "{}", value);
@@ -195,7 +217,7 @@ void Log::write(LogLevel level, std::string_view message, std::initializer_list<
   if (json) {
     append_json_string(line, message);
   } else {
-    line += message;
+    append_text(line, message);
   }
   for (const LogField& field : fields) {
     line += json ? "," : " ";
