@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,14 @@ def test_config_validate(server: Server) -> None:
     bad = server.admin("/config/validate", "POST", body=b"rutes: []\nworkers: many\n")
     assert bad.status == 422
     assert "rutes" in bad.text and "workers" in bad.text
+
+
+def test_config_validate_is_as_lenient_as_the_server(serve) -> None:
+    text = gateway(nonsense=1)
+    server = serve(text, "--lenient")
+    assert server.admin("/config/reload", "POST").status == 200
+    answer = server.admin("/config/validate", "POST", body=json.dumps(text).encode())
+    assert answer.status == 200 and "nonsense" in answer.text
 
 
 def test_config_reload_takes_new_routes(serve, probe: Path) -> None:

@@ -124,6 +124,7 @@ Result<void> Server::start_admin() {
             execute_plugin(name, std::move(done));
           },
       .log = log_,
+      .lenient = options_.lenient,
       .started_at = started_,
   });
   auto admin = admin::AdminServer::create(
