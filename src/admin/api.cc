@@ -102,7 +102,7 @@ void Api::handle(const Request& request, Respond respond) const {
   const std::string_view target = request.target;
   const std::size_t mark = std::min(target.find('?'), target.size());
   std::string_view path = path_of(target);
-  if (const auto config = dependencies_.config(); config && path == config->metrics_path) {
+  if (const auto config = dependencies_.config(); config && path == path_of(config->metrics_path)) {
     path = "/metrics";
   }
   std::string allowed;

@@ -271,8 +271,24 @@ TEST_F(ApiTest, Metrics) {
   EXPECT_THAT(response.body, HasSubstr("heddle_plugin_version{plugin=\"auth\"} 1\n"));
   config_->metrics_path = "/stats/prometheus";
   EXPECT_EQ(call("GET", "/stats/prometheus").status, 200);
+  config_->metrics_path = "/prom/";
+  EXPECT_EQ(call("GET", "/prom/").status, 200);
+  EXPECT_EQ(call("GET", "/prom").status, 200);
+  config_->metrics_path = "/stats/prometheus";
   config_->metrics_enabled = false;
   expect_error(call("GET", "/stats/prometheus"), 404, "metrics_disabled");
+}
+
+TEST_F(ApiTest, NoPathOfItsOwnMayBeThatOfTheMetrics) {
+  for (const char* path :
+       {"/plugins", "/plugins/auth", "/plugins/auth/reload", "/api/plugins/auth/enable", "/events",
+        "/routes", "/upstreams", "/config", "/config/reload", "/config/validate", "/info",
+        "/health", "/ready", "/health/"}) {
+    const auto read = config::read_text(
+        "metrics: {prometheus: {path: " + std::string(path) + "}}\n", "test", "", {});
+    EXPECT_FALSE(read.ok()) << path;
+    EXPECT_NE(call("GET", path).status, 404) << path;
+  }
 }
 
 TEST_F(ApiTest, ConfigAsYamlAndJson) {
