@@ -173,6 +173,15 @@ def test_the_log_level_follows(serve, config: Config) -> None:
     assert server.messages().count("configuration reloaded") == 2, "not while only errors are logged"
 
 
+def test_a_log_file_that_was_moved_away_is_opened_anew(serve, config: Config, tmp_path: Path) -> None:
+    log = tmp_path / "heddle.log"
+    server = serve(config.put(gateway(logging={"file": str(log)})), wait=False)
+    until(lambda: log.exists() and '"ready"' in log.read_text(), "the server to be ready", timeout=60)
+    log.rename(tmp_path / "heddle.log.1")
+    server.signal(signal.SIGHUP)
+    until(lambda: log.exists() and "configuration reloaded" in log.read_text(), "the new file")
+
+
 def test_the_access_log_follows(serve, config: Config) -> None:
     server = serve(config.put(gateway(logging={"access_log": False})))
     server.fetch("/unseen")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import socket
+import subprocess
 import threading
 from contextlib import ExitStack
 from pathlib import Path
@@ -143,6 +146,28 @@ def test_a_second_sigterm_stops_at_once(serve) -> None:
             until(lambda: wire.refuses(server.address), "the listener to be closed")
             server.signal(signal.SIGTERM)
             assert server.wait_exit(timeout=15) == 0
+
+
+def test_a_log_that_nobody_reads_does_not_hold_up_the_end(heddle, environment, serve) -> None:
+    reading, writing = os.pipe()
+    file = serve.write(gateway(logging={"level": "debug"}, workers=1))
+    process = subprocess.Popen([str(heddle), "serve", "-c", str(file)], env=environment, stdout=writing,
+                               stderr=subprocess.DEVNULL)
+    os.close(writing)
+    try:
+        line = b""
+        while b'"listening"' not in line:
+            line = b"".join(iter(lambda: os.read(reading, 1), b"\n"))
+        address = wire.parse_address(json.loads(line)["address"])
+        with wire.Connection(address) as client:
+            for _ in range(12):  # more than a pipe holds
+                assert client.request("GET", "/" + "x" * 7000).status == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(reading)
 
 
 def test_sigint_drains_too(serve) -> None:

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <thread>
 
 namespace heddle {
 namespace {
@@ -65,6 +66,22 @@ TEST_F(LogFileTest, TextForgesNoLines) {
   EXPECT_THAT(read(file_),
               ::testing::EndsWith(
                   " info a\\nb user_agent=x\\x0d\\n2026 error\\x1b[2J\\xc2\\x9b\xC3\xA9\\xff\n"));
+}
+
+TEST_F(LogFileTest, AFileThatWasMovedAwayIsOpenedAnew) {
+  const auto log = open(LogFormat::kText);
+  log->info("before");
+  log->flush();
+  while (!read(file_).contains("before")) std::this_thread::yield();
+  std::filesystem::rename(file_, file_ + ".1");
+  ASSERT_TRUE(log->reopen());
+  log->flush();
+  log->info("after");
+  while (!read(file_).contains("after")) std::this_thread::yield();
+  EXPECT_THAT(read(file_ + ".1"), ::testing::EndsWith(" info before\n"));
+  std::filesystem::remove_all(folder_);
+  std::ofstream(folder_) << "no folder";
+  EXPECT_FALSE(log->reopen());
 }
 
 }  // namespace

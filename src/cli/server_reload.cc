@@ -66,6 +66,7 @@ std::size_t fingerprint_of(const ServeOptions& options) {
 }  // namespace
 
 admin::ConfigReload Server::reload_config() {
+  if (auto reopened = log_.reopen(); !reopened) log_.error(reopened.error().message);
   admin::ConfigReload out;
   seen_files_ = fingerprint_of(options_);
   config::ReadResult read = config::read(
