@@ -148,6 +148,30 @@ def test_a_second_sigterm_stops_at_once(serve) -> None:
             assert server.wait_exit(timeout=15) == 0
 
 
+ENDLESS = wat.plugin({"configure": "(loop $again (br $again))"})
+
+
+def test_a_second_sigterm_ends_a_start_at_once(serve, compile_wat: wat.Compiler) -> None:
+    server = serve(gateway(plugins=[plugin("endless", compile_wat(ENDLESS), timeout="5m")]), wait=False)
+    server.wait_log("admin listening")
+    server.signal(signal.SIGTERM)
+    server.signal(signal.SIGINT)
+    assert server.wait_exit(timeout=30) == 0
+
+
+def test_a_second_sigterm_ends_a_reload_at_once(serve, compile_wat: wat.Compiler, tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(json.dumps(gateway()))
+    server = serve(file)
+    file.write_text(json.dumps(gateway(plugins=[plugin("endless", compile_wat(ENDLESS), timeout="5m")])))
+    with wire.Connection(server.admin_address) as client:
+        client.send(wire.head("POST", "/config/reload", host="localhost"))
+        assert server.admin("/health").status == 200  # by then the reload was asked for
+        server.signal(signal.SIGTERM)
+        server.signal(signal.SIGINT)
+        assert server.wait_exit(timeout=30) == 0
+
+
 def test_a_log_that_nobody_reads_does_not_hold_up_the_end(heddle, environment, serve) -> None:
     reading, writing = os.pipe()
     file = serve.write(gateway(logging={"level": "debug"}, workers=1))
