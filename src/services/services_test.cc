@@ -229,6 +229,19 @@ TEST(PluginMetrics, OneNameOfTwoTypesIsTwoFamilies) {
   EXPECT_TRUE(found);
 }
 
+TEST(PluginMetrics, NoSampleHasTwoMeanings) {
+  metrics::Registry registry;
+  PluginMetrics metrics(registry);
+  using enum PluginMetricType;
+  ASSERT_TRUE(metrics.define("p", kHistogram, "time").has_value());
+  EXPECT_EQ(metrics.define("q", kCounter, "time_count").error().kind, ErrorKind::kConflict);
+  EXPECT_EQ(metrics.define("p", kGauge, "time_sum").error().kind, ErrorKind::kConflict);
+  ASSERT_TRUE(metrics.define("p", kCounter, "size_count").has_value());
+  EXPECT_EQ(metrics.define("p", kHistogram, "size").error().kind, ErrorKind::kConflict);
+  EXPECT_TRUE(metrics.define("p", kCounter, "count").has_value());
+  EXPECT_TRUE(metrics.define("p", kHistogram, "time").has_value());
+}
+
 TEST(PluginMetrics, APluginThatComesBackIsExposedAgain) {
   metrics::Registry registry;
   PluginMetrics metrics(registry);
