@@ -161,6 +161,10 @@ TEST_F(ApiTest, PluginDetails) {
   EXPECT_EQ(plugin.at("imports").as_array().at(0).at("module").as_string(), "env");
   EXPECT_EQ(plugin.at("limits").at("memory_bytes").as_int64(), 16 << 20);
   EXPECT_EQ(plugin.at("permissions").at("shared_data").as_bool(), true);
+  EXPECT_EQ(
+      keys(plugin.at("permissions")),
+      (std::set<std::string>{"http", "private_networks", "shared_data", "sql", "state", "events",
+                             "plugins", "environment", "foreign_functions", "capabilities"}));
   EXPECT_EQ(plugin.at("last_error").as_string(), "trapped once");
   EXPECT_EQ(plugin.at("sha256").as_string().size(), 64U);
   EXPECT_EQ(plugin.at("on_failure").as_string(), "closed");
