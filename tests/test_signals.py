@@ -201,7 +201,7 @@ def test_sigint_drains_too(serve) -> None:
     assert server.wait_exit() == 0
 
 
-def test_ready_says_no_while_draining(serve) -> None:
+def test_ready_and_changes_say_no_while_draining(serve) -> None:
     release = threading.Event()
 
     def script(peer: Peer) -> None:
@@ -217,6 +217,8 @@ def test_ready_says_no_while_draining(serve) -> None:
             server.signal(signal.SIGTERM)
             until(lambda: wire.refuses(server.address), "the listener to be closed")
             assert server.admin("/ready").status == 503
+            refused = server.admin("/config/reload", "POST")
+            assert refused.status == 503 and refused.json()["error"]["code"] == "draining"
             release.set()
             assert connection.response().status == 200
         assert server.wait_exit() == 0

@@ -114,7 +114,13 @@ void Api::handle(const Request& request, Respond respond) const {
       allowed += route.method == "GET" ? "GET, HEAD" : route.method;
       continue;
     }
-    if (route.method == "POST") respond = logged(dependencies_.log, request, std::move(respond));
+    if (route.method == "POST") {
+      respond = logged(dependencies_.log, request, std::move(respond));
+      // The control thread is busy with the end; afterwards a change would be of no use.
+      if (dependencies_.gateway.phase() == Phase::kDraining) {
+        return respond(error_response(503, "draining", "the server is stopping"));
+      }
+    }
     const Call call{request, std::move(*name), target.substr(std::min(mark + 1, target.size()))};
     return route.handler(dependencies_, call, std::move(respond));
   }

@@ -295,6 +295,14 @@ TEST_F(ApiTest, NoPathOfItsOwnMayBeThatOfTheMetrics) {
   }
 }
 
+TEST_F(ApiTest, ChangesAreRefusedWhileDraining) {
+  gateway_.current = Phase::kDraining;
+  reload_ = [] { return ConfigReload{.applied = true, .problems = {}, .notes = {}}; };
+  expect_error(call("POST", "/config/reload"), 503, "draining");
+  expect_error(call("POST", "/plugins/auth/disable"), 503, "draining");
+  EXPECT_EQ(control_tasks_, 0);
+}
+
 TEST_F(ApiTest, ConfigAsYamlAndJson) {
   const Response yaml = call("GET", "/config");
   EXPECT_EQ(yaml.content_type, "application/yaml");
