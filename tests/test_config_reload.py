@@ -466,6 +466,13 @@ def test_a_port_in_use_changes_nothing(serve, config: Config) -> None:
         assert not any(line.get("listener") == "third" for line in server.log.lines())
 
 
+def test_a_listener_does_not_get_the_admin_apis_address(serve, config: Config) -> None:
+    server = serve(config.put(listeners({"name": "first"})), expect_errors=True)
+    host, port = server.admin_address
+    config.put(listeners({"name": "first"}, {"name": "second", "address": f"{host}:{port}"}))
+    assert "is also that of the admin API" in refused(server)["error"]["message"]
+
+
 def test_a_listener_goes_over_to_tcp_and_back(serve, config: Config) -> None:
     with Upstream(answering(ok(b"raw"))) as origin:
         upstreams = [{"name": "raw", "endpoints": ["%s:%d" % origin.address]}]

@@ -50,16 +50,20 @@ const Gateway::BoundListener* Gateway::bound_as(const config::Listener& listener
   return found != listeners_.end() ? &*found : nullptr;
 }
 
-// A port of our own may change hands: the former listener has it until the new one stands.
-Result<http::ReservedAddress> Gateway::reserve(const config::Listener& listener) const {
+// A port of our own may change hands: the former listener has it until the new one stands. That of
+// the admin API may not, which plan_listeners() says better than the kernel.
+Result<http::ReservedAddress> Gateway::reserve(const config::Listener& listener,
+                                               const std::string& admin) const {
   auto reserved = http::reserve_address(listener.address);
   const auto port_of = [](const std::string& address) {
     const auto parsed = net::parse_host_port(address);
     return parsed ? parsed->port : 0;
   };
-  const bool ours = std::ranges::any_of(listeners_, [&](const BoundListener& bound) {
-    return port_of(bound.reserved.address) == port_of(listener.address);
-  });
+  const auto port = port_of(listener.address);
+  const bool ours =
+      port == port_of(admin) || std::ranges::any_of(listeners_, [&](const BoundListener& bound) {
+        return port_of(bound.reserved.address) == port;
+      });
   if (reserved || !ours) return reserved;
   return http::reserve_address(listener.address, net::Sharing::kShared);
 }
@@ -76,7 +80,7 @@ Gateway::ListenerPlan Gateway::plan_listeners(const std::vector<config::Listener
     if (const BoundListener* bound = bound_as(listener)) {
       item.kept = bound->id;
       address = bound->reserved.address;
-    } else if (auto reserved = reserve(listener)) {
+    } else if (auto reserved = reserve(listener, admin)) {
       item.reserved = std::move(*reserved);
       address = item.reserved.address;
     } else {

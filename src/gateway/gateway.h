@@ -79,7 +79,8 @@ class Gateway {
     http::ReservedAddress reserved;
   };
   const BoundListener* bound_as(const config::Listener& listener) const;
-  Result<http::ReservedAddress> reserve(const config::Listener& listener) const;
+  Result<http::ReservedAddress> reserve(const config::Listener& listener,
+                                        const std::string& admin) const;
   Result<void> open(BoundListener& listener);
 
   // Runs `task` on every worker and waits for all.
