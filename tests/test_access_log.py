@@ -8,6 +8,7 @@ from support import wire
 from support.configs import gateway, route, upstream
 from support.nginx import Nginx
 from support.upstreams import closed_port
+from support.waiting import until
 
 
 def test_the_line_of_a_proxied_request(serve, nginx: Nginx) -> None:
@@ -41,6 +42,18 @@ def test_errors_and_unrouted_requests_are_logged_too(serve) -> None:
         line = server.wait_access(path=target)
         assert (line["status"], line["method"]) == (status, method)
         assert line["details"]
+
+
+def test_the_bytes_of_an_upload_that_broke_off_are_counted(serve) -> None:
+    server = serve(gateway())
+    head = wire.head("POST", "/broken", {"Content-Length": "50"})
+    with server.connect() as connection:
+        connection.send(head + b"1234")
+        until(lambda: server.admin("/info").json()["exchanges"] == 1, "the request to be under way")
+        connection.reset()
+        line = server.wait_access(path="/broken")
+    assert line["flags"] == "DC"
+    assert line["bytes_in"] == len(head) + 4
 
 
 def test_hostile_text_cannot_break_the_log(serve) -> None:

@@ -111,6 +111,13 @@ def test_config_hides_secrets(server: Server) -> None:
     assert "named" in response.text
 
 
+def test_headers_that_carry_secrets_are_hidden(serve) -> None:
+    server = serve(gateway(routes=[route("/keyed", headers={"x-api-key": "hunter2"}), route()],
+                           request_headers={"set": {"authorization": "Bearer hunter2", "x-plain": "seen"}}))
+    shown = server.admin("/config").text + server.admin("/routes").text
+    assert "hunter2" not in shown and "seen" in shown
+
+
 def test_info_health_ready(server: Server) -> None:
     info = server.admin("/info").json()
     assert info["version"]
@@ -181,6 +188,22 @@ def test_config_validate(server: Server) -> None:
     bad = server.admin("/config/validate", "POST", body=b"rutes: []\nworkers: many\n")
     assert bad.status == 422
     assert "rutes" in bad.text and "workers" in bad.text
+
+
+def test_config_validate_tells_nothing_of_the_environment(serve) -> None:
+    server = serve(gateway(), env={"HEDDLE_TEST_SECRET": "t0ps3cret"})
+    refused = server.admin("/config/validate", "POST", body=b"workers: ${HEDDLE_TEST_SECRET}\n")
+    assert refused.status == 422
+    assert "t0ps3cret" not in refused.text
+    assert refused.json()["errors"][0]["path"] == "workers"
+
+
+def test_config_validate_is_as_lenient_as_the_server(serve) -> None:
+    text = gateway(nonsense=1)
+    server = serve(text, "--lenient")
+    assert server.admin("/config/reload", "POST").status == 200
+    answer = server.admin("/config/validate", "POST", body=json.dumps(text).encode())
+    assert answer.status == 200 and "nonsense" in answer.text
 
 
 def test_config_reload_takes_new_routes(serve, probe: Path) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import ctypes
 import ctypes.util
+import signal
+from contextlib import ExitStack
 
 import pytest
 
+from support import wire
 from support.configs import gateway
 from support.server import Server
 
@@ -62,11 +65,11 @@ def guarded(serve) -> Server:
     return serve(gateway(admin={"address": "127.0.0.1:0", "auth": auth}))
 
 
-def bcrypt(password: str) -> str:
+def bcrypt(password: str, cost: int = 4) -> str:
     """A hash by the system's crypt(3), which knows bcrypt."""
     library = ctypes.CDLL(ctypes.util.find_library("crypt") or "libcrypt.so.1")
     library.crypt.restype = ctypes.c_char_p
-    hashed = library.crypt(password.encode(), b"$2b$04$abcdefghijklmnopqrstuu")
+    hashed = library.crypt(password.encode(), b"$2b$%02d$abcdefghijklmnopqrstuu" % cost)
     assert hashed and hashed.startswith(b"$2b$"), "libcrypt without bcrypt"
     return hashed.decode()
 
@@ -94,6 +97,20 @@ def test_guessing_locks_the_door(guarded: Server) -> None:
     response = guarded.admin("/plugins", headers=basic("ann", "correct horse"))
     assert response.status == 429
     assert int(response.header("retry-after")) > 0
+
+
+def test_passwords_that_are_being_judged_do_not_disturb_the_end(serve) -> None:
+    """What a login needs is gone when its hash is made."""
+    auth = {"enabled": True, "users": {"ann": bcrypt("correct horse", cost=14)}}
+    server = serve(gateway(admin={"address": "127.0.0.1:0", "auth": auth}),
+                   env={"GLIBC_TUNABLES": "glibc.malloc.tcache_count=0:glibc.malloc.perturb=165"})
+    with ExitStack() as logins:
+        for number in range(3):
+            login = logins.enter_context(wire.Connection(server.admin_address))
+            login.send(wire.head("GET", "/plugins", basic("ann", f"wrong {number}"), host="localhost"))
+        assert server.admin("/health").status == 200  # by then the logins are being judged
+        server.signal(signal.SIGTERM)
+        assert server.wait_exit() == 0
 
 
 @pytest.mark.parametrize("value", ["Basic", "Basic !!!", "Bearer abc", "Basic " + "A" * 5000, "basic Og=="])

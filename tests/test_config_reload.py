@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from support import wat, wire
+from support import prometheus, wat, wire
 from support.configs import gateway, plugin, route
 from support.load import Load
 from support.server import Server
@@ -241,6 +241,15 @@ def test_the_log_level_follows(serve, config: Config) -> None:
     assert server.messages().count("configuration reloaded") == 2, "not while only errors are logged"
 
 
+def test_a_log_file_that_was_moved_away_is_opened_anew(serve, config: Config, tmp_path: Path) -> None:
+    log = tmp_path / "heddle.log"
+    server = serve(config.put(gateway(logging={"file": str(log)})), wait=False)
+    until(lambda: log.exists() and '"ready"' in log.read_text(), "the server to be ready", timeout=60)
+    log.rename(tmp_path / "heddle.log.1")
+    server.signal(signal.SIGHUP)
+    until(lambda: log.exists() and "configuration reloaded" in log.read_text(), "the new file")
+
+
 def test_the_access_log_follows(serve, config: Config) -> None:
     server = serve(config.put(gateway(logging={"access_log": False})))
     server.fetch("/unseen")
@@ -364,6 +373,70 @@ def test_metrics_of_what_is_gone_go_too(serve, config: Config) -> None:
     until(lambda: 'heddle_requests_total{route="going",status="5xx"} 1\n' in server.metrics(), "the request to be counted")
 
 
+def test_metrics_of_an_endpoint_that_moves_to_another_upstream(serve, config: Config) -> None:
+    with Upstream(answering(ok())) as stays, Upstream(answering(ok())) as moves:
+        own, moved = (f"127.0.0.1:{origin.address[1]}" for origin in (stays, moves))
+
+        def shared(first: list[str], second: list[str]) -> dict[str, Any]:
+            return gateway(routes=[route("/a", to="a"), route("/b", to="b")],
+                           upstreams=[{"name": "a", "endpoints": first}, {"name": "b", "endpoints": second}])
+
+        def healthy() -> set[tuple[str, str]]:
+            family = prometheus.parse(server.metrics())["heddle_upstream_endpoint_healthy"]
+            return {(labels["upstream"], labels["endpoint"]) for _, labels, _ in family.samples}
+
+        server = serve(config.put(shared([own, moved], [own])))
+        assert healthy() == {("a", own), ("a", moved), ("b", own)}
+        config.put(shared([own], [own, moved]))
+        reload(server)
+        assert healthy() == {("a", own), ("b", own), ("b", moved)}
+        config.put(shared([own], [moved]))
+        reload(server)
+        assert healthy() == {("a", own), ("b", moved)}
+
+
+def test_connections_to_an_endpoint_that_comes_back_are_counted(serve, config: Config) -> None:
+    with Upstream(answering(ok())) as origin:
+        address = f"127.0.0.1:{origin.address[1]}"
+        there = gateway(routes=[route("/there", to="api"), route("/")], workers=1,
+                        upstreams=[{"name": "api", "endpoints": [address]}])
+        counted = f'heddle_upstream_connections_total{{endpoint="{address}"}} 1\n'
+        server = serve(config.put(there))
+        assert server.fetch("/there").status == 200
+        assert counted in server.metrics()
+        config.put(gateway(routes=[route("/")], workers=1))
+        reload(server)
+        assert address not in server.metrics()
+        config.put(there)
+        reload(server)
+        assert server.fetch("/there").status == 200
+        assert counted in server.metrics()
+
+
+def test_metrics_of_plugins_stay_when_something_of_their_labels_goes(serve, config: Config, compile_wat: wat.Compiler) -> None:
+    """The labels are the plugin's words, whatever of ours has the same name."""
+    metric = "hits;route=going;upstream=going"
+    texts: dict[str, int] = {}
+    define = (f"(drop (call $proxy_define_metric (i32.const 0) (i32.const {wat.place(metric, texts)}) "
+              f"(i32.const {len(metric)}) (i32.const {wat.SCRATCH})))")
+    count = f"(drop (call $proxy_increment_metric (i32.load (i32.const {wat.SCRATCH})) (i64.const 1)))"
+    counting = compile_wat(wat.plugin({"configure": define, "request_headers": count},
+                                      ("proxy_define_metric", "proxy_increment_metric"), texts))
+
+    def with_routes(*more: dict[str, Any]) -> dict[str, Any]:
+        return gateway(routes=[*more, route("/")], upstreams=[{"name": "going", "builtin": "echo"}] if more else [],
+                       plugins=[plugin("counting", counting)])
+
+    server = serve(config.put(with_routes({"id": "going", **route("/going", to="going")})))
+    assert server.fetch("/").status == 200
+    line = 'heddle_plugin_custom_hits{plugin="counting",route="going",upstream="going"} %d\n'
+    assert line % 1 in server.metrics()
+    config.put(with_routes())
+    reload(server)
+    assert server.fetch("/").status == 200
+    assert line % 2 in server.metrics()
+
+
 # ---- listeners
 
 
@@ -474,6 +547,13 @@ def test_a_port_in_use_changes_nothing(serve, config: Config) -> None:
         assert "in use" in errors[0]["message"] and errors[0]["line"] > 0
         assert server.fetch("/old").status == 200
         assert not any(line.get("listener") == "third" for line in server.log.lines())
+
+
+def test_a_listener_does_not_get_the_admin_apis_address(serve, config: Config) -> None:
+    server = serve(config.put(listeners({"name": "first"})), expect_errors=True)
+    host, port = server.admin_address
+    config.put(listeners({"name": "first"}, {"name": "second", "address": f"{host}:{port}"}))
+    assert "is also that of the admin API" in refused(server)["error"]["message"]
 
 
 def test_a_listener_goes_over_to_tcp_and_back(serve, config: Config) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import socket
+import subprocess
 import threading
 from contextlib import ExitStack
 from pathlib import Path
 
-from support import http2, tls, wire
-from support.configs import gateway, route, upstream
+import pytest
+
+from support import http2, tls, wat, wire
+from support.configs import gateway, plugin, route, upstream
 from support.load import LoadOnAStoppingServer
 from support.server import Server
-from support.upstreams import Peer, Upstream, answering, ok
+from support.upstreams import Peer, Upstream, answering, closed_port, ok
 from support.waiting import until
 
 
@@ -143,6 +148,52 @@ def test_a_second_sigterm_stops_at_once(serve) -> None:
             assert server.wait_exit(timeout=15) == 0
 
 
+ENDLESS = wat.plugin({"configure": "(loop $again (br $again))"})
+
+
+def test_a_second_sigterm_ends_a_start_at_once(serve, compile_wat: wat.Compiler) -> None:
+    server = serve(gateway(plugins=[plugin("endless", compile_wat(ENDLESS), timeout="5m")]), wait=False)
+    server.wait_log("admin listening")
+    server.signal(signal.SIGTERM)
+    server.signal(signal.SIGINT)
+    assert server.wait_exit(timeout=30) == 0
+
+
+def test_a_second_sigterm_ends_a_reload_at_once(serve, compile_wat: wat.Compiler, tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(json.dumps(gateway()))
+    server = serve(file)
+    file.write_text(json.dumps(gateway(plugins=[plugin("endless", compile_wat(ENDLESS), timeout="5m")])))
+    with wire.Connection(server.admin_address) as client:
+        client.send(wire.head("POST", "/config/reload", host="localhost"))
+        assert server.admin("/health").status == 200  # by then the reload was asked for
+        server.signal(signal.SIGTERM)
+        server.signal(signal.SIGINT)
+        assert server.wait_exit(timeout=30) == 0
+
+
+def test_a_log_that_nobody_reads_does_not_hold_up_the_end(heddle, environment, serve) -> None:
+    reading, writing = os.pipe()
+    file = serve.write(gateway(logging={"level": "debug"}, workers=1))
+    process = subprocess.Popen([str(heddle), "serve", "-c", str(file)], env=environment, stdout=writing,
+                               stderr=subprocess.DEVNULL)
+    os.close(writing)
+    try:
+        line = b""
+        while b'"listening"' not in line:
+            line = b"".join(iter(lambda: os.read(reading, 1), b"\n"))
+        address = wire.parse_address(json.loads(line)["address"])
+        with wire.Connection(address) as client:
+            for _ in range(12):  # more than a pipe holds
+                assert client.request("GET", "/" + "x" * 7000).status == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(reading)
+
+
 def test_sigint_drains_too(serve) -> None:
     server = serve(gateway())
     assert server.fetch("/").status == 200
@@ -150,7 +201,7 @@ def test_sigint_drains_too(serve) -> None:
     assert server.wait_exit() == 0
 
 
-def test_ready_says_no_while_draining(serve) -> None:
+def test_ready_and_changes_say_no_while_draining(serve) -> None:
     release = threading.Event()
 
     def script(peer: Peer) -> None:
@@ -166,6 +217,8 @@ def test_ready_says_no_while_draining(serve) -> None:
             server.signal(signal.SIGTERM)
             until(lambda: wire.refuses(server.address), "the listener to be closed")
             assert server.admin("/ready").status == 503
+            refused = server.admin("/config/reload", "POST")
+            assert refused.status == 503 and refused.json()["error"]["code"] == "draining"
             release.set()
             assert connection.response().status == 200
         assert server.wait_exit() == 0
@@ -190,3 +243,35 @@ def test_two_servers_do_not_share_a_port(serve) -> None:
     assert result.returncode != 0
     assert address in result.stdout + result.stderr
     assert first.fetch("/").status == 200
+
+
+@pytest.mark.parametrize(("listeners", "admin"), [
+    (["localhost:{0}"], "127.0.0.1:{0}"),
+    (["0.0.0.0:{0}"], "127.0.0.1:{0}"),
+    (["127.0.0.1:{0}"], ":{0}"),
+    (["0.0.0.0:{0}"], ":{0}"),
+    (["127.0.0.1:{0}", "localhost:{0}"], "127.0.0.1:0"),
+], ids=str)
+def test_listeners_and_the_admin_api_do_not_share_a_port(serve, listeners: list[str], admin: str) -> None:
+    """Each of them would get a part of the other's connections, which SO_REUSEPORT allows without a word."""
+    port = closed_port()
+    addresses = [address.format(port) for address in listeners]
+    file = serve.write(gateway(listeners=[{"name": f"l{i}", "address": address} for i, address in enumerate(addresses)],
+                               admin={"address": admin.format(port)}))
+    result = serve.run("serve", "-c", str(file))
+    assert result.returncode == 1
+    lines = [line for line in result.stderr.splitlines() if "is also that of" in line]
+    assert len(lines) == 1 and addresses[-1] in lines[0]
+
+
+def test_an_address_of_the_command_line_is_not_the_admin_apis(serve) -> None:
+    address = f"127.0.0.1:{closed_port()}"
+    result = serve.run("serve", "-c", str(serve.write(gateway())), "--listen", address, "--admin", address)
+    assert result.returncode == 1
+    assert "is also that of the admin API" in result.stderr
+
+
+def test_all_addresses_of_one_kind_leave_the_other_kind_alone(serve) -> None:
+    port = closed_port()
+    server = serve(gateway(listeners=[{"name": "four", "address": f"0.0.0.0:{port}"}, {"name": "six", "address": f"[::]:{port}"}]))
+    assert wire.fetch(("127.0.0.1", port), "GET", "/").status == 200

@@ -102,7 +102,7 @@ void Api::handle(const Request& request, Respond respond) const {
   const std::string_view target = request.target;
   const std::size_t mark = std::min(target.find('?'), target.size());
   std::string_view path = path_of(target);
-  if (const auto config = dependencies_.config(); config && path == config->metrics_path) {
+  if (const auto config = dependencies_.config(); config && path == path_of(config->metrics_path)) {
     path = "/metrics";
   }
   std::string allowed;
@@ -114,7 +114,13 @@ void Api::handle(const Request& request, Respond respond) const {
       allowed += route.method == "GET" ? "GET, HEAD" : route.method;
       continue;
     }
-    if (route.method == "POST") respond = logged(dependencies_.log, request, std::move(respond));
+    if (route.method == "POST") {
+      respond = logged(dependencies_.log, request, std::move(respond));
+      // The control thread is busy with the end; afterwards a change would be of no use.
+      if (dependencies_.gateway.phase() == Phase::kDraining) {
+        return respond(error_response(503, "draining", "the server is stopping"));
+      }
+    }
     const Call call{request, std::move(*name), target.substr(std::min(mark + 1, target.size()))};
     return route.handler(dependencies_, call, std::move(respond));
   }

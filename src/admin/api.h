@@ -45,6 +45,7 @@ struct ApiDependencies {
                      std::move_only_function<void(Result<std::int32_t>)> done)>
       execute_plugin = {};
   Log& log;
+  bool lenient = false;                              // unknown keys of a configuration are warnings
   Nanoseconds started_at = 0;                        // monotonic
   std::function<Nanoseconds()> now = monotonic_now;  // for tests
 };

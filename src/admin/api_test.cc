@@ -161,6 +161,10 @@ TEST_F(ApiTest, PluginDetails) {
   EXPECT_EQ(plugin.at("imports").as_array().at(0).at("module").as_string(), "env");
   EXPECT_EQ(plugin.at("limits").at("memory_bytes").as_int64(), 16 << 20);
   EXPECT_EQ(plugin.at("permissions").at("shared_data").as_bool(), true);
+  EXPECT_EQ(
+      keys(plugin.at("permissions")),
+      (std::set<std::string>{"http", "private_networks", "shared_data", "sql", "state", "events",
+                             "plugins", "environment", "foreign_functions", "capabilities"}));
   EXPECT_EQ(plugin.at("last_error").as_string(), "trapped once");
   EXPECT_EQ(plugin.at("sha256").as_string().size(), 64U);
   EXPECT_EQ(plugin.at("on_failure").as_string(), "closed");
@@ -271,8 +275,32 @@ TEST_F(ApiTest, Metrics) {
   EXPECT_THAT(response.body, HasSubstr("heddle_plugin_version{plugin=\"auth\"} 1\n"));
   config_->metrics_path = "/stats/prometheus";
   EXPECT_EQ(call("GET", "/stats/prometheus").status, 200);
+  config_->metrics_path = "/prom/";
+  EXPECT_EQ(call("GET", "/prom/").status, 200);
+  EXPECT_EQ(call("GET", "/prom").status, 200);
+  config_->metrics_path = "/stats/prometheus";
   config_->metrics_enabled = false;
   expect_error(call("GET", "/stats/prometheus"), 404, "metrics_disabled");
+}
+
+TEST_F(ApiTest, NoPathOfItsOwnMayBeThatOfTheMetrics) {
+  for (const char* path :
+       {"/plugins", "/plugins/auth", "/plugins/auth/reload", "/api/plugins/auth/enable", "/events",
+        "/routes", "/upstreams", "/config", "/config/reload", "/config/validate", "/info",
+        "/health", "/ready", "/health/"}) {
+    const auto read = config::read_text(
+        "metrics: {prometheus: {path: " + std::string(path) + "}}\n", "test", "", {});
+    EXPECT_FALSE(read.ok()) << path;
+    EXPECT_NE(call("GET", path).status, 404) << path;
+  }
+}
+
+TEST_F(ApiTest, ChangesAreRefusedWhileDraining) {
+  gateway_.current = Phase::kDraining;
+  reload_ = [] { return ConfigReload{.applied = true, .problems = {}, .notes = {}}; };
+  expect_error(call("POST", "/config/reload"), 503, "draining");
+  expect_error(call("POST", "/plugins/auth/disable"), 503, "draining");
+  EXPECT_EQ(control_tasks_, 0);
 }
 
 TEST_F(ApiTest, ConfigAsYamlAndJson) {

@@ -108,7 +108,8 @@ void validate_config(const ApiDependencies& api, const Call& call, Respond respo
   // Off the admin worker: a large file takes its time.
   api.run_on_control([&api, yaml = call.request.body, respond = std::move(respond)]() mutable {
     const config::ReadResult read =
-        config::read_text(yaml, "request", base_directory(api.config()), {});
+        config::read_text(yaml, "request", base_directory(api.config()),
+                          {.lenient = api.lenient, .hide_variables = true});
     if (!read.ok()) return respond(refused(read.problems, {}));
     respond(json_response({{"valid", true},
                            {"errors", json::array()},

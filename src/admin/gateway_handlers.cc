@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "admin/handlers.h"
+#include "config/json.h"
 
 namespace heddle::admin {
 namespace {
@@ -16,7 +17,9 @@ json::array strings(const std::vector<std::string>& values) {
 
 json::object pairs(const std::vector<std::pair<std::string, std::string>>& values) {
   json::object out;
-  for (const auto& [name, value] : values) out[name] = value;
+  for (const auto& [name, value] : values) {
+    out[name] = config::sounds_secret(name) ? std::string("***") : value;
+  }
   return out;
 }
 

@@ -131,11 +131,17 @@ json::object details(const PluginInfo& info) {
   out["from_directory"] = info.from_directory;
   out["root_id"] = entry.root_id;
   out["environment"] = std::move(environment);
-  out["permissions"] = {{"http", strings(entry.permissions.http)},
-                        {"shared_data", entry.permissions.shared_data},
-                        {"environment", strings(entry.permissions.environment)},
-                        {"foreign_functions", strings(entry.permissions.foreign_functions)},
-                        {"capabilities", strings(entry.permissions.capabilities)}};
+  const config::Permissions& permissions = entry.permissions;
+  out["permissions"] = {{"http", strings(permissions.http)},
+                        {"private_networks", strings(permissions.private_networks)},
+                        {"shared_data", permissions.shared_data},
+                        {"sql", permissions.sql},
+                        {"state", permissions.state},
+                        {"events", permissions.events},
+                        {"plugins", strings(permissions.plugins)},
+                        {"environment", strings(permissions.environment)},
+                        {"foreign_functions", strings(permissions.foreign_functions)},
+                        {"capabilities", strings(permissions.capabilities)}};
   out["limits"] = {{"memory_bytes", entry.memory_limit},
                    {"timeout_ms", known(entry.timeout.count())},
                    {"buffer_bytes", entry.buffer_limit},

@@ -259,12 +259,13 @@ void AdminServer::admit(Exchange& exchange) {
   if (const auto decision = authenticator->check(request.authorization, request.remote_ip, now)) {
     return decided(exchange.id(), *decision);
   }
-  dependencies_.run_blocking([this, id = exchange.id(), now, authenticator,
+  dependencies_.run_blocking([on_worker = on_worker(), id = exchange.id(), now, authenticator,
                               authorization = request.authorization,
                               remote_ip = request.remote_ip] {
     auto decision = authenticator->verify(authorization, remote_ip, now);
-    dependencies_.worker.post(
-        [this, id, decision = std::move(decision)] { decided(id, decision); });
+    on_worker([id, decision = std::move(decision)](AdminServer& server) {
+      server.decided(id, decision);
+    });
   });
 }
 
@@ -297,9 +298,18 @@ void AdminServer::dispatch(Exchange& exchange) {
   if (exchange.request().websocket && Api::is_events(exchange.request())) {
     return exchange.watch(dependencies_.events);
   }
-  api_.handle(exchange.request(), [this, id = exchange.id()](Response response) mutable {
-    dependencies_.worker.post([this, id, response = std::move(response)] { answer(id, response); });
+  api_.handle(exchange.request(), [on_worker = on_worker(), id = exchange.id()](Response response) {
+    on_worker(
+        [id, response = std::move(response)](AdminServer& server) { server.answer(id, response); });
   });
+}
+
+AdminServer::OnWorker AdminServer::on_worker() {
+  return [&worker = dependencies_.worker, self = std::weak_ptr(self_)](auto task) {
+    worker.post([self, task = std::move(task)]() mutable {
+      if (const auto server = self.lock()) task(**server);
+    });
+  };
 }
 
 void AdminServer::dispatch_later(std::uint64_t id) {

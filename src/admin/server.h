@@ -33,8 +33,8 @@ struct ServerDependencies {
   services::EventBus* events = nullptr;  // null: GET /events as a WebSocket has none of plugins
 };
 
-// Belongs to its worker. Destroy it after the worker was joined and neither runner will start
-// another task.
+// Belongs to its worker. Destroy it after the worker was joined; the worker outlives it, because a
+// password may still be judged and a plugin still be asked then.
 class AdminServer final : public http::ServerHandler {
  public:
   static constexpr std::size_t kMaxBody = std::size_t{1} << 20U;
@@ -70,6 +70,10 @@ class AdminServer final : public http::ServerHandler {
   class Exchange;
   AdminServer(std::string address, Api& api, ServerDependencies dependencies);
 
+  // For tasks of other threads: runs something on the worker, unless this is gone by then.
+  using OnWorker = std::function<void(std::move_only_function<void(AdminServer&)>)>;
+  OnWorker on_worker();
+
   void admit(Exchange& exchange);
   void decided(std::uint64_t id, const Authenticator::Decision& decision);
   void dispatch(Exchange& exchange);
@@ -81,6 +85,7 @@ class AdminServer final : public http::ServerHandler {
   Exchange* find(std::uint64_t id);  // null: gone meanwhile
   void forget(std::uint64_t id);
 
+  std::shared_ptr<AdminServer*> self_ = std::make_shared<AdminServer*>(this);  // its only owner
   std::string address_;
   Api& api_;
   ServerDependencies dependencies_;

@@ -3,23 +3,46 @@
 #include <fmt/format.h>
 #include <spdlog/async.h>
 #include <spdlog/async_logger.h>
-#include <spdlog/sinks/basic_file_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <ctime>
 
 #include "base/clock.h"
+#include "base/log_target.h"
 #include "base/utf8.h"
 
 namespace heddle {
 namespace {
 
 constexpr std::size_t kQueueLines = 8192;  // 3.4 MB, all of it resident
+constexpr std::chrono::milliseconds kLastLines{500};
 constexpr std::array<std::string_view, 7> kLevelNames = {"trace", "debug",    "info", "warn",
                                                          "error", "critical", "off"};
+
+// Text of clients and plugins must not begin a line of its own, nor steer a terminal.
+void append_text(std::string& out, std::string_view text) {
+  while (!text.empty()) {
+    const auto byte = static_cast<unsigned char>(text.front());
+    const std::size_t length = utf8_length(text);
+    const bool c1 = length == 2 && byte == 0xC2 && static_cast<unsigned char>(text[1]) < 0xA0;
+    if (length > 1 && !c1) {
+      out += text.substr(0, length);
+      text.remove_prefix(length);
+      continue;
+    }
+    if (byte == '\n') {
+      out += "\\n";
+    } else if (byte < 0x20 || byte >= 0x7F) {
+      fmt::format_to(std::back_inserter(out), "\\x{:02x}", byte);
+    } else {
+      out += text.front();
+    }
+    text.remove_prefix(1);
+  }
+}
 
 void append_value(std::string& out, const LogField& field, bool json) {
   const auto visitor = [&](const auto& value) {
@@ -28,7 +51,7 @@ void append_value(std::string& out, const LogField& field, bool json) {
       if (json) {
         append_json_string(out, value);
       } else {
-        out += value;
+        append_text(out, value);
       }
     } else {
       fmt::format_to(std::back_inserter(out), "{}", value);
@@ -141,7 +164,11 @@ void append_timestamp(std::string& out, std::int64_t wall_nanoseconds) {
 
 struct Log::Sink {
   // The writing thread ends first: it works with the logger until then.
-  ~Sink() { pool.reset(); }
+  ~Sink() {
+    target->hurry(kLastLines);
+    pool.reset();
+  }
+  std::shared_ptr<LogTarget> target;
   std::shared_ptr<spdlog::details::thread_pool> pool;
   std::shared_ptr<spdlog::async_logger> logger;
 };
@@ -156,14 +183,10 @@ Result<std::unique_ptr<Log>> Log::create(LogLevel level, LogFormat format,
                                          const std::string& path) {
   std::unique_ptr<Log> log(new Log());
   try {
+    auto target = std::make_shared<LogTarget>(path);
+    if (auto opened = target->open(); !opened) return std::unexpected(std::move(opened.error()));
     auto sink = std::make_unique<Sink>();
-    spdlog::sink_ptr target;
-    if (path.empty()) {
-      target = std::make_shared<spdlog::sinks::stdout_sink_mt>();
-    } else {
-      target = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path);
-    }
-    target->set_pattern("%v");
+    sink->target = target;
     sink->pool = std::make_shared<spdlog::details::thread_pool>(kQueueLines, 1);
     sink->logger = std::make_shared<spdlog::async_logger>(
         "heddle", std::move(target), sink->pool, spdlog::async_overflow_policy::overrun_oldest);
@@ -171,7 +194,7 @@ Result<std::unique_ptr<Log>> Log::create(LogLevel level, LogFormat format,
     sink->logger->flush_on(spdlog::level::info);
     log->sink_ = std::move(sink);
   } catch (const spdlog::spdlog_ex& e) {
-    return fail(ErrorKind::kIo, fmt::format("cannot open the log {}: {}", path, e.what()));
+    return fail(ErrorKind::kIo, fmt::format("cannot start the log: {}", e.what()));
   }
   log->level_ = level;
   log->format_ = format;
@@ -195,7 +218,7 @@ void Log::write(LogLevel level, std::string_view message, std::initializer_list<
   if (json) {
     append_json_string(line, message);
   } else {
-    line += message;
+    append_text(line, message);
   }
   for (const LogField& field : fields) {
     line += json ? "," : " ";
@@ -228,6 +251,10 @@ void Log::error(std::string_view message, std::initializer_list<LogField> fields
 void Log::write_raw(std::string_view line) {
   // Not flushed line by line: the access log is the one thing written for every request.
   if (sink_) sink_->logger->log(spdlog::level::debug, line);
+}
+
+Result<void> Log::reopen() {
+  return sink_ ? sink_->target->open() : Result<void>();
 }
 
 void Log::flush() {

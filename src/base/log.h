@@ -1,7 +1,8 @@
 // The process log: one JSON object a line (or plain text), written by another thread.
 //
 // A Log is made in main and passed down. Any thread may write. A line that finds the queue full
-// waits for nobody: the oldest line is dropped and counted.
+// waits for nobody: the oldest line is dropped and counted. Nor does the end of the process wait
+// long for a reader that does not read.
 #pragma once
 
 #include <atomic>
@@ -68,6 +69,8 @@ class Log {
   void write_raw(std::string_view line);
 
   void flush();
+  // Opens the file anew: it may have been moved away (log rotation).
+  Result<void> reopen();
 
  private:
   Log();

@@ -1,10 +1,16 @@
 #include "base/log.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
+#include <thread>
 
 namespace heddle {
 namespace {
@@ -33,6 +39,49 @@ TEST(JsonStringTest, EveryByteAtEveryPlaceReadsBack) {
       }
     }
   }
+}
+
+class LogFileTest : public ::testing::Test {
+ protected:
+  LogFileTest() { std::filesystem::create_directory(folder_); }
+  ~LogFileTest() override { std::filesystem::remove_all(folder_); }
+
+  std::unique_ptr<Log> open(LogFormat format) const {
+    auto log = Log::create(LogLevel::kInfo, format, file_);
+    EXPECT_TRUE(log) << log.error().message;
+    return std::move(*log);
+  }
+  static std::string read(const std::string& path) {
+    std::ifstream file(path);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+
+  const std::string folder_ = ::testing::TempDir() + "heddle-log-" + std::to_string(getpid());
+  const std::string file_ = folder_ + "/log";
+};
+
+TEST_F(LogFileTest, TextForgesNoLines) {
+  open(LogFormat::kText)
+      ->info("a\nb", {{"user_agent", "x\r\n2026 error\x1b[2J\xC2\x9B\xC3\xA9\xFF"}});
+  EXPECT_THAT(read(file_),
+              ::testing::EndsWith(
+                  " info a\\nb user_agent=x\\x0d\\n2026 error\\x1b[2J\\xc2\\x9b\xC3\xA9\\xff\n"));
+}
+
+TEST_F(LogFileTest, AFileThatWasMovedAwayIsOpenedAnew) {
+  const auto log = open(LogFormat::kText);
+  log->info("before");
+  log->flush();
+  while (!read(file_).contains("before")) std::this_thread::yield();
+  std::filesystem::rename(file_, file_ + ".1");
+  ASSERT_TRUE(log->reopen());
+  log->flush();
+  log->info("after");
+  while (!read(file_).contains("after")) std::this_thread::yield();
+  EXPECT_THAT(read(file_ + ".1"), ::testing::EndsWith(" info before\n"));
+  std::filesystem::remove_all(folder_);
+  std::ofstream(folder_) << "no folder";
+  EXPECT_FALSE(log->reopen());
 }
 
 }  // namespace

@@ -100,13 +100,16 @@ void Registry::visit(const std::function<void(const Entry&)>& visit) const {
   }
 }
 
-void Registry::remove(std::string_view label, std::string_view value) {
+void Registry::remove(const Labels& labels) {
+  constexpr auto kLabel = &Labels::value_type::first;
+  const bool of_plugin = std::ranges::find(labels, "plugin", kLabel) != labels.end();
   const std::lock_guard lock(mutex_);
   for (auto& [name, family] : families_) {
     std::erase_if(family.metrics, [&](const auto& entry) {
-      return std::ranges::any_of(entry.first, [&](const auto& pair) {
-        return pair.first == label && pair.second == value;
-      });
+      const Labels& own = entry.first;
+      if (!of_plugin && std::ranges::find(own, "plugin", kLabel) != own.end()) return false;
+      return std::ranges::all_of(
+          labels, [&](const auto& label) { return std::ranges::find(own, label) != own.end(); });
     });
   }
 }

@@ -98,8 +98,10 @@ class Registry {
   };
   void visit(const std::function<void(const Entry&)>& visit) const;
 
-  // Forgets every metric that carries this label (a plugin or route that is gone).
-  void remove(std::string_view label, std::string_view value);
+  // Forgets every metric that carries all these labels (of a route that is gone). One that carries
+  // the label `plugin` belongs to the plugin, whose other labels may look like ours: it goes only
+  // with a `plugin` among these.
+  void remove(const Labels& labels);
 
  private:
   struct Metric {

@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "cli/commands.h"
+
 namespace heddle::cli {
 namespace {
 
@@ -21,6 +23,12 @@ sigset_t handled_signals() {
 }
 
 constexpr int kTickMilliseconds = 1000;
+constexpr int kForever = -1;
+
+void add_one(int event_fd) {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = write(event_fd, &one, sizeof one);
+}
 
 }  // namespace
 
@@ -34,13 +42,22 @@ Result<void> ControlLoop::block_signals() {
 }
 
 ControlLoop::ControlLoop(bool signals) {
-  const sigset_t set = handled_signals();
-  if (signals) signal_fd_ = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
   wake_fd_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  if (!signals) return;
+  const sigset_t set = handled_signals();
+  signal_fd_ = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+  end_fd_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  signals_ = std::thread([this] { follow_signals(); });
+  pthread_setname_np(signals_.native_handle(), "heddle-signals");
 }
 
 ControlLoop::~ControlLoop() {
-  if (signal_fd_ >= 0) close(signal_fd_);
+  if (signals_.joinable()) {
+    add_one(end_fd_);
+    signals_.join();
+    close(end_fd_);
+    close(signal_fd_);
+  }
   close(wake_fd_);
 }
 
@@ -49,27 +66,31 @@ void ControlLoop::post(std::move_only_function<void()> task) {
     const std::lock_guard lock(mutex_);
     posted_.push_back(std::move(task));
   }
-  const std::uint64_t one = 1;
-  [[maybe_unused]] const ssize_t written = write(wake_fd_, &one, sizeof one);
+  add_one(wake_fd_);
 }
 
 void ControlLoop::stop() {
   post([this] { ++terminations_; });
 }
 
-int ControlLoop::read_signal() {
-  if (signal_fd_ < 0) return 0;
-  signalfd_siginfo info{};
-  if (read(signal_fd_, &info, sizeof info) != static_cast<ssize_t>(sizeof info)) return 0;
-  const auto signal = static_cast<int>(info.ssi_signo);
-  if (signal == SIGTERM || signal == SIGINT) ++terminations_;
-  return signal;
-}
-
-bool ControlLoop::hurry() {
-  while (read_signal() != 0) {
+void ControlLoop::follow_signals() {
+  int wait = kForever;
+  for (;;) {
+    std::array<pollfd, 2> fds{pollfd{signal_fd_, POLLIN, 0}, pollfd{end_fd_, POLLIN, 0}};
+    const int ready = poll(fds.data(), fds.size(), wait);
+    if (fds[1].revents != 0) return;
+    // Not exit(): other threads use what it would destroy.
+    if (ready == 0) _exit(kExitOk);
+    signalfd_siginfo info{};
+    while (read(signal_fd_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+      if (info.ssi_signo == SIGHUP) {
+        reload_ = true;
+      } else if (++terminations_ > 1) {
+        wait = static_cast<int>(kLastMoment.count());
+      }
+    }
+    add_one(wake_fd_);
   }
-  return terminations_ > 1;
 }
 
 void ControlLoop::run_posted() {
@@ -84,13 +105,11 @@ void ControlLoop::run_posted() {
 }
 
 void ControlLoop::run(const Handlers& handlers) {
-  while (terminations_ == 0) {
-    std::array<pollfd, 2> fds{pollfd{signal_fd_, POLLIN, 0}, pollfd{wake_fd_, POLLIN, 0}};
-    if (poll(fds.data(), fds.size(), kTickMilliseconds) == 0) handlers.tick();
+  while (!stopping()) {
+    pollfd woken{wake_fd_, POLLIN, 0};
+    if (poll(&woken, 1, kTickMilliseconds) == 0) handlers.tick();
     run_posted();
-    while (const int signal = read_signal()) {
-      if (signal == SIGHUP) handlers.reload();
-    }
+    if (reload_.exchange(false)) handlers.reload();
   }
   handlers.terminate();
   run_posted();

@@ -1,10 +1,13 @@
 // The control thread: signals and whatever other threads post to it, one after the other. It is
-// main's own thread.
+// main's own thread. Another one reads the signals, so that a busy control thread does not make
+// the process deaf.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 #include "base/result.h"
@@ -23,6 +26,9 @@ class ControlLoop {
   // before any thread.
   static Result<void> block_signals();
 
+  // What a second SIGTERM or SIGINT leaves for an orderly end; then the process ends as it is.
+  static constexpr std::chrono::milliseconds kLastMoment{1000};
+
   // Without `signals` it hears of none, and only stop() ends it.
   explicit ControlLoop(bool signals = true);
   ~ControlLoop();
@@ -33,22 +39,26 @@ class ControlLoop {
   void post(std::move_only_function<void()> task);
   // As SIGTERM does. Any thread.
   void stop();
-  // Whether a second SIGTERM or SIGINT came: stop at once. Reads pending signals.
-  bool hurry();
+  // Whether a SIGTERM or SIGINT came, or stop() was called; whether a second one did: stop at
+  // once. Any thread.
+  bool stopping() const { return terminations_ > 0; }
+  bool hurry() const { return terminations_ > 1; }
 
   // Runs until `terminate` was called; then runs what is still posted.
   void run(const Handlers& handlers);
 
  private:
   void run_posted();
-  // Reads one pending signal; 0 when there is none.
-  int read_signal();
+  void follow_signals();
 
   int signal_fd_ = -1;
   int wake_fd_ = -1;
-  int terminations_ = 0;
+  int end_fd_ = -1;  // ends follow_signals()
+  std::atomic<int> terminations_ = 0;
+  std::atomic<bool> reload_ = false;
   std::mutex mutex_;
   std::vector<std::move_only_function<void()>> posted_;
+  std::thread signals_;
 };
 
 }  // namespace heddle::cli

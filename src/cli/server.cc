@@ -63,7 +63,12 @@ Result<void> Server::start() {
   }
   gateway_ = std::make_unique<gateway::Gateway>(workers_, *blocking_, log_, metrics_);
   view_.set_upstreams(gateway_->upstreams());
-  auto listeners = gateway_->plan_listeners(config_->listeners);
+  if (config_->admin.enabled) {
+    auto reserved = http::reserve_address(config_->admin.address);
+    if (!reserved) return std::unexpected(std::move(reserved.error()).within("admin: "));
+    admin_address_ = std::move(*reserved);
+  }
+  auto listeners = gateway_->plan_listeners(config_->listeners, admin_address_.address);
   if (!listeners.failed.empty()) {
     auto& [name, error] = listeners.failed.front();
     return std::unexpected(std::move(error).within("listener " + name + ": "));
@@ -110,8 +115,6 @@ Result<void> Server::start() {
 
 Result<void> Server::start_admin() {
   if (!config_->admin.enabled) return {};
-  auto reserved = http::reserve_address(config_->admin.address);
-  if (!reserved) return std::unexpected(std::move(reserved.error()).within("admin: "));
   admin_worker_ = std::make_unique<net::Worker>(kAdminWorker, log_);
   const auto on_control = [this](std::move_only_function<void()> task) {
     control_.post(std::move(task));
@@ -129,10 +132,11 @@ Result<void> Server::start_admin() {
             execute_plugin(name, std::move(done));
           },
       .log = log_,
+      .lenient = options_.lenient,
       .started_at = started_,
   });
   auto admin = admin::AdminServer::create(
-      config_->admin, reserved->address, *api_,
+      config_->admin, admin_address_.address, *api_,
       admin::ServerDependencies{
           .worker = *admin_worker_,
           .metrics = metrics_,
@@ -149,7 +153,7 @@ Result<void> Server::start_admin() {
   registry_->on_event([this](const plugins::Event& event) {
     admin_worker_->post([this, event] { admin_->tell(event); });
   });
-  log_.info("admin listening", {{"address", reserved->address}});
+  log_.info("admin listening", {{"address", admin_address_.address}});
   return {};
 }
 

@@ -28,6 +28,7 @@
 #include "config/reader.h"
 #include "extension/message_hook_chain.h"
 #include "gateway/gateway.h"
+#include "http/server.h"
 #include "net/blocking_pool.h"
 #include "net/worker.h"
 #include "plugins/registry.h"
@@ -110,6 +111,7 @@ class Server {
   std::vector<std::string> told_complaints_;
   gateway::NativeFilters natives_{metrics_};
   GatewayView view_;
+  http::ReservedAddress admin_address_;  // empty: there is no admin API
   std::unique_ptr<admin::Api> api_;
   std::unique_ptr<admin::AdminServer> admin_;
   std::vector<std::string> watched_directories_;

@@ -36,7 +36,9 @@ void forget_metrics(metrics::Registry& metrics, std::string_view label,
                     const std::vector<Item>& before, const std::vector<Item>& now,
                     std::string Item::* name) {
   for (const Item& item : before) {
-    if (std::ranges::find(now, item.*name, name) == now.end()) metrics.remove(label, item.*name);
+    if (std::ranges::find(now, item.*name, name) == now.end()) {
+      metrics.remove({{std::string(label), item.*name}});
+    }
   }
 }
 
@@ -69,6 +71,7 @@ std::size_t fingerprint_of(const ServeOptions& options) {
 }
 
 admin::ConfigReload Server::reload_config() {
+  if (auto reopened = log_.reopen(); !reopened) log_.error(reopened.error().message);
   admin::ConfigReload out;
   seen_files_ = fingerprint_of(options_);
   config::ReadResult read =
@@ -116,7 +119,8 @@ bool Server::go_over(std::shared_ptr<const config::Config> next, admin::ConfigRe
                     "the message service is started with the server; restart it"));
     return false;
   }
-  gateway::Gateway::ListenerPlan listeners = gateway_->plan_listeners(next->listeners);
+  gateway::Gateway::ListenerPlan listeners =
+      gateway_->plan_listeners(next->listeners, admin_address_.address);
   for (auto& [name, error] : listeners.failed) {
     refuse(error_of("listeners", next->listeners, name, std::move(error.message)));
   }

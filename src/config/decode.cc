@@ -90,6 +90,10 @@ std::string resolve_path(const std::string& text, const std::string& folder) {
   return (std::filesystem::path(folder) / path).lexically_normal().string();
 }
 
+bool has_variables(const Node& node) {
+  return node.text.contains("${") || std::ranges::any_of(node.items, has_variables);
+}
+
 }  // namespace
 
 std::string child_path(std::string_view path, std::string_view key) {
@@ -289,6 +293,7 @@ void Decoder::read_payload(const Node& node, const Target& target) {
     if (!text) return;
     payload = *text;
   } else {
+    if (has_variables(node)) places_.note_variables(target.path, {});
     auto json = to_json(node, Secrets::kShown);
     if (!json) {
       return problems_.error(json.error().mark, target.path, json.error().complaint);
@@ -354,7 +359,10 @@ std::optional<std::string> Decoder::text_of(const Node& node, const Setting& row
     return std::nullopt;
   }
   auto text = expand_variables(node.text);
-  if (text) return std::move(*text);
+  if (text) {
+    if (has_variables(node)) places_.note_variables(path, *text);
+    return std::move(*text);
+  }
   problems_.error(node.mark, path, text.error());
   return std::nullopt;
 }

@@ -22,8 +22,15 @@ class Places {
   // Of the value, or of the nearest thing around it that is in the file.
   Mark of(std::string_view path) const;
 
+  // The value at `path` has variables; `text` is what they made of it, where that is one text.
+  void note_variables(std::string path, std::string text) {
+    variables_.insert_or_assign(std::move(path), std::move(text));
+  }
+  const std::map<std::string, std::string>& variables() const { return variables_; }
+
  private:
   std::map<std::string, Mark, std::less<>> marks_;
+  std::map<std::string, std::string> variables_;  // text by path
 };
 
 class Decoder {

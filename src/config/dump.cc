@@ -32,7 +32,8 @@ std::string format_value_text(const std::string& text) {
 }
 
 std::string format_pair(const Setting& row, const std::string& name, const std::string& value) {
-  return concat(format_text(name), ": ", row.secret ? "\"***\"" : format_value_text(value));
+  const bool secret = row.secret || sounds_secret(name);
+  return concat(format_text(name), ": ", secret ? "\"***\"" : format_value_text(value));
 }
 
 struct Formatter {

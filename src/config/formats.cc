@@ -253,6 +253,17 @@ std::optional<Complaint> check_url_path(std::string& value) {
   return complain(value, "is not a path", "for example /metrics");
 }
 
+std::optional<Complaint> check_metrics_path(std::string& value) {
+  // The first segments of the admin API's paths.
+  static constexpr std::array<std::string_view, 9> kAdminPaths = {
+      "plugins", "api", "events", "routes", "upstreams", "config", "info", "health", "ready"};
+  if (auto complaint = check_url_path(value)) return complaint;
+  const std::string_view first =
+      std::string_view(value).substr(1, std::string_view(value).find('/', 1) - 1);
+  if (std::ranges::find(kAdminPaths, first) == kAdminPaths.end()) return std::nullopt;
+  return complain(value, "is a path of the admin API", "for example /metrics");
+}
+
 std::optional<Complaint> check_request_target(std::string& value) {
   const bool odd =
       value.find_first_of("# ") != std::string::npos || std::ranges::any_of(value, is_control);

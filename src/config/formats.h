@@ -33,6 +33,7 @@ std::optional<Complaint> check_host(std::string& value);  // "*", api.example.co
 std::optional<Complaint> check_allowed_host(std::string& value);  // a value of the Host header
 std::optional<Complaint> check_route_path(std::string& value);    // /exact, /prefix/*, /users/:id
 std::optional<Complaint> check_url_path(std::string& value);      // begins with /
+std::optional<Complaint> check_metrics_path(std::string& value);  // and shadows no other
 std::optional<Complaint> check_request_target(
     std::string& value);                                          // a path with or without a query
 std::optional<Complaint> check_outbound(std::string& value);      // host:port, *.suffix:port, "*"

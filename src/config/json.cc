@@ -79,6 +79,21 @@ bool is_infinite_or_nan(std::string_view text) {
   return one_of(text, {".inf", ".Inf", ".INF"});
 }
 
+// Whether a word of it sounds secret.
+bool mentions_secret(std::string_view text) {
+  const auto is_separator = [](char c) {
+    return (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '_' &&
+           c != '-' && c != '.';
+  };
+  while (!text.empty()) {
+    const auto end = std::ranges::find_if(text, is_separator);
+    const auto length = static_cast<std::size_t>(end - text.begin());
+    if (sounds_secret(text.substr(0, length))) return true;
+    text.remove_prefix(std::min(length + 1, text.size()));
+  }
+  return false;
+}
+
 class JsonWriter {
  public:
   explicit JsonWriter(Secrets secrets) : secrets_(secrets) {}
@@ -170,8 +185,9 @@ std::expected<std::string, JsonFailure> to_json(const Node& node, Secrets secret
 }
 
 bool sounds_secret(std::string_view key) {
-  static constexpr std::array<std::string_view, 6> kWords = {"password",   "secret", "token",
-                                                             "credential", "apikey", "privatekey"};
+  static constexpr std::array<std::string_view, 10> kWords = {
+      "password", "passwd",     "passphrase",    "secret", "token",
+      "apikey",   "privatekey", "authorization", "cookie", "credential"};
   static constexpr std::array<std::string_view, 3> kEndings = {"_key", "-key", ".key"};
   std::string lower(key);
   for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
@@ -182,7 +198,9 @@ bool sounds_secret(std::string_view key) {
 }
 
 std::string redact_payload(std::string_view payload) {
-  if (payload.starts_with('{') || payload.starts_with('[')) {
+  const std::size_t begin = std::min(payload.find_first_not_of(" \t\r\n"), payload.size());
+  if (const std::string_view text = payload.substr(begin);
+      text.starts_with('{') || text.starts_with('[')) {
     Problems ignored;
     const std::uint32_t file = ignored.add_file("");
     const auto tree = parse_yaml(payload, file, ignored);
@@ -190,7 +208,7 @@ std::string redact_payload(std::string_view payload) {
       if (auto json = to_json(*tree, Secrets::kRedacted)) return *json;
     }
   }
-  if (sounds_secret(payload)) return "\"***\"";
+  if (mentions_secret(payload)) return "\"***\"";
   std::string out;
   append_json_string(out, escape_variables(std::string(payload)));
   return out;

@@ -22,7 +22,8 @@ struct JsonFailure {
 // for a dump that is read again.
 std::expected<std::string, JsonFailure> to_json(const Node& node, Secrets secrets);
 
-// Whether a key names something that must not be shown: password, secret, token, key, credential.
+// Whether a key or the name of a header names something that must not be shown: password, secret,
+// token, key, credential, authorization, cookie.
 bool sounds_secret(std::string_view key);
 
 // A plugin's configuration for the eyes of an operator, as JSON: secrets inside of a map are

@@ -10,7 +10,15 @@ namespace heddle::config {
 namespace {
 
 constexpr std::size_t kLongestQuote = 60;
+constexpr std::size_t kShortestQuote = 8;
 constexpr std::size_t kLongestCompared = 64;
+
+// Whether `path` is `outer`, or of a value inside of that.
+bool is_inside(std::string_view path, std::string_view outer) {
+  if (!path.starts_with(outer)) return false;
+  const std::string_view rest = path.substr(outer.size());
+  return rest.empty() || rest.front() == '.' || rest.front() == '[';
+}
 
 std::size_t levenshtein(std::string_view a, std::string_view b) {
   std::array<std::size_t, kLongestCompared + 1> row{};
@@ -80,12 +88,24 @@ void Problems::warning(Mark mark, std::string path, std::string message, std::st
 
 bool Problems::has_errors_at(std::string_view path) const {
   return std::ranges::any_of(problems_, [&](const Problem& problem) {
-    if (problem.severity != Problem::Severity::kError || !problem.path.starts_with(path)) {
-      return false;
-    }
-    const std::string_view rest = std::string_view(problem.path).substr(path.size());
-    return rest.empty() || rest.front() == '.' || rest.front() == '[';
+    return problem.severity == Problem::Severity::kError && is_inside(problem.path, path);
   });
+}
+
+void Problems::hide(const std::map<std::string, std::string>& values) {
+  for (Problem& problem : problems_) {
+    const bool quoting = std::ranges::any_of(values, [&](const auto& value) {
+      const auto& [path, text] = value;
+      const std::string words = concat(problem.message, problem.hint);
+      // A message may cut a long text, and escape it.
+      const std::string_view start = std::string_view(text).substr(0, kShortestQuote);
+      return is_inside(path, problem.path) ||
+             (!text.empty() && (words.contains(start) || words.contains(quote(text))));
+    });
+    if (!quoting) continue;
+    problem.message = "a value with variables of the environment is refused; why is not told here";
+    problem.hint = "heddle validate -c FILE tells";
+  }
 }
 
 std::vector<Problem> Problems::take() {

@@ -1,6 +1,7 @@
 // Collects what is wrong with a configuration, so that one run reports everything.
 #pragma once
 
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -40,6 +41,8 @@ class Problems {
   // Whether an error was reported for the value at `path` or inside of it: what failed once is not
   // called missing too.
   bool has_errors_at(std::string_view path) const;
+  // Takes the words from every problem that might quote one of these values (text by path).
+  void hide(const std::map<std::string, std::string>& values);
   // In order of file and line.
   std::vector<Problem> take();
 

@@ -42,6 +42,7 @@ ReadResult build(const Node& root, std::vector<std::string> folders, Problems& p
     check(*config, decoder.places(), problems);
   }
   config->files = problems.files();
+  if (options.hide_variables) problems.hide(decoder.places().variables());
   if (!problems.has_errors()) config->effective_yaml = effective_yaml(*config);
   return finish(problems, std::move(config));
 }

@@ -27,6 +27,9 @@ std::string to_string(
 struct ReadOptions {
   bool lenient = false;       // unknown keys are warnings
   bool refuse_empty = false;  // a file without any setting is an error: it may be half written
+  // Problems do not quote what variables of the environment stand for: the text is somebody
+  // else's than the environment.
+  bool hide_variables = false;
   std::string ourchat_config =
       {};  // OurChat's own file, for messaging.hooks (ourchat.h); empty: none
 };

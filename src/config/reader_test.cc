@@ -271,6 +271,12 @@ plugins:
     environment: {HOME: t0ps3cret}
   - {name: b, path: b.wasm, config: 'token=t0ps3cret'}
   - {name: c, path: c.wasm, config: '{"secret": "t0ps3cret", "x": "$${y}"}', vm_config: {key: t0ps3cret}}
+  - {name: d, path: d.wasm, config: "api_key: t0ps3cret", vm_config: ' {"api_key": "t0ps3cret"}'}
+  - {name: e, path: e.wasm, config: {Passwd: t0ps3cret}, smoke: [{headers: {x-api-key: t0ps3cret}}]}
+  - {name: f, path: f.wasm, config: "the monkey is free"}
+request_headers: {set: {Authorization: Bearer t0ps3cret, x-plain: seen}, add: {Cookie: t0ps3cret}}
+upstreams: [{name: echo, builtin: echo}]
+routes: [{upstream: echo, headers: {x-auth-token: t0ps3cret}, query_params: {key: t0ps3cret}}]
 )");
   const std::string& text = config->effective_yaml;
   EXPECT_THAT(text, testing::Not(HasSubstr("t0ps3cret")));
@@ -280,6 +286,30 @@ plugins:
       text, HasSubstr(R"(config: {"ApiToken":"***","list":[{"password":"***","plain":"shown"}]})"));
   EXPECT_THAT(text, HasSubstr(R"("x":"$${y}")"));
   EXPECT_THAT(text, HasSubstr(R"(users: {ann: "***"})"));
+  EXPECT_THAT(text, HasSubstr("x-plain: seen"));
+  EXPECT_THAT(text, HasSubstr("the monkey is free"));
+}
+
+TEST(Problems, HideWhatVariablesStandFor) {
+  setenv("HEDDLE_HIDDEN", "t0ps3cret-value", 1);
+  for (const char* text :
+       {"workers: ${HEDDLE_HIDDEN}\n", "upstreams: [{name: e, builtin: \"x${HEDDLE_HIDDEN}\"}]\n",
+        "upstreams: [{name: \"${HEDDLE_HIDDEN}\", builtin: echo}]\nroutes: [{upstream: "
+        "t0ps3cret-valua}]\n",
+        "listeners: [{address: \"${HEDDLE_HIDDEN}:1\"}, {address: \"${HEDDLE_HIDDEN}:1\"}]\n",
+        "plugins: [{name: a, path: a, config: {a: .inf, b: \"${HEDDLE_HIDDEN}\"}}]\n"}) {
+    const ReadResult shown = read_text(text, "request", "", {});
+    const ReadResult hidden = read_text(text, "request", "", {.hide_variables = true});
+    ASSERT_FALSE(hidden.ok()) << text;
+    EXPECT_EQ(hidden.problems.size(), shown.problems.size()) << text;
+    for (const Problem& problem : hidden.problems) {
+      EXPECT_THAT(to_string(problem), testing::Not(HasSubstr("t0ps3cret-value"))) << text;
+    }
+  }
+  unsetenv("HEDDLE_HIDDEN");
+  const ReadResult plain = read_text("workers: many\nlogging: {file: \"${HOME}\"}\n", "request", "",
+                                     {.hide_variables = true});
+  EXPECT_THAT(to_string(plain.problems.front()), HasSubstr("\"many\""));
 }
 
 TEST(Effective, ReadsBackAsTheSameConfiguration) {

@@ -26,8 +26,9 @@ put `# yaml-language-server: $schema=configuration.schema.json` on the first lin
   them into other maps.
 - *Restart*: the setting takes effect at the next start; all others change with a reload.
 - *Secret*: the value is `***` in `GET /config`. In a plugin's `config`, values are hidden in the same way under the key
-  `key`, keys that end in `_key`, `-key` or `.key`, and keys that contain password, secret, token, credential, apikey or
-  privatekey.
+  `key`, keys that end in `_key`, `-key` or `.key`, and keys that contain password, passwd, passphrase, secret, token,
+  credential, apikey, privatekey, authorization or cookie; so are values of headers with such names. A `config` that is
+  one text is hidden whole when such a word is in it.
 )";
 
 std::string type_name(const Setting& row) {

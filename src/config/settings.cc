@@ -60,8 +60,8 @@ constexpr Setting kLogging[] = {
 constexpr Setting kPrometheus[] = {
     {.key = "enabled", .type = kBoolean, .member = value<&Config::metrics_enabled>(),
      .help = "Whether metrics are served on the admin address."},
-    {.key = "path", .member = value<&Config::metrics_path>(), .check = check_url_path,
-     .help = "Path of the metrics."},
+    {.key = "path", .member = value<&Config::metrics_path>(), .check = check_metrics_path,
+     .help = "Path of the metrics; none of the admin API's own."},
 };
 
 constexpr Setting kMetrics[] = {

@@ -199,6 +199,7 @@ void Exchange::on_trailers(http::HeadPtr trailers) {
 }
 
 void Exchange::on_reset(StreamError error, std::string_view detail) {
+  note_bytes();
   client_ = nullptr;
   if (finished_) return;
   retain();
@@ -219,13 +220,18 @@ void Exchange::on_reset(StreamError error, std::string_view detail) {
 }
 
 void Exchange::on_complete() {
-  info_.response_total_bytes = client_ != nullptr ? client_->bytes_sent() : 0;
-  info_.request_total_bytes = client_ != nullptr ? client_->bytes_received() : 0;
+  note_bytes();
   client_ = nullptr;
   retain();
   drop_origin(StreamError::kCancelled);
   finish();
   release();
+}
+
+void Exchange::note_bytes() {
+  if (client_ == nullptr || finished_) return;
+  info_.response_total_bytes = client_->bytes_sent();
+  info_.request_total_bytes = client_->bytes_received();
 }
 
 // ---- towards the origin ----
@@ -334,11 +340,8 @@ void Exchange::break_off(std::string_view details, std::string_view flags) {
   info_.response_code_details = details;
   info_.response_flags = flags;
   drop_origin(StreamError::kCancelled);
-  if (client_ != nullptr) {
-    info_.response_total_bytes = client_->bytes_sent();
-    info_.request_total_bytes = client_->bytes_received();
-    std::exchange(client_, nullptr)->reset(StreamError::kCancelled);
-  }
+  note_bytes();
+  if (client_ != nullptr) std::exchange(client_, nullptr)->reset(StreamError::kCancelled);
   finish();
 }
 

@@ -140,6 +140,8 @@ class Exchange final : public http::Receiver, public FilterChain::Owner {
   void arm_timer();
   void on_timeout();
   void break_off(std::string_view details, std::string_view flags);
+  // While the sender is there.
+  void note_bytes();
   void finish();
   void count() const;
   std::string_view plugin_text(const std::string& plugin, std::string_view what);

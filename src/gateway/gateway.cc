@@ -50,33 +50,53 @@ const Gateway::BoundListener* Gateway::bound_as(const config::Listener& listener
   return found != listeners_.end() ? &*found : nullptr;
 }
 
-// A port of our own may change hands: the former listener has it until the new one stands.
-Result<http::ReservedAddress> Gateway::reserve(const config::Listener& listener) const {
+// A port of our own may change hands: the former listener has it until the new one stands. That of
+// the admin API may not, which plan_listeners() says better than the kernel.
+Result<http::ReservedAddress> Gateway::reserve(const config::Listener& listener,
+                                               const std::string& admin) const {
   auto reserved = http::reserve_address(listener.address);
   const auto port_of = [](const std::string& address) {
     const auto parsed = net::parse_host_port(address);
     return parsed ? parsed->port : 0;
   };
-  const bool ours = std::ranges::any_of(listeners_, [&](const BoundListener& bound) {
-    return port_of(bound.reserved.address) == port_of(listener.address);
-  });
+  const auto port = port_of(listener.address);
+  const bool ours =
+      port == port_of(admin) || std::ranges::any_of(listeners_, [&](const BoundListener& bound) {
+        return port_of(bound.reserved.address) == port;
+      });
   if (reserved || !ours) return reserved;
   return http::reserve_address(listener.address, net::Sharing::kShared);
 }
 
-Gateway::ListenerPlan Gateway::plan_listeners(
-    const std::vector<config::Listener>& listeners) const {
+Gateway::ListenerPlan Gateway::plan_listeners(const std::vector<config::Listener>& listeners,
+                                              const std::string& admin) const {
   ListenerPlan plan;
+  // SO_REUSEPORT lets our own listeners share an address, so the kernel does not complain.
+  std::vector<std::pair<std::string, std::string>> taken;  // address, whose
+  if (!admin.empty()) taken.emplace_back(admin, "the admin API");
   for (const config::Listener& listener : listeners) {
     ListenerPlan::Item item{.listener = listener, .kept = 0, .reserved = {}};
+    std::string address;
     if (const BoundListener* bound = bound_as(listener)) {
       item.kept = bound->id;
-    } else if (auto reserved = reserve(listener)) {
+      address = bound->reserved.address;
+    } else if (auto reserved = reserve(listener, admin)) {
       item.reserved = std::move(*reserved);
+      address = item.reserved.address;
     } else {
       plan.failed.emplace_back(listener.name, std::move(reserved.error()));
       continue;
     }
+    const auto other = std::ranges::find_if(
+        taken, [&](const auto& each) { return net::overlap(each.first, address); });
+    if (other != taken.end()) {
+      plan.failed.emplace_back(
+          listener.name, Error{ErrorKind::kConflict,
+                               "address " + listener.address + " is also that of " + other->second +
+                                   " (" + other->first + "); give them different ports"});
+      continue;
+    }
+    taken.emplace_back(std::move(address), "the listener " + listener.name);
     plan.items.push_back(std::move(item));
   }
   return plan;

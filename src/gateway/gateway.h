@@ -38,7 +38,8 @@ class Gateway {
   const UpstreamManager& upstreams() const { return *upstreams_; }
 
   // How to go over from the listeners that there are to those of a configuration. Reserves the
-  // addresses of new ones (port 0 becomes a number), and changes nothing.
+  // addresses of new ones (port 0 becomes a number), and changes nothing. `admin`: where the admin
+  // API listens, or empty.
   struct ListenerPlan {
     struct Item {
       config::Listener listener;
@@ -48,7 +49,8 @@ class Gateway {
     std::vector<Item> items;
     std::vector<std::pair<std::string, Error>> failed;  // by the listener's name
   };
-  ListenerPlan plan_listeners(const std::vector<config::Listener>& listeners) const;
+  ListenerPlan plan_listeners(const std::vector<config::Listener>& listeners,
+                              const std::string& admin) const;
   // Opens, changes and retires listeners on every worker, after publish(). Logs addresses. An error
   // is what no plan could foresee; the other listeners serve.
   Result<void> apply_listeners(ListenerPlan plan, std::chrono::milliseconds drain_timeout);
@@ -79,7 +81,8 @@ class Gateway {
     http::ReservedAddress reserved;
   };
   const BoundListener* bound_as(const config::Listener& listener) const;
-  Result<http::ReservedAddress> reserve(const config::Listener& listener) const;
+  Result<http::ReservedAddress> reserve(const config::Listener& listener,
+                                        const std::string& admin) const;
   Result<void> open(BoundListener& listener);
 
   // Runs `task` on every worker and waits for all.

@@ -49,10 +49,10 @@ std::vector<std::shared_ptr<UpstreamState>> UpstreamManager::apply(
   std::vector<std::shared_ptr<UpstreamState>> out;
   std::vector<std::shared_ptr<Watched>> followed;
   std::vector<std::shared_ptr<Watched>> gone;
-  Addresses unused;
   Addresses outdated;
   {
     const std::lock_guard lock(mutex_);
+    Left left;
     std::map<std::string, std::shared_ptr<Watched>> before = std::exchange(upstreams_, {});
     for (const UpstreamEntry& entry : upstreams) {
       const config::Upstream& upstream = *entry.upstream;
@@ -63,16 +63,16 @@ std::vector<std::shared_ptr<UpstreamState>> UpstreamManager::apply(
       if (auto known = before.extract(upstream.name)) upstreams_.insert(std::move(known));
       Watched& watched = watch(upstream);
       std::ranges::move(use_tls(watched, entry.tls), std::back_inserter(outdated));
-      std::ranges::move(rebuild(watched), std::back_inserter(unused));
+      std::ranges::move(rebuild(watched), std::back_inserter(left));
       out.push_back(watched.state);
       followed.push_back(upstreams_[upstream.name]);
     }
     for (auto& [name, watched] : before) {
-      std::ranges::move(drop_unused(watched->endpoints), std::back_inserter(unused));
+      for (const auto& [address, state] : watched->endpoints) left.push_back({name, address});
       gone.push_back(std::move(watched));
     }
+    forget(left);  // only now: an upstream further down may have the address
   }
-  forget(unused);
   for (const std::string& address : outdated) forget_(address);
   worker_.post([this, followed = std::move(followed), gone = std::move(gone)] {
     for (const auto& watched : followed) follow(watched);
@@ -109,9 +109,8 @@ UpstreamManager::Addresses UpstreamManager::use_tls(
   return out;
 }
 
-// Publishes the endpoints as configuration and names are now. Gives the addresses that no upstream
-// has any more.
-UpstreamManager::Addresses UpstreamManager::rebuild(Watched& watched) {
+// Publishes the endpoints as configuration and names are now.
+UpstreamManager::Left UpstreamManager::rebuild(Watched& watched) {
   auto set = std::make_shared<EndpointSet>();
   const auto before = std::exchange(watched.endpoints, {});
   for (const config::Endpoint& endpoint : watched.config.endpoints) {
@@ -140,23 +139,21 @@ UpstreamManager::Addresses UpstreamManager::rebuild(Watched& watched) {
     set->table = maglev_table(items);
   }
   watched.state->publish(std::move(set));
-  return drop_unused(before);
+  Left left;
+  for (const auto& [address, state] : before) {
+    if (!watched.endpoints.contains(address)) left.push_back({watched.config.name, address});
+  }
+  return left;
 }
 
-UpstreamManager::Addresses UpstreamManager::drop_unused(
-    const std::map<std::string, std::shared_ptr<EndpointState>>& before) {
-  Addresses out;
-  for (const auto& [address, state] : before) {
+// With mutex_ held.
+void UpstreamManager::forget(const Left& left) {
+  for (const auto& [upstream, address] : left) {
+    metrics_.remove({{"upstream", upstream}, {"endpoint", address}});
     const bool used = std::ranges::any_of(
         upstreams_, [&](const auto& each) { return each.second->endpoints.contains(address); });
-    if (!used) out.push_back(address);
-  }
-  return out;
-}
-
-void UpstreamManager::forget(const Addresses& addresses) {
-  for (const std::string& address : addresses) {
-    metrics_.remove("endpoint", address);
+    if (used) continue;
+    metrics_.remove({{"endpoint", address}});
     forget_(address);
   }
 }
@@ -228,7 +225,6 @@ void UpstreamManager::resolved(const std::shared_ptr<Watched>& watched, const st
   const auto own = watched->names.find(name);
   if (own == watched->names.end()) return;
   Addresses addresses;
-  Addresses unused;
   bool changed = false;
   config::Milliseconds interval{};
   {
@@ -242,10 +238,9 @@ void UpstreamManager::resolved(const std::shared_ptr<Watched>& watched, const st
       Addresses& known = watched->resolved[name];
       changed = known != addresses;
       known = addresses;
-      if (changed) unused = rebuild(*watched);
+      if (changed) forget(rebuild(*watched));
     }
   }
-  forget(unused);
   const std::string& upstream = watched->state->name();
   if (changed) {
     std::string text;

@@ -65,12 +65,17 @@ class UpstreamManager {
     net::Timer timer;
   };
   using Addresses = std::vector<std::string>;
+  // Endpoints that their upstream has no more.
+  struct Endpoint {
+    std::string upstream;
+    std::string address;
+  };
+  using Left = std::vector<Endpoint>;
 
   Watched& watch(const config::Upstream& upstream);
   Addresses use_tls(Watched& watched, std::shared_ptr<const net::TlsClientContext> tls);
-  Addresses rebuild(Watched& watched);
-  Addresses drop_unused(const std::map<std::string, std::shared_ptr<EndpointState>>& before);
-  void forget(const Addresses& addresses);
+  Left rebuild(Watched& watched);
+  void forget(const Left& left);
 
   // On the worker.
   void follow(const std::shared_ptr<Watched>& watched);

@@ -8,6 +8,12 @@ namespace {
 constexpr std::string_view kLimitHits = "heddle_http_limit_hits_total";
 constexpr std::string_view kLimitHitsHelp = "How often a limit of HTTP connections was hit";
 
+std::shared_ptr<metrics::Counter> connections_to(const std::string& endpoint,
+                                                 metrics::Registry& registry) {
+  return registry.counter("heddle_upstream_connections_total", "Upstream connections opened",
+                          {{"endpoint", endpoint}});
+}
+
 }  // namespace
 
 ClientContext::ClientContext(net::Worker& worker_in, net::BlockingPool& blocking,
@@ -29,11 +35,13 @@ ClientContext::ClientContext(net::Worker& worker_in, net::BlockingPool& blocking
 }
 
 ClientEndpoint::ClientEndpoint(ClientContext& context, const ClientTarget& target_in)
-    : target(target_in),
-      connections_total(context.metrics.counter("heddle_upstream_connections_total",
-                                                "Upstream connections opened",
-                                                {{"endpoint", target_in.endpoint}})) {
+    : target(target_in), connections_total(connections_to(target.endpoint, context.metrics)) {
   if (auto parsed = net::parse_host_port(target.endpoint)) address = std::move(*parsed);
+}
+
+void ClientEndpoint::count_connection(ClientContext& context) {
+  if (!connections_total) connections_total = connections_to(target.endpoint, context.metrics);
+  connections_total->add();
 }
 
 bool is_idempotent(std::string_view method) {

@@ -35,10 +35,13 @@ struct ClientEndpoint {
   ClientEndpoint(ClientContext& context, const ClientTarget& target);
 
   bool is_valid() const { return !address.host.empty() && address.port != 0; }
+  void count_connection(ClientContext& context);
+  // The registry forgets the metrics of an endpoint that left; it may come back.
+  void forget_metrics() { connections_total.reset(); }
 
   ClientTarget target;
   net::HostPort address;  // empty when the target's endpoint is not host:port
-  std::shared_ptr<metrics::Counter> connections_total;
+  std::shared_ptr<metrics::Counter> connections_total;  // null: forgotten
 };
 
 // Endpoints by target. Those that nobody can ask for any more go when another comes: a target with

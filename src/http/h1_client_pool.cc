@@ -79,7 +79,7 @@ H1ClientConnection& H1ClientPool::connect_unlimited(H1Endpoint& endpoint,
 
 H1ClientConnection& H1ClientPool::add(H1Endpoint& endpoint) {
   endpoint.connections.push_back(std::make_unique<H1ClientConnection>(*this, endpoint));
-  endpoint.connections_total->add();
+  endpoint.count_connection(context);
   context.connections_active->add(1);
   return *endpoint.connections.back();
 }
@@ -108,6 +108,7 @@ void H1ClientPool::close_idle() {
 void H1ClientPool::forget(const std::string& name) {
   endpoints_.for_each([&](H1Endpoint& endpoint) {
     if (endpoint.target.endpoint != name) return;
+    endpoint.forget_metrics();
     close_idle(endpoint);
     for (const auto& connection : endpoint.connections) connection->retired = true;
   });

@@ -537,16 +537,17 @@ void H1ServerConnection::fail(StreamError error, std::string_view detail) {
   if (receiver != nullptr) receiver->on_reset(error, detail);
 }
 
-// From within a Sender call: the receiver hears of it when that returned.
+// From within a Sender call: the receiver hears of it when that returned, before this goes.
 void H1ServerConnection::fail_soon(std::string_view detail) {
   Receiver* const receiver = std::exchange(receiver_, nullptr);
+  if (entering_) failure_ = detail;  // the receiver is not known yet
+  if (receiver != nullptr) {
+    worker_.defer([receiver, detail = std::string(detail)] {
+      receiver->on_reset(StreamError::kCancelled, detail);
+    });
+  }
   stream_.abort();
   close();
-  if (entering_) failure_ = detail;  // the receiver is not known yet
-  if (receiver == nullptr) return;
-  worker_.defer([receiver, detail = std::string(detail)] {
-    receiver->on_reset(StreamError::kCancelled, detail);
-  });
 }
 
 void H1ServerConnection::reset(StreamError error) {

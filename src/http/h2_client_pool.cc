@@ -66,7 +66,7 @@ void H2ClientPool::adopt(const ClientTarget& target, const ClientLimits& limits,
 
 H2ClientConnection& H2ClientPool::add(H2Endpoint& endpoint, const ClientLimits& limits) {
   endpoint.connections.push_back(std::make_unique<H2ClientConnection>(*this, endpoint, limits));
-  endpoint.connections_total->add();
+  endpoint.count_connection(context);
   context.connections_active->add(1);
   return *endpoint.connections.back();
 }
@@ -97,6 +97,7 @@ void H2ClientPool::close_idle() {
 void H2ClientPool::forget(const std::string& name) {
   endpoints_.for_each([&](H2Endpoint& endpoint) {
     if (endpoint.target.endpoint != name) return;
+    endpoint.forget_metrics();
     for_each(endpoint, [](H2ClientConnection& connection) { connection.retire(); });
   });
 }

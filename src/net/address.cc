@@ -46,6 +46,17 @@ Result<HostPort> parse_host_port(std::string_view text) {
   return out;
 }
 
+bool overlap(std::string_view one, std::string_view other) {
+  const auto covers = [](const std::string& host, const std::string& inner) {
+    const bool ipv6 = inner.find(':') != std::string::npos;
+    return host.empty() || host == inner || host == (ipv6 ? "::" : "0.0.0.0");
+  };
+  const auto a = parse_host_port(one);
+  const auto b = parse_host_port(other);
+  if (!a || !b || a->port != b->port) return false;
+  return covers(a->host, b->host) || covers(b->host, a->host);
+}
+
 SocketAddress::SocketAddress(const sockaddr* address, socklen_t size)
     : size_(std::min<socklen_t>(size, sizeof storage_)) {
   std::memcpy(&storage_, address, size_);

@@ -20,6 +20,10 @@ struct HostPort {
 };
 Result<HostPort> parse_host_port(std::string_view text);
 
+// Whether two addresses to listen on stand for a common one: the same, or one has all addresses of
+// the other's kind (":80", "0.0.0.0:80", "[::]:80"). Names must be resolved before.
+bool overlap(std::string_view one, std::string_view other);
+
 // An IPv4 or IPv6 address with its port.
 class SocketAddress {
  public:

@@ -51,6 +51,25 @@ TEST(Address, Formats) {
   EXPECT_FALSE(SocketAddress::numeric("localhost", 80));
 }
 
+TEST(Address, OverlapsWhereAConnectionMayComeToBoth) {
+  for (const auto& [one, other] : {std::pair("127.0.0.1:80", "127.0.0.1:80"),
+                                   {"0.0.0.0:80", "127.0.0.1:80"},
+                                   {":80", "10.0.0.1:80"},
+                                   {":80", "[::1]:80"},
+                                   {":80", "0.0.0.0:80"},
+                                   {"[::]:80", "[::1]:80"}}) {
+    EXPECT_TRUE(overlap(one, other)) << one << " " << other;
+    EXPECT_TRUE(overlap(other, one)) << one << " " << other;
+  }
+  for (const auto& [one, other] : {std::pair("127.0.0.1:80", "127.0.0.1:81"),
+                                   {"127.0.0.1:80", "127.0.0.2:80"},
+                                   {"0.0.0.0:80", "[::1]:80"},
+                                   {"[::]:80", "0.0.0.0:80"},
+                                   {":80", ":81"}}) {
+    EXPECT_FALSE(overlap(one, other)) << one << " " << other;
+  }
+}
+
 TEST(Socket, AnAddressInUseIsNamed) {
   const auto first = bind_socket("127.0.0.1:0", Sharing::kExclusive);
   ASSERT_TRUE(first);

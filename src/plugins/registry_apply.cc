@@ -255,7 +255,7 @@ std::vector<std::string> Registry::arrange(const std::vector<Wanted>& wanted,
     log_.info("plugin removed", {{"plugin", entry->wanted.name}});
     // A file may come back a moment later, when it is replaced.
     if (!entry->from_directory && state_file_ != nullptr) state_file_->forget(entry->wanted.name);
-    metrics_.remove("plugin", entry->wanted.name);
+    metrics_.remove({{"plugin", entry->wanted.name}});
   }
   for (const std::string& name : added) {
     const Entry& entry = *entry_named(name);

@@ -161,6 +161,18 @@ TEST_P(KeyValueTest, ManyCallsShareATransaction) {
 }
 
 class SqliteKeyValueTest : public KeyValueTest {};
+TEST_P(SqliteKeyValueTest, FilesAreForThisUserOnlyWhateverTheFolderIs) {
+  namespace fs = std::filesystem;
+  ASSERT_TRUE(set("p", "k", "v"));
+  std::size_t files = 0;
+  for (const auto& file : fs::directory_iterator(fs::path(path()).parent_path())) {
+    ++files;
+    EXPECT_EQ(file.status().permissions(), fs::perms::owner_read | fs::perms::owner_write)
+        << file.path();
+  }
+  EXPECT_GE(files, 2U);  // the database and its log
+}
+
 TEST_P(SqliteKeyValueTest, AFileThatIsBroken) {
   ASSERT_TRUE(set("a", "k", "v"));
   store_.reset();

@@ -170,6 +170,19 @@ bool PluginMetric::get(std::uint64_t& value) const {
   return true;
 }
 
+// A histogram `h` is exposed as h_bucket, h_sum and h_count, which another metric may not be.
+std::string PluginMetrics::same_samples(const std::string& name, PluginMetricType type) const {
+  if (const auto own = types_.find(name); own != types_.end() && own->second != type) return name;
+  for (const std::string_view suffix : {"_bucket", "_sum", "_count"}) {
+    const std::string longer = name + std::string(suffix);
+    if (type == PluginMetricType::kHistogram && types_.contains(longer)) return longer;
+    if (!name.ends_with(suffix)) continue;
+    const auto found = types_.find(name.substr(0, name.size() - suffix.size()));
+    if (found != types_.end() && found->second == PluginMetricType::kHistogram) return found->first;
+  }
+  return {};
+}
+
 PluginMetrics::PluginMetrics(metrics::Registry& registry) : registry_(registry) {}
 
 Result<std::shared_ptr<const PluginMetric>> PluginMetrics::define(std::string_view plugin,
@@ -194,11 +207,17 @@ Result<std::shared_ptr<const PluginMetric>> PluginMetrics::define(std::string_vi
 
   Exposed exposed = expose(plugin, name);
   // One name has one type for all plugins; a second type gets a name of its own.
-  const auto taken = types_.try_emplace(exposed.name, type).first;
-  if (taken->second != type) {
+  const auto taken = types_.find(exposed.name);
+  if (taken != types_.end() && taken->second != type) {
     exposed.name += fmt::format("_{}", kTypeNames.at(static_cast<std::size_t>(type)));
-    types_.try_emplace(exposed.name, type);
   }
+  if (const std::string other = same_samples(exposed.name, type); !other.empty()) {
+    return fail(ErrorKind::kConflict,
+                fmt::format("metric \"{}\" would have samples of the same name as the metric {}; "
+                            "rename one of them",
+                            name, other));
+  }
+  types_.try_emplace(exposed.name, type);
   const std::string full = std::string(kPrefix) + exposed.name;
   auto metric = std::make_shared<PluginMetric>();
   metric->type = type;

@@ -35,12 +35,15 @@ class PluginMetrics {
  public:
   static constexpr std::size_t kMaxPerPlugin = 1000;
   explicit PluginMetrics(metrics::Registry& registry);
-  // The same plugin and name give the same statistic. kConflict: defined with another type. kLimit:
-  // too many.
+  // The same plugin and name give the same statistic. kConflict: defined with another type, or
+  // exposed under a name that a histogram has. kLimit: too many.
   Result<std::shared_ptr<const PluginMetric>> define(std::string_view plugin, PluginMetricType type,
                                                      std::string_view name);
 
  private:
+  // The metric with which one of this name and type would share names of samples; or empty.
+  std::string same_samples(const std::string& name, PluginMetricType type) const;
+
   metrics::Registry& registry_;
   std::mutex mutex_;
   std::map<std::pair<std::string, std::string>, std::shared_ptr<const PluginMetric>> metrics_;

@@ -229,11 +229,27 @@ TEST(PluginMetrics, OneNameOfTwoTypesIsTwoFamilies) {
   EXPECT_TRUE(found);
 }
 
+TEST(PluginMetrics, NoSampleHasTwoMeanings) {
+  metrics::Registry registry;
+  PluginMetrics metrics(registry);
+  using enum PluginMetricType;
+  ASSERT_TRUE(metrics.define("p", kHistogram, "time").has_value());
+  EXPECT_EQ(metrics.define("q", kCounter, "time_count").error().kind, ErrorKind::kConflict);
+  EXPECT_EQ(metrics.define("p", kGauge, "time_sum").error().kind, ErrorKind::kConflict);
+  ASSERT_TRUE(metrics.define("p", kCounter, "size_count").has_value());
+  EXPECT_EQ(metrics.define("p", kHistogram, "size").error().kind, ErrorKind::kConflict);
+  EXPECT_TRUE(metrics.define("p", kCounter, "count").has_value());
+  ASSERT_TRUE(metrics.define("p", kCounter, "x_gauge").has_value());
+  ASSERT_TRUE(metrics.define("p", kCounter, "x").has_value());
+  EXPECT_EQ(metrics.define("q", kGauge, "x").error().kind, ErrorKind::kConflict);  // as x_gauge
+  EXPECT_TRUE(metrics.define("p", kHistogram, "time").has_value());
+}
+
 TEST(PluginMetrics, APluginThatComesBackIsExposedAgain) {
   metrics::Registry registry;
   PluginMetrics metrics(registry);
   ASSERT_TRUE(metrics.define("p", PluginMetricType::kCounter, "hits").has_value());
-  registry.remove("plugin", "p");
+  registry.remove({{"plugin", "p"}});
   (*metrics.define("p", PluginMetricType::kCounter, "hits"))->record(1);
   EXPECT_EQ(registry.counter("heddle_plugin_custom_hits", "", {{"plugin", "p"}})->value(), 1U);
 }

@@ -1,6 +1,9 @@
 #include "services/sqlite_handle.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <system_error>
@@ -47,6 +50,13 @@ Result<void> make_folder_of(const std::string& path) {
                                           folder.string(), failed.message()));
 }
 
+// For this user only: SQLite would let others read it, as the folder may. Its further files (-wal,
+// -shm) get the mode of this one.
+void make_private_file(const std::string& path) {
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
+  if (file >= 0) ::close(file);
+}
+
 }  // namespace
 
 Error sqlite_error(sqlite3* database) {
@@ -56,6 +66,7 @@ Error sqlite_error(sqlite3* database) {
 
 Result<SqliteDatabase> open_sqlite(const std::string& path) {
   if (auto made = make_folder_of(path); !made) return std::unexpected(std::move(made.error()));
+  make_private_file(path);
   sqlite3* raw = nullptr;
   const int opened =
       sqlite3_open_v2(path.c_str(), &raw,
