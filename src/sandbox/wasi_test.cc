@@ -17,7 +17,9 @@ using Values = std::vector<std::int64_t>;
 
 class RecordingHost final : public WasiHost {
  public:
-  void write(int fd, std::string_view bytes) override { written[fd] += bytes; }
+  void write(Instance& /*instance*/, int fd, std::string_view bytes) override {
+    written[fd] += bytes;
+  }
   std::map<int, std::string> written;
 };
 
