@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,16 @@ def test_time_out(serve, driver: Path) -> None:
     done = serve.run("call", str(driver), "run", json.dumps(rpc.script("sleep 60000")), "--timeout-ms", "200")
     assert done.returncode == 1
     assert json.loads(done.stderr)["data"]["cause"] == "timeout"
+
+
+@pytest.mark.parametrize(("redirected", "code"), [("2>&-", 0), ("2>/dev/full", 0), (">&-", 1), (">/dev/full", 1)])
+def test_streams_that_cannot_be_written(heddle: Path, driver: Path, redirected: str, code: int) -> None:
+    script = rpc.script("err at work", 'out {"jsonrpc":"2.0","id":0,"result":"done"}')
+    done = subprocess.run(["sh", "-c", f'exec "$@" {redirected}', "sh", heddle, "call", driver, "run",
+                           json.dumps(script)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code
+    assert done.stdout == ("" if code else '"done"\n')
+    assert ("standard output" in done.stderr) == bool(code)
 
 
 @pytest.mark.parametrize(("arguments", "code"), [

@@ -55,6 +55,18 @@ def test_prime_sieve(server: Server) -> None:
     assert rpc.result(server, "rpc_pdk", "prime_sieve", 1000) == {"count": 168, "limit": 1000}
 
 
+def test_an_error_of_the_plugin_is_no_error_of_the_host(serve, compile_wat) -> None:
+    driver = compile_wat.program(Path("conformance/json_rpc/driver.c"))
+    server = serve(gateway(plugins=[plugin("driver", driver)], routes=[]))
+    error = '{"code":-32005,"message":"x","data":{"cause":"max_queued_calls"}}'
+    script = rpc.script(f'out {{"jsonrpc":"2.0","id":0,"error":{error}}}')
+    response = rpc.post(server, "driver", rpc.request("run", script))
+    assert (response.status, response.json()["error"]["data"]) == (200, {"cause": "max_queued_calls"})
+    metrics = server.metrics()
+    assert 'heddle_plugin_errors_total{plugin="driver",reason="plugin_error"} 1' in metrics
+    assert 'reason="max_queued_calls"' not in metrics
+
+
 def test_unknown_method_in_the_plugin(server: Server) -> None:
     assert rpc.call(server, "rpc_pdk", "nothing")["error"] == {"code": -32601, "message": "Method not found"}
 

@@ -79,6 +79,8 @@ struct PluginOptions {
                                                       // one message of the plugin [line_too_long]
   std::size_t output_limit = std::size_t{64} << 20U;  // bytes of all messages of the plugin in
                                                       // one call [output_too_long]
+  // A plugin that asks the host while it has not read twice params_limit of answers is ended
+  // [input_too_long].
   std::uint64_t host_calls = 100'000;  // requests to the host in one call [host_calls]
   std::size_t pending_host_calls = 8;  // of those, unanswered at a time; a further one is refused
   std::size_t max_calls = 100;         // calls at a time; further ones wait in their order

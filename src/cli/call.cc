@@ -1,6 +1,6 @@
 // `heddle call PLUGIN METHOD [PARAMS]`: one call of a JSON-RPC plugin, without a server. The result
 // goes to standard output; the plugin's log, its notifications and an error to standard error.
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <boost/json/parse.hpp>
@@ -14,6 +14,7 @@
 
 #include "cli/commands.h"
 #include "cli/contracts.h"
+#include "cli/output.h"
 #include "cli/service_set.h"
 #include "config/reader.h"
 #include "contracts/json_rpc/incoming.h"
@@ -28,9 +29,9 @@ namespace {
 class Printer final : public extension::RpcCaller {
  public:
   void on_notification(std::string_view method, std::string_view params) override {
-    fmt::print(stderr, "{}: {}\n", method, params);
+    print_note(fmt::format("{}: {}", method, params));
   }
-  void on_log(std::string_view line) override { fmt::print(stderr, "{}\n", line); }
+  void on_log(std::string_view line) override { print_note(line); }
 };
 
 // What a call needs, taken down in the reverse order.
@@ -120,11 +121,13 @@ extension::RpcOutcome run_call(net::Worker& worker, extension::RpcTarget& target
 }
 
 int print(const extension::RpcOutcome& outcome) {
-  if (outcome.ok) {
-    fmt::print("{}\n", outcome.result);
-    return kExitOk;
+  if (!outcome.ok) {
+    print_note(json_rpc::error_json(outcome.error));
+    return kExitFailed;
   }
-  fmt::print(stderr, "{}\n", json_rpc::error_json(outcome.error));
+  const auto printed = print_result(outcome.result);
+  if (printed) return kExitOk;
+  print_note("heddle: " + printed.error().message);
   return kExitFailed;
 }
 
@@ -138,14 +141,13 @@ int call(const CallOptions& options) {
   boost::system::error_code bad;
   boost::json::parse(params, bad);
   if (bad) {
-    fmt::print(stderr, "heddle: params are not JSON: {}\n", bad.message());
+    print_note(fmt::format("heddle: params are not JSON: {}", bad.message()));
     return kExitUsage;
   }
   config::Config config;
   if (!options.config.empty()) {
     const config::ReadResult read = config::read(options.config, {});
-    for (const config::Problem& problem : read.problems)
-      fmt::print(stderr, "{}\n", to_string(problem));
+    for (const config::Problem& problem : read.problems) print_note(to_string(problem));
     if (!read.ok()) return kExitConfig;
     config = *read.config;
   }
@@ -153,7 +155,7 @@ int call(const CallOptions& options) {
   auto entry = find_plugin(config, options);
   const auto built = build(bench, config);
   if (!entry || !built) {
-    fmt::print(stderr, "heddle: {}\n", entry ? built.error().message : entry.error().message);
+    print_note("heddle: " + (entry ? built.error().message : entry.error().message));
     return kExitUnavailable;
   }
   if (options.timeout.count() > 0) entry->timeout = options.timeout;
@@ -161,10 +163,9 @@ int call(const CallOptions& options) {
   auto loaded = loader.load(*entry, 1);
   const auto target = loaded ? loaded->plugin->rpc_target() : nullptr;
   if (!target) {
-    fmt::print(stderr, "heddle: {}\n",
-               loaded
-                   ? fmt::format("plugin {} is of kind {}, not json_rpc", entry->name, loaded->kind)
-                   : loaded.error().message);
+    print_note("heddle: " + (loaded ? fmt::format("plugin {} is of kind {}, not json_rpc",
+                                                  entry->name, loaded->kind)
+                                    : loaded.error().message));
     return kExitUnavailable;
   }
   publish_others(bench, loader, config, *entry);

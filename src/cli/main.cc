@@ -10,6 +10,7 @@
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/message_arguments.h"
+#include "cli/output.h"
 #include "contracts/native_hook/child_main.h"
 #include "contracts/native_hook/child_memory.h"
 
@@ -125,10 +126,11 @@ int main(int argc, char** argv) {
   if (argc > 1 && argv[1] == heddle::native_hook::kChildVerb) {
     return heddle::native_hook::run_child(argc, argv);
   }
+  heddle::cli::keep_standard_streams();
   try {
     return run(heddle::cli::rewrite_loom_arguments({argv, argv + argc}));
   } catch (const std::exception& e) {
-    fmt::print(stderr, "heddle: {}\n", e.what());
+    heddle::cli::print_note(fmt::format("heddle: {}", e.what()));
     return heddle::cli::kExitFailed;
   }
 }

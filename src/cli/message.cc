@@ -1,9 +1,7 @@
 // `heddle message register|send|fetch|tail`: the message service from a shell.
-#include <fmt/core.h>
 #include <fmt/format.h>
 
 #include <boost/json.hpp>
-#include <cstdio>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -12,6 +10,7 @@
 #include "base/json_write.h"
 #include "cli/commands.h"
 #include "cli/message_client.h"
+#include "cli/output.h"
 #include "services/crypto.h"
 
 namespace heddle::cli {
@@ -20,7 +19,7 @@ namespace {
 namespace json = boost::json;
 
 int failed(const Error& error) {
-  fmt::print(stderr, "heddle message: {}\n", error.message);
+  print_note("heddle message: " + error.message);
   return kExitFailed;
 }
 
@@ -62,9 +61,13 @@ Result<json::object> message_of(const MessageOptions& options, const json::value
 }
 
 // One message a line, so that a shell can go on with them.
-void print(const json::object& message) {
-  fmt::print("{}\n", write_json(message));
-  std::fflush(stdout);
+Result<void> print(const json::object& message) {
+  return print_result(write_json(message));
+}
+
+int print_and_end(const json::object& message) {
+  const auto printed = print(message);
+  return printed ? kExitOk : failed(printed.error());
 }
 
 // The highest number that was printed, or nothing.
@@ -80,7 +83,9 @@ Result<std::uint64_t> fetch_once(MessageClient& client, const MessageOptions& op
   if (messages == nullptr || !messages->is_array()) return last;
   for (const json::value& each : messages->as_array()) {
     if (!each.is_object()) continue;
-    print(each.as_object());
+    if (auto printed = print(each.as_object()); !printed) {
+      return std::unexpected(std::move(printed.error()));
+    }
     if (const json::value* seq = each.as_object().if_contains("seq")) {
       last = seq->to_number<std::uint64_t>();
     }
@@ -108,8 +113,7 @@ int message_register(const MessageOptions& options) {
       {"username", options.user}, {"password", options.password}, {"identity_key", key}};
   const auto made = (*client)->call("POST", "/v1/accounts", &body);
   if (!made) return failed(made.error());
-  print(*made);
-  return kExitOk;
+  return print_and_end(*made);
 }
 
 int message_send(const MessageOptions& options) {
@@ -123,8 +127,7 @@ int message_send(const MessageOptions& options) {
   if (!message) return failed(message.error());
   const auto sent = (*client)->call("POST", "/v1/messages", &*message);
   if (!sent) return failed(sent.error());
-  print(*sent);
-  return kExitOk;
+  return print_and_end(*sent);
 }
 
 int message_fetch(const MessageOptions& options) {
@@ -148,7 +151,8 @@ int message_tail(const MessageOptions& options) {
       failures = 0;
       continue;
     }
-    if (last.error().kind == ErrorKind::kInvalidArgument) return failed(last.error());
+    const ErrorKind kind = last.error().kind;
+    if (kind == ErrorKind::kInvalidArgument || kind == ErrorKind::kIo) return failed(last.error());
     if (failures++ == 0) static_cast<void>(failed(last.error()));
     std::this_thread::sleep_for(kPause);
   }

@@ -70,8 +70,8 @@ void PluginRecord::error(std::string_view reason, std::string message) {
   last_error_ = std::move(message);
 }
 
-void PluginRecord::limit_hit(std::string_view limit) {
-  ++limit_hits_;
+void PluginRecord::limit_hit(std::string_view limit, std::uint64_t times) {
+  limit_hits_ += times;
   const std::lock_guard lock(mutex_);
   auto found = std::ranges::find(limits_, limit, [](const auto& known) { return known.first; });
   if (found == limits_.end()) {
@@ -81,7 +81,7 @@ void PluginRecord::limit_hit(std::string_view limit) {
                           {{"plugin", plugin_}, {"limit", std::string(limit)}}));
     found = limits_.end() - 1;
   }
-  found->second->add();
+  found->second->add(times);
 }
 
 // Seconds are those of the clock's, not sliding: a burst over the edge of two may have twice the
@@ -94,9 +94,14 @@ bool PluginRecord::admit(Window& window, std::uint64_t most) {
     report_drops();
   }
   if (window.lines.fetch_add(1, std::memory_order_relaxed) < most) return true;
-  ++dropped_;
-  limit_hit("log_lines_per_second");
+  drop_lines(1);
   return false;
+}
+
+void PluginRecord::drop_lines(std::uint64_t lines) {
+  if (lines == 0) return;
+  dropped_ += lines;
+  limit_hit("log_lines_per_second", lines);
 }
 
 void PluginRecord::report_drops() {

@@ -60,7 +60,7 @@ class PluginRecord {
   void memory(std::int64_t delta);
   void error(std::string_view reason, std::string message);
   // `limit` is a literal: the limit's setting, or its name where it has none.
-  void limit_hit(std::string_view limit);
+  void limit_hit(std::string_view limit, std::uint64_t times = 1);
 
   // A line of the plugin: at most log_lines_per_second are written, the rest is counted; longer
   // ones are cut; bytes that are not UTF-8 become U+FFFD.
@@ -68,6 +68,8 @@ class PluginRecord {
   // Whether another line of the plugin is within log_lines_per_second. For lines that go elsewhere
   // than to the log, too.
   bool admit_line() { return admit(lines_, lines_per_second_); }
+  // Further lines that were not asked for.
+  void drop_lines(std::uint64_t lines);
   // The same for warnings about the plugin of which it can cause as many as it likes.
   bool admit_warning() { return admit(warnings_, kWarningsPerSecond); }
   // A line of Heddle about the plugin and, unless it is empty, this request.

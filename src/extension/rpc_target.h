@@ -38,7 +38,8 @@ struct RpcError {
   };
   int code = kInternalError;
   std::string message;
-  std::string data = {};  // JSON, or empty: none
+  std::string data = {};   // JSON, or empty: none
+  std::string cause = {};  // a word of Heddle's own; empty: the error of a plugin or a program
 };
 
 struct RpcOutcome {

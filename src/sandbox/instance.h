@@ -76,7 +76,8 @@ struct Limits {
 class WasiHost {
  public:
   virtual ~WasiHost() = default;
-  virtual void write(int fd, std::string_view bytes) = 0;  // fd 1 or 2, as one fd_write gave them
+  // `fd` is 1 or 2; the bytes as one fd_write gave them, gone after a wait. May wait.
+  virtual void write(Instance& instance, int fd, std::string_view bytes) = 0;
   // Bytes of standard input, at most `most`, valid until the next call; empty: its end. May wait.
   virtual std::string_view read(Instance& /*instance*/, std::size_t /*most*/) { return {}; }
   // The guest sleeps. What does not wait moves its clock instead.

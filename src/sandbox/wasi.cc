@@ -153,8 +153,8 @@ std::int32_t fd_write(Instance& instance, std::int32_t fd, GuestPtr vectors, Gue
     gathered += taken;
     bytes = gathered;
   }
-  if (instance.wasi() != nullptr && !bytes.empty()) instance.wasi()->write(fd, bytes);
-  return ok_or_fault(memory.store(written, static_cast<std::uint32_t>(bytes.size())));
+  if (instance.wasi() != nullptr && !bytes.empty()) instance.wasi()->write(instance, fd, bytes);
+  return ok_or_fault(instance.memory().store(written, static_cast<std::uint32_t>(bytes.size())));
 }
 
 // Fills the first buffer that has room, as POSIX allows. Memory is looked at anew after a wait.

@@ -20,11 +20,11 @@ enum Errno : std::int32_t {
   kSeekPipe = 70,
 };
 
-// The most that one fd_write or random_get takes; fd_write then reports a partial write, as POSIX
-// allows.
+// The most that one fd_write takes; it then reports a partial write, as POSIX allows.
 inline constexpr std::uint32_t kMaxWrite = 1U << 20U;
 inline constexpr std::uint32_t kMaxVectors = 1024;
-inline constexpr std::uint32_t kMaxRandom = 64U * 1024;
+// The most that one random_get gives: the host makes it without a pause.
+inline constexpr std::uint32_t kMaxRandom = 16U << 20U;
 inline constexpr std::uint32_t kMaxSubscriptions = 1024;
 
 }  // namespace heddle::sandbox::wasi

@@ -17,7 +17,9 @@ using Values = std::vector<std::int64_t>;
 
 class RecordingHost final : public WasiHost {
  public:
-  void write(int fd, std::string_view bytes) override { written[fd] += bytes; }
+  void write(Instance& /*instance*/, int fd, std::string_view bytes) override {
+    written[fd] += bytes;
+  }
   std::map<int, std::string> written;
 };
 
@@ -210,7 +212,16 @@ TEST_F(WasiTest, ClocksAndRandom) {
   EXPECT_EQ(call("random_get", {100, 64}), wasi::kSuccess);
   EXPECT_NE(instance_->memory().view(100, 64), std::string(64, '\0'));
   EXPECT_EQ(call("random_get", {0, 65536}), wasi::kSuccess);
-  EXPECT_EQ(call("random_get", {0, 65537}), wasi::kInvalid);
+  EXPECT_EQ(call("random_get", {0, (16 << 20) + 1}), wasi::kInvalid);
+}
+
+TEST_F(WasiTest, RandomBytesOfMoreThanOnePage) {
+  instance_ = start(R"((module
+    (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+    (memory (export "memory") 16)
+    (func (export "run") (result i32) (call $random (i32.const 0) (i32.const 1048576)))))");
+  EXPECT_EQ(instance_->call(*instance_->function<std::int32_t()>("run")), wasi::kSuccess);
+  EXPECT_NE(instance_->memory().view(1'048'512, 64), std::string(64, '\0'));
 }
 
 // A guest that sleeps in a loop until its clock has moved far enough gets there at once.

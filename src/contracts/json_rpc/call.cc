@@ -115,9 +115,8 @@ void Call::start() {
 
 void Call::arm_timeout() {
   timer_.arm(worker_.timers(), version_->spec.timeout, [this] {
-    version_->record.limit_hit("timeout");
-    finish(failure(limit_error(
-        "timeout", fmt::format("not finished within {} ms", version_->spec.timeout.count()))));
+    end_by_limit("timeout",
+                 fmt::format("not finished within {} ms", version_->spec.timeout.count()));
   });
 }
 
@@ -157,27 +156,43 @@ void Call::on_output(std::string_view bytes) {
 }
 
 void Call::on_error_output(std::string_view bytes) {
-  if (!over_) log_lines_.feed(bytes, [this](std::string_view line) { log_line(line); });
+  if (over_) return;
+  const std::size_t passed_over =
+      log_lines_.feed(bytes, [this](std::string_view line) { return log_line(line); });
+  version_->record.drop_lines(passed_over);
 }
 
-void Call::log_line(std::string_view line) {
-  if (!version_->record.admit_line()) return;
+// False: the second has had its lines.
+bool Call::log_line(std::string_view line) {
+  if (!version_->record.admit_line()) return false;
   version_->record.line(LogLevel::kInfo, line, call_.request_id);
   if (call_.caller != nullptr && done_) call_.caller->on_log(line);
+  return true;
 }
 
-bool Call::count_host_call() {
+// A guest that asks and does not read what comes would have the host keep it all.
+bool Call::admit_host_call() {
+  const auto& spec = version_->spec;
   version_->host_requests->add();
-  if (++host_calls_ <= version_->spec.host_calls) return true;
-  version_->record.limit_hit("host_calls");
-  finish(failure(limit_error(
-      "host_calls", fmt::format("more than {} requests to the host", version_->spec.host_calls))));
+  const std::size_t unread = protocol_.held() + (program_ ? program_->unread() : 0);
+  if (++host_calls_ > spec.host_calls) {
+    end_by_limit("host_calls", fmt::format("more than {} requests to the host", spec.host_calls));
+  } else if (unread / 2 > spec.body_limit) {
+    end_by_limit("input_too_long", fmt::format("{} bytes that the plugin has not read", unread));
+  } else {
+    return true;
+  }
   return false;
+}
+
+void Call::end_by_limit(std::string_view limit, std::string_view detail) {
+  version_->record.limit_hit(limit);
+  finish(protocol_.answered() ? std::move(answer_) : failure(limit_error(limit, detail)));
 }
 
 void Call::on_request(LineProtocol::Token token, std::string_view method,
                       const boost::json::value& params) {
-  if (over_ || !count_host_call()) return;
+  if (over_ || !admit_host_call()) return;
   const auto* known = version_->dependencies.methods.find(method);
   if (known == nullptr) {
     HostMethods::Reply reply = reply_to(token);
@@ -232,7 +247,7 @@ void Call::settle(LineProtocol::Token token, const RpcOutcome& outcome) {
 }
 
 void Call::on_notification(std::string_view method, const boost::json::value& params) {
-  if (over_ || !count_host_call()) return;
+  if (over_ || !admit_host_call()) return;
   if (const auto* known = version_->dependencies.methods.find(method)) {
     if (!permitted(method)) return;
     // The protocol knows no such token, and answers nothing.
@@ -296,7 +311,7 @@ void Call::on_violation(Violation violation, std::string_view detail) {
 }
 
 void Call::on_end(const ProgramEnd& end) {
-  log_lines_.end([this](std::string_view line) { log_line(line); });
+  log_lines_.end([this](std::string_view line) { return log_line(line); });
   if (!kept_ || done_) measure(end.cost.cpu);
   if (end.cost.denied_memory) version_->record.limit_hit(sandbox::kMemoryLimitName);
   if (over_) return;

@@ -61,9 +61,10 @@ class Call final : public std::enable_shared_from_this<Call>,
              const boost::json::value& params);
   HostMethods::Reply reply_to(LineProtocol::Token token);
   void settle(LineProtocol::Token token, const RpcOutcome& outcome);
-  void log_line(std::string_view line);
+  bool log_line(std::string_view line);
   void measure(std::chrono::nanoseconds cpu);
-  bool count_host_call();
+  bool admit_host_call();
+  void end_by_limit(std::string_view limit, std::string_view detail);
   bool permitted(std::string_view method) const;
   RpcOutcome outcome_of(const ProgramEnd& end) const;
   Lane& lane() const;

@@ -72,10 +72,7 @@ RpcError service_error(const Error& error) {
 }
 
 std::string cause_of(const RpcError& error) {
-  constexpr std::string_view kStart = R"({"cause":")";
-  if (!error.data.starts_with(kStart)) return "plugin_error";
-  const std::string_view rest = std::string_view(error.data).substr(kStart.size());
-  return std::string(rest.substr(0, rest.find('"')));
+  return error.cause.empty() ? "plugin_error" : error.cause;
 }
 
 }  // namespace heddle::json_rpc

@@ -19,7 +19,7 @@ RpcError start_error(const Error& error);
 // Of a service, for the guest that asked it.
 RpcError service_error(const Error& error);
 
-// The `cause` of an error made here; else "plugin_error".
+// The cause of an error of Heddle's own; else "plugin_error", whatever its data say.
 std::string cause_of(const RpcError& error);
 
 }  // namespace heddle::json_rpc

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 
+#include "contracts/json_rpc/line_cutter.h"
 #include "contracts/json_rpc/test_support.h"
 
 namespace heddle::json_rpc {
@@ -131,6 +132,50 @@ TEST_F(CallTest, TwoHundredHostCalls) {
   EXPECT_EQ(asked, 200U);
   EXPECT_EQ(std::ranges::count(listener_.log, '\n'), 10);
   EXPECT_GT(stats_.limit_hits, 0U);
+}
+
+TEST_F(CallTest, AGuestThatAsksAndDoesNotReadIsEnded) {
+  std::size_t asked = 0;
+  methods_.add("big", [&](const HostRequest& /*request*/, HostMethods::Reply reply) {
+    ++asked;
+    reply(success("\"" + std::string(1'000, 'x') + "\""));
+    return nullptr;
+  });
+  spec_.body_limit = 10'000;
+  const Guest one = Guest().ask("big");
+  EXPECT_EQ(shown(run(Guest().repeat(1'000, one).answer("1"))), "-32005 input_too_long");
+  EXPECT_LT(asked, 25U);
+  asked = 0;
+  std::string batch;
+  for (int id = 0; id < 100; ++id) {
+    batch += batch.empty() ? '[' : ',';
+    batch += fmt::format(R"({{"jsonrpc":"2.0","id":{},"method":"big"}})", id);
+  }
+  EXPECT_EQ(shown(run(Guest().print(batch + "]\n").answer("1"))), "-32005 input_too_long");
+  EXPECT_LT(asked, 25U);
+  EXPECT_EQ(shown(run(Guest().repeat(100, Guest(one).read()).answer("1"))), "1");
+}
+
+TEST_F(CallTest, AFloodOfShortLinesIsCountedAndDropped) {
+  constexpr std::size_t kLines = 60'000;
+  constexpr std::size_t kWrites = 20;
+  spec_.log_lines_per_second = 10;
+  const Guest flood = Guest().print(std::string(kLines, '\n'), 2);
+  EXPECT_EQ(shown(run(Guest().repeat(kWrites, flood).answer("1"))), "1");
+  EXPECT_EQ(stats_.limit_hits,
+            kLines * kWrites - static_cast<std::size_t>(std::ranges::count(listener_.log, '\n')));
+}
+
+TEST(LineCutter, PassesOverTheLinesThatNobodyWants) {
+  LineCutter cutter(10);
+  std::string taken;
+  const auto one = [&](std::string_view line) {
+    taken += fmt::format("{};", line);
+    return false;
+  };
+  EXPECT_EQ(cutter.feed("a\nb\nc\nd", one), 2U);
+  EXPECT_EQ(cutter.feed("e\n", one), 0U);
+  EXPECT_EQ(taken, "a;de;");
 }
 
 TEST_F(CallTest, LargeParamsAreRefused) {

@@ -9,6 +9,9 @@
 namespace heddle::json_rpc {
 namespace {
 
+// A guest that wrote as much waits until it was read, and others of its worker have had a turn.
+constexpr std::size_t kMaxUndelivered = std::size_t{256} << 10U;
+
 class WorkerLoop final : public sandbox::Loop {
  public:
   explicit WorkerLoop(net::Worker& worker) : worker_(worker) {}
@@ -49,9 +52,15 @@ class Program final : public GuestProgram, public sandbox::WasiHost {
   }
 
   void write(std::string_view bytes) override {
+    if (given_ > input_.size() / 2) {
+      input_.erase(0, given_);
+      given_ = 0;
+    }
     input_ += bytes;
     check_input();
   }
+
+  std::size_t unread() const override { return input_.size() - given_; }
 
   void check_input() override {
     if (!resume_ || !readable() || std::exchange(wake_posted_, true)) return;
@@ -70,8 +79,13 @@ class Program final : public GuestProgram, public sandbox::WasiHost {
   }
 
   // sandbox::WasiHost, on the guest's stack
-  void write(int fd, std::string_view bytes) override {
+  void write(sandbox::Instance& instance, int fd, std::string_view bytes) override {
     (fd == 1 ? output_ : errors_) += bytes;
+    if (output_.size() + errors_.size() > kMaxUndelivered) {
+      DeliveryWait wait(*this);
+      instance.wait(wait);
+      return;
+    }
     if (std::exchange(delivery_posted_, true)) return;
     worker_.defer([this, alive = std::weak_ptr(alive_)] {
       if (alive.expired()) return;
@@ -108,6 +122,21 @@ class Program final : public GuestProgram, public sandbox::WasiHost {
       program_.deliver();
       if (program_.readable()) return resume();
       program_.resume_ = std::move(resume);
+    }
+
+   private:
+    Program& program_;
+  };
+
+  class DeliveryWait final : public sandbox::Wait {
+   public:
+    explicit DeliveryWait(Program& program) : program_(program) {}
+    void start(Resume resume) override {
+      program_.deliver();
+      program_.worker_.post(
+          [alive = std::weak_ptr(program_.alive_), resume = std::move(resume)]() mutable {
+            if (!alive.expired()) resume();
+          });
     }
 
    private:

@@ -64,6 +64,8 @@ class GuestProgram {
   virtual void run() = 0;
   // Adds to standard input; resumes a guest that waits for it, when the event that runs has ended.
   virtual void write(std::string_view bytes) = 0;
+  // Bytes of standard input that the guest has not read.
+  virtual std::size_t unread() const = 0;
   // input_open() may have changed.
   virtual void check_input() = 0;
   // CPU time until it waited last, and a new limit counted from there.

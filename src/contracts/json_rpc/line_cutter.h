@@ -1,6 +1,7 @@
 // Cuts what a guest writes to its standard error into lines.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -11,15 +12,20 @@ namespace heddle::json_rpc {
 class LineCutter {
  public:
   explicit LineCutter(std::size_t longest) : longest_(longest) {}
+  // `take` says whether it wants another line: if not, all that end within `bytes` are passed over.
+  // Gives their number.
   template <typename Take>
-  void feed(std::string_view bytes, Take take) {
-    while (!bytes.empty()) {
+  std::size_t feed(std::string_view bytes, Take take) {
+    bool more = true;
+    while (more && !bytes.empty()) {
       const std::size_t end = bytes.find('\n');
       keep(bytes.substr(0, end));
-      if (end == std::string_view::npos) return;
-      end_line(take);
+      if (end == std::string_view::npos) return 0;
+      more = end_line(take);
       bytes.remove_prefix(end + 1);
     }
+    keep(bytes.substr(bytes.rfind('\n') + 1));
+    return static_cast<std::size_t>(std::ranges::count(bytes, '\n'));
   }
   template <typename Take>
   void end(Take take) {
@@ -28,10 +34,11 @@ class LineCutter {
 
  private:
   template <typename Take>
-  void end_line(Take& take) {
+  bool end_line(Take& take) {
     if (line_.ends_with('\r')) line_.pop_back();
-    take(std::string_view(line_));
+    const bool more = take(std::string_view(line_));
     line_.clear();
+    return more;
   }
   void keep(std::string_view part) { line_ += part.substr(0, longest_ - line_.size()); }
 

@@ -271,13 +271,17 @@ void LineProtocol::reply(const Open& open, std::string_view key, std::string_vie
     out += '\n';
     return handler_.on_send(std::move(out));
   }
-  if (!open.batch->out.empty()) open.batch->out += ',';
+  const std::size_t before = open.batch->out.size();
+  if (before > 0) open.batch->out += ',';
   open.batch->out += out;
+  held_ += open.batch->out.size() - before;
   if (--open.batch->waiting == 0) send_batch(*open.batch);
 }
 
 void LineProtocol::send_batch(const Batch& batch) {
-  if (!batch.out.empty()) handler_.on_send("[" + batch.out + "]\n");
+  if (batch.out.empty()) return;
+  held_ -= batch.out.size();
+  handler_.on_send("[" + batch.out + "]\n");
 }
 
 }  // namespace heddle::json_rpc

@@ -75,6 +75,8 @@ class LineProtocol {
   void fail(Token token, const RpcError& error);
 
   bool answered() const { return answered_; }
+  // Bytes of answers to the guest that wait for the rest of their batch.
+  std::size_t held() const { return held_; }
   std::size_t open_requests() const { return open_.size(); }
 
  private:
@@ -107,6 +109,7 @@ class LineProtocol {
   std::int64_t id_ = 0;       // of the request
   std::int64_t next_id_ = 0;
   Token next_token_ = 0;
+  std::size_t held_ = 0;
   std::unordered_map<Token, Open> open_;
   std::unordered_set<std::string> open_ids_;
   bool answered_ = false;

@@ -75,7 +75,7 @@ std::optional<RpcError> read_object(const boost::json::object& object) {
 }  // namespace
 
 RpcError rpc_error(int code, std::string message, std::string_view cause, std::string_view detail) {
-  RpcError out{code, std::move(message), R"({"cause":)"};
+  RpcError out{code, std::move(message), R"({"cause":)", std::string(cause)};
   append_json_string(out.data, cause);
   if (!detail.empty()) {
     out.data += R"(,"detail":)";

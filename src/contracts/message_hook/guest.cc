@@ -176,7 +176,7 @@ GuestResult<void> Guest::message_sent(std::uint64_t id) {
   return {};
 }
 
-void Guest::write(int fd, std::string_view bytes) {
+void Guest::write(sandbox::Instance& /*instance*/, int fd, std::string_view bytes) {
   record().guest_line(fd == 2 ? LogLevel::kWarn : LogLevel::kInfo, bytes);
 }
 

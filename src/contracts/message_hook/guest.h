@@ -31,7 +31,7 @@ class Guest final : public sandbox::WasiHost {
   bool dead() const { return instance_->dead(); }
 
   extension::PluginRecord& record() const { return *version_->record; }
-  void write(int fd, std::string_view bytes) override;
+  void write(sandbox::Instance& instance, int fd, std::string_view bytes) override;
 
  private:
   explicit Guest(std::shared_ptr<const Version> version);

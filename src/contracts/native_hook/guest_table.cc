@@ -200,7 +200,7 @@ GuestResult<void> GuestTable::tell(const extension::HookEvent& event) {
   return placement_.release(*instance_, *address, layout.size());
 }
 
-void GuestTable::write(int fd, std::string_view bytes) {
+void GuestTable::write(sandbox::Instance& /*instance*/, int fd, std::string_view bytes) {
   version_->record->guest_line(fd == 2 ? LogLevel::kWarn : LogLevel::kInfo, bytes);
 }
 

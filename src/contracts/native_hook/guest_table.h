@@ -45,7 +45,7 @@ class GuestTable final : public sandbox::WasiHost {
   sandbox::GuestResult<void> tell(const extension::HookEvent& event);
   void shut_down();
 
-  void write(int fd, std::string_view bytes) override;
+  void write(sandbox::Instance& instance, int fd, std::string_view bytes) override;
 
  private:
   static constexpr std::size_t kFields = kSlots + 1;  // user_data before the slots

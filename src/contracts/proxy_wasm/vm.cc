@@ -230,7 +230,7 @@ void Vm::warn_once(std::string_view what) {
   if (!std::exchange(warned_, true)) log().write(LogLevel::kWarn, what, request_id());
 }
 
-void Vm::write(int fd, std::string_view bytes) {
+void Vm::write(sandbox::Instance& /*instance*/, int fd, std::string_view bytes) {
   log().guest_line(fd == 2 ? LogLevel::kError : LogLevel::kInfo, bytes, request_id());
 }
 

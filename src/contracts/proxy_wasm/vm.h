@@ -159,7 +159,7 @@ class Vm final : public sandbox::WasiHost {
   // Once for each VM: something that its plugins do not get.
   void warn_once(std::string_view what);
 
-  void write(int fd, std::string_view bytes) override;  // WasiHost
+  void write(sandbox::Instance& instance, int fd, std::string_view bytes) override;  // WasiHost
 
  private:
   bool enter(Context& context);

@@ -39,7 +39,7 @@ Guest::~Guest() {
   runtime_.record().instances(-1);
 }
 
-void Guest::write(int fd, std::string_view bytes) {
+void Guest::write(sandbox::Instance& /*instance*/, int fd, std::string_view bytes) {
   while (!bytes.empty()) {
     const std::size_t end = std::min(bytes.find('\n'), bytes.size());
     if (end > 0) {

@@ -51,7 +51,7 @@ class Guest final : private sandbox::WasiHost {
 
  private:
   Guest(Runtime& runtime, net::Worker& worker);
-  void write(int fd, std::string_view bytes) override;
+  void write(sandbox::Instance& instance, int fd, std::string_view bytes) override;
   void initialize();
   void init();
   void judge_init(std::int32_t result);
