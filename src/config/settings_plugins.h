@@ -123,7 +123,9 @@ inline constexpr Setting kPlugin[] = {
     {.key = "buffer_limit", .type = kSize, .member = value<&Plugin::buffer_limit>(), .min = 0,
      .max = kGiB, .help = "Most body bytes kept while the plugin holds a message back."},
     {.key = "body_limit", .type = kSize, .member = value<&Plugin::body_limit>(), .min = 0,
-     .max = kGiB, .help = "Longest request body that a handler of a route plugin gets; longest params and longest message of a JSON-RPC plugin."},
+     .max = kGiB,
+     .help = "Longest request body that a handler of a route plugin gets; longest params and longest message of a JSON-RPC "
+             "plugin. 0: as if it were absent."},
     {.key = "log_lines_per_second", .type = kInteger,
      .member = value<&Plugin::log_lines_per_second>(), .min = 0, .max = kMillion,
      .help = "Log lines beyond it are dropped and counted."},

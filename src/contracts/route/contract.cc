@@ -81,6 +81,7 @@ bool Contract::recognises(const sandbox::Module& module) const {
 
 void Contract::complete(extension::PluginSpec& spec) const {
   if (spec.timeout.count() == 0) spec.timeout = std::chrono::seconds(5);
+  if (spec.body_limit == 0) spec.body_limit = std::size_t{10} << 20U;
 }
 
 Result<std::shared_ptr<extension::LoadedPlugin>> Contract::load(

@@ -8,7 +8,6 @@ namespace heddle::route {
 namespace {
 
 constexpr sandbox::GuestSize kPrefix = 4;
-constexpr std::size_t kDefaultResultLimit = std::size_t{10} << 20U;
 
 }  // namespace
 
@@ -183,10 +182,8 @@ void Guest::place(sandbox::GuestPtr address) {
 
 void Guest::answer(sandbox::GuestPtr result) {
   measure(handler_);
-  const std::size_t limit =
-      runtime_.spec().body_limit > 0 ? runtime_.spec().body_limit : kDefaultResultLimit;
   auto done = std::exchange(on_answer_, nullptr);
-  const auto found = find_result(instance_->memory(), result, limit);
+  const auto found = find_result(instance_->memory(), result, runtime_.spec().body_limit);
   if (!found && found.error().kind == ErrorKind::kLimit) {
     failed_ = true;
     runtime_.record().limit_hit("response_bytes");

@@ -93,7 +93,7 @@ void RouteStream::send_head(const http::HeaderMap& headers, bool end) {
 void RouteStream::send_data(http::Buffer&& data, bool end) {
   body_bytes_ += data.size();
   const std::size_t limit = runtime().spec().body_limit;
-  if (limit > 0 && body_bytes_ > limit) {
+  if (body_bytes_ > limit) {
     request_.body = {};
     if (!answered_) {
       runtime().record().limit_hit("body_limit");
