@@ -247,6 +247,23 @@ TEST_F(SqliteTest, ADatabaseHasASize) {
   EXPECT_TRUE(run("INSERT INTO t VALUES (zeroblob(150000))"));
 }
 
+TEST_F(SqliteTest, WhatAStatementSortsAndGathersHasTheSizeOfADatabase) {
+  make({.max_file_bytes = 8 << 20U});
+  const auto bytes = [](const std::string& rows) {
+    return "WITH RECURSIVE c(i, b) AS (SELECT 1, randomblob(100000) UNION ALL SELECT i + 1, "
+           "randomblob(100000) FROM c WHERE i < " +
+           rows + ") ";
+  };
+  const std::string sorts = "SELECT count(*) FROM (SELECT b FROM c ORDER BY b LIMIT -1 OFFSET 1)";
+  const std::string gathers = "SELECT count(DISTINCT b) FROM c";
+  for (const std::string& statement : {sorts, gathers}) {
+    EXPECT_TRUE(run(bytes("20") + statement)) << statement;
+    EXPECT_EQ(refused(bytes("1000") + statement), ErrorKind::kLimit) << statement << message_;
+    EXPECT_NE(message_.find("sql.max_size"), std::string::npos) << message_;
+    EXPECT_TRUE(run(bytes("20") + statement)) << "the room is free again";
+  }
+}
+
 // A file-size limit of the process stands for a disk that takes no more.
 TEST_F(SqliteTest, ADiskThatTakesNoMore) {
   ASSERT_TRUE(run("CREATE TABLE t (x)"));

@@ -13,6 +13,7 @@
 #include <variant>
 
 #include "services/sqlite_functions.h"
+#include "services/sqlite_temporary.h"
 
 namespace heddle::services {
 namespace {
@@ -111,7 +112,9 @@ SqliteConnection::SqliteConnection(SqliteDatabase database, const SqlLimits& lim
 Result<std::unique_ptr<SqliteConnection>> SqliteConnection::open(const std::string& path,
                                                                  const SqlLimits& limits,
                                                                  std::uint64_t max_file_bytes) {
-  auto database = open_sqlite(path);
+  const auto files = bounded_temporary_files();
+  if (!files) return std::unexpected(files.error());
+  auto database = open_sqlite(path, *files);
   if (!database) return std::unexpected(std::move(database.error()));
   std::unique_ptr<SqliteConnection> out(
       new SqliteConnection(std::move(*database), limits, max_file_bytes));
@@ -148,6 +151,7 @@ Result<SqlResult> SqliteConnection::run(const SqlRequest& request, Nanoseconds d
                                         const std::function<bool()>& cancelled) {
   deadline_ = deadline;
   cancelled_ = &cancelled;
+  const TemporaryRoom room(max_file_bytes_);
   guard_.refused.clear();
   refused_rows_ = false;
   Result<SqlResult> out;
@@ -264,10 +268,11 @@ Error SqliteConnection::explain(Error error) const {
     case SQLITE_LOCKED:
       return {ErrorKind::kTimeout, "another statement of the plugin kept the database locked"};
     case SQLITE_FULL:
-      return {ErrorKind::kLimit,
-              fmt::format("the database has no more room: it is at its limit of {} bytes "
-                          "(sql.max_size), or the disk is full",
-                          max_file_bytes_)};
+      return {
+          ErrorKind::kLimit,
+          fmt::format("the database has no more room: it, or what the statement sorts and "
+                      "gathers, is at its limit of {} bytes (sql.max_size), or the disk is full",
+                      max_file_bytes_)};
     case SQLITE_TOOBIG:
       return {ErrorKind::kLimit,
               fmt::format("a text or blob is larger than {} bytes (sql.max_value)"

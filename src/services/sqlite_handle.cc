@@ -64,13 +64,12 @@ Error sqlite_error(sqlite3* database) {
   return {kind_of(code & 0xff), sqlite3_errmsg(database)};
 }
 
-Result<SqliteDatabase> open_sqlite(const std::string& path) {
+Result<SqliteDatabase> open_sqlite(const std::string& path, const char* files) {
   if (auto made = make_folder_of(path); !made) return std::unexpected(std::move(made.error()));
   make_private_file(path);
   sqlite3* raw = nullptr;
-  const int opened =
-      sqlite3_open_v2(path.c_str(), &raw,
-                      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, nullptr);
+  const int opened = sqlite3_open_v2(
+      path.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, files);
   SqliteDatabase database(raw);
   if (opened != SQLITE_OK) {
     return fail(ErrorKind::kIo,

@@ -21,8 +21,9 @@ using SqliteDatabase = std::unique_ptr<sqlite3, SqliteClose>;
 using SqliteStatement = std::unique_ptr<sqlite3_stmt, SqliteFinalize>;
 
 // Opens or makes the file, in a folder that is made too (for this user only), in WAL mode. One
-// thread at a time may use it. The error names the file.
-Result<SqliteDatabase> open_sqlite(const std::string& path);
+// thread at a time may use it. `files`: SQLite's name of a file system; null: the usual one. The
+// error names the file.
+Result<SqliteDatabase> open_sqlite(const std::string& path, const char* files = nullptr);
 
 // Statements of Heddle itself, without results.
 Result<void> sqlite_execute(sqlite3* database, const std::string& statements);
