@@ -98,9 +98,9 @@ Result<void> Server::start() {
   // The admin API answers while plugins compile (GET /ready says 503 until then).
   if (auto admin = start_admin(); !admin) return admin;
   load_plugins();
+  watch_directories();  // looks again, so that nobody listens without what came meanwhile
   auto listening = gateway_->apply_listeners(std::move(listeners), config_->drain_timeout);
   if (!listening) return listening;
-  watch_directories();
   watch_configuration();
   certificates_.watch();
   view_.set_phase(admin::Phase::kServing);
