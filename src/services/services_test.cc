@@ -239,6 +239,9 @@ TEST(PluginMetrics, NoSampleHasTwoMeanings) {
   ASSERT_TRUE(metrics.define("p", kCounter, "size_count").has_value());
   EXPECT_EQ(metrics.define("p", kHistogram, "size").error().kind, ErrorKind::kConflict);
   EXPECT_TRUE(metrics.define("p", kCounter, "count").has_value());
+  ASSERT_TRUE(metrics.define("p", kCounter, "x_gauge").has_value());
+  ASSERT_TRUE(metrics.define("p", kCounter, "x").has_value());
+  EXPECT_EQ(metrics.define("q", kGauge, "x").error().kind, ErrorKind::kConflict);  // as x_gauge
   EXPECT_TRUE(metrics.define("p", kHistogram, "time").has_value());
 }
 
