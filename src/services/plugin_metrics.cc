@@ -174,7 +174,7 @@ bool PluginMetric::get(std::uint64_t& value) const {
 std::string PluginMetrics::same_samples(const std::string& name, PluginMetricType type) const {
   if (const auto own = types_.find(name); own != types_.end() && own->second != type) return name;
   for (const std::string_view suffix : {"_bucket", "_sum", "_count"}) {
-    const std::string longer = name + std::string(suffix);
+    std::string longer = name + std::string(suffix);
     if (type == PluginMetricType::kHistogram && types_.contains(longer)) return longer;
     if (!name.ends_with(suffix)) continue;
     const auto found = types_.find(name.substr(0, name.size() - suffix.size()));
