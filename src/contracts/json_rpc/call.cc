@@ -53,11 +53,13 @@ void Call::submit() {
     return refuse(limit_error(
         "params_limit", fmt::format("params of more than {} bytes", version_->spec.body_limit)));
   }
-  if (!lane().submit(shared_from_this())) {
-    version_->record.limit_hit("max_queued_calls");
-    refuse(limit_error("max_queued_calls", fmt::format("{} calls run and {} wait already",
-                                                       lane().running(), lane().waiting())));
-  }
+  if (!lane().submit(shared_from_this())) refuse(queue_is_full());
+}
+
+RpcError Call::queue_is_full() {
+  version_->record.limit_hit("max_queued_calls");
+  return limit_error("max_queued_calls", fmt::format("{} calls run and {} wait already",
+                                                     lane().running(), lane().waiting()));
 }
 
 // Before it is in a lane.
@@ -90,6 +92,7 @@ void Call::start_soon() {
 
 void Call::start_later() {
   started_ = true;
+  waited_ = true;
   worker_.post([self = shared_from_this()] { self->start(); });
 }
 
@@ -100,7 +103,8 @@ void Call::start() {
       GuestProgram::create(worker_, version_->linked, program_options(version_->spec), *this);
   if (!program) {
     // Other plugins have the instances; one of this plugin's own is the next to be free.
-    if (program.error().kind == ErrorKind::kLimit && lane().running() > 1) {
+    if (!kept_ && program.error().kind == ErrorKind::kLimit && lane().running() > 1) {
+      if (!waited_ && lane().full(*version_)) return finish(failure(queue_is_full()));
       started_ = false;
       return lane().put_back(shared_from_this());
     }

@@ -39,7 +39,7 @@ class RpcTest : public testing::Test {
   void make_engine(sandbox::EngineOptions options) {
     contract_.reset();
     options.instances = 64;
-    options.suspendable_instances = 64;
+    options.suspendable_instances = instances_;
     auto made = sandbox::Engine::create(options, *log_, registry_);
     ASSERT_TRUE(made.has_value()) << made.error().message;
     engine_ = std::move(*made);
@@ -95,6 +95,7 @@ class RpcTest : public testing::Test {
     spec.name = "guest";
     return spec;
   }();
+  std::uint32_t instances_ = 64;
   std::unique_ptr<sandbox::Engine> engine_;
   std::unique_ptr<Contract> contract_;
   Listener listener_;
