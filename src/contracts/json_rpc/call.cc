@@ -198,21 +198,35 @@ void Call::on_request(LineProtocol::Token token, std::string_view method,
                       const boost::json::value& params) {
   if (over_ || !admit_host_call()) return;
   const auto* known = version_->dependencies.methods.find(method);
-  if (known == nullptr) {
-    HostMethods::Reply reply = reply_to(token);
-    if (call_.caller != nullptr && done_ &&
-        call_.caller->on_request(method, write_json(params), reply)) {
-      return;
-    }
-    return protocol_.fail(token, rpc_error(RpcError::kMethodNotFound, "Method not found",
-                                           "method_not_found", method));
-  }
+  if (known == nullptr) return ask_caller(token, method, params);
   if (!permitted(method)) {
     return protocol_.fail(
         token, rpc_error(RpcError::kResourceUnavailable, "not permitted", "permission",
                          fmt::format("permissions.capabilities does not name {}", method)));
   }
   serve(*known, token, params);
+}
+
+void Call::ask_caller(LineProtocol::Token token, std::string_view method,
+                      const boost::json::value& params) {
+  if (call_.caller != nullptr && done_) {
+    if (!admit_open_request(token)) return;
+    HostMethods::Reply reply = reply_to(token);
+    if (call_.caller->on_request(method, write_json(params), reply)) return;
+    pending_.erase(token);
+  }
+  protocol_.fail(
+      token, rpc_error(RpcError::kMethodNotFound, "Method not found", "method_not_found", method));
+}
+
+bool Call::admit_open_request(LineProtocol::Token token) {
+  if (pending_.size() < version_->spec.outbound_calls) {
+    pending_.emplace(token, nullptr);
+    return true;
+  }
+  version_->record.limit_hit("outbound_calls");
+  protocol_.fail(token, limit_error("outbound_calls", "too many requests at a time"));
+  return false;
 }
 
 bool Call::permitted(std::string_view method) const {
@@ -222,11 +236,7 @@ bool Call::permitted(std::string_view method) const {
 
 void Call::serve(const HostMethods::Method& method, LineProtocol::Token token,
                  const boost::json::value& params) {
-  if (pending_.size() >= version_->spec.outbound_calls) {
-    version_->record.limit_hit("outbound_calls");
-    return protocol_.fail(token, limit_error("outbound_calls", "too many requests at a time"));
-  }
-  pending_.emplace(token, nullptr);
+  if (!admit_open_request(token)) return;
   const HostRequest request{worker_, version_->spec, call_, version_->record, params};
   services::Pending pending = method(request, reply_to(token));
   if (const auto found = pending_.find(token); found != pending_.end()) {

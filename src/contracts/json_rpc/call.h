@@ -61,6 +61,9 @@ class Call final : public std::enable_shared_from_this<Call>,
   void finish(RpcOutcome outcome);
   void refuse(RpcError error);
   RpcError queue_is_full();
+  void ask_caller(LineProtocol::Token token, std::string_view method,
+                  const boost::json::value& params);
+  bool admit_open_request(LineProtocol::Token token);
   void serve(const HostMethods::Method& method, LineProtocol::Token token,
              const boost::json::value& params);
   HostMethods::Reply reply_to(LineProtocol::Token token);
@@ -97,7 +100,8 @@ class Call final : public std::enable_shared_from_this<Call>,
   net::Timer timer_;
   Nanoseconds begun_ = 0;
   RpcOutcome answer_;
-  // Requests of the guest that wait for a service; dropping one cancels it.
+  // Requests of the guest that wait for a service, or (null) for the caller; dropping one cancels
+  // it.
   std::unordered_map<LineProtocol::Token, services::Pending> pending_;
   std::uint64_t host_calls_ = 0;
   std::uint64_t notifications_ = 0;

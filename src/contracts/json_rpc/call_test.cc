@@ -134,6 +134,16 @@ TEST_F(CallTest, TwoHundredHostCalls) {
   EXPECT_GT(stats_.limit_hits, 0U);
 }
 
+TEST_F(CallTest, RequestsToTheCallerAreLimitedToo) {
+  listener_.answers = true;
+  spec_.outbound_calls = 3;
+  Guest guest;
+  for (int id = 0; id < 4; ++id) guest.ask("client", id);
+  EXPECT_TRUE(run(guest.read().read().answer("1")).ok);
+  EXPECT_EQ(listener_.replies.size(), 3U);
+  EXPECT_TRUE(listener_.log.contains("outbound_calls")) << listener_.log;
+}
+
 TEST_F(CallTest, AGuestThatAsksAndDoesNotReadIsEnded) {
   std::size_t asked = 0;
   methods_.add("big", [&](const HostRequest& /*request*/, HostMethods::Reply reply) {

@@ -28,8 +28,14 @@ class Listener final : public extension::RpcCaller {
     notifications += fmt::format("{} {};", method, params);
   }
   void on_log(std::string_view line) override { (log += line) += '\n'; }
+  bool on_request(std::string_view /*method*/, std::string_view /*params*/, Reply& reply) override {
+    if (answers) replies.push_back(std::move(reply));
+    return answers;
+  }
   std::string notifications;
   std::string log;
+  bool answers = false;  // requests of the guest; kept here
+  std::vector<Reply> replies;
 };
 
 class RpcTest : public testing::Test {
