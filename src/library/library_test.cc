@@ -198,10 +198,23 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"ItsOwnError",
             Guest().print(R"({"jsonrpc":"2.0","id":0,"error":{"code":-5,"message":"mine"}})"),
             ErrorKind::kPlugin, -5, "plugin_error"},
+        Bad{"ItsOwnErrorLikeALimit",
+            Guest().print(
+                R"({"jsonrpc":"2.0","id":0,"error":{"code":-32005,"message":"m","data":{"cause":"timeout"}}})"),
+            ErrorKind::kPlugin, -32005, "plugin_error"},
         Bad{"NoSuchMethod",
             Guest().print(R"({"jsonrpc":"2.0","id":0,"error":{"code":-32601,"message":"no"}})"),
             ErrorKind::kNotFound, -32601, "plugin_error"}),
     [](const auto& info) { return info.param.name; });
+
+TEST_F(LibraryTest, ASessionThatWritesTooMuchAfterItsAnswerIsOver) {
+  const Guest guest = Guest().read().answer("1").print(std::string(500, '\n')).read().answer("2");
+  const auto session = load(guest, {.output_limit = 200}).open_session();
+  ASSERT_TRUE(session.has_value());
+  EXPECT_TRUE(session->call("run").has_value());
+  EXPECT_FALSE(session->alive());
+  EXPECT_EQ(session->call("run").error().cause, "session_over");
+}
 
 TEST_F(LibraryTest, WhatCannotBeLoadedSaysWhy) {
   const auto error_of = [&](std::string_view module) {
