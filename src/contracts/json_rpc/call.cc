@@ -315,7 +315,8 @@ void Call::measure(std::chrono::nanoseconds cpu) {
 
 void Call::on_violation(Violation violation, std::string_view detail) {
   if (over_) return;
-  if (protocol_.answered()) {
+  const bool reads_on = violation != Violation::kOutputTooLong;
+  if (protocol_.answered() && (reads_on || !kept_)) {
     version_->record.write(LogLevel::kDebug, "what a plugin wrote after its answer is ignored",
                            LogField("request_id", call_.request_id),
                            LogField("cause", to_string(violation)), LogField("detail", detail));
