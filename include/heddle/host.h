@@ -135,7 +135,8 @@ class HEDDLE_EXPORT PendingCall {
 // One guest that serves several calls, one after the other, and keeps its state between them: for
 // plugins that read request after request until their input ends, which the crate
 // wasmi-plugin-pdk 0.1.0 does not do (its programs end after one). Costs a fraction of a fresh
-// instance. Any thread; calls at the same time wait for each other.
+// instance. Any thread; calls at the same time wait for each other, but one from within a host
+// method never waits: while the session is in a call it fails with cause "session_busy".
 class HEDDLE_EXPORT Session {
  public:
   explicit Session(std::shared_ptr<internal::SessionCore> core) : core_(std::move(core)) {}

@@ -207,6 +207,25 @@ INSTANTIATE_TEST_SUITE_P(
             ErrorKind::kNotFound, -32601, "plugin_error"}),
     [](const auto& info) { return info.param.name; });
 
+TEST_F(LibraryTest, SessionsThatCallEachOtherDoNotWaitForThemselves) {
+  std::optional<Session> first;
+  std::optional<Session> second;
+  std::optional<Plugin> between;
+  host_->add_method("first", [&](const Json&) { return first->call("run"); });
+  host_->add_method("second", [&](const Json&) { return second->call("run"); });
+  host_->add_method("between", [&](const Json&) { return between->call("run"); });
+  const auto session = [&](std::string_view asks) { return *load(asker(asks)).open_session(); };
+  first = session("second");
+  second = session("first");
+  EXPECT_TRUE(first->call("run").has_value());
+  EXPECT_TRUE(log_.contains("session_busy")) << log_;
+  log_.clear();
+  first = session("between");
+  between = load(asker("first"));
+  EXPECT_TRUE(first->call("run").has_value());
+  EXPECT_TRUE(log_.contains("session_busy")) << log_;
+}
+
 TEST_F(LibraryTest, ASessionThatWritesTooMuchAfterItsAnswerIsOver) {
   const Guest guest = Guest().read().answer("1").print(std::string(500, '\n')).read().answer("2");
   const auto session = load(guest, {.output_limit = 200}).open_session();
