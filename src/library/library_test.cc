@@ -207,6 +207,15 @@ INSTANTIATE_TEST_SUITE_P(
             ErrorKind::kNotFound, -32601, "plugin_error"}),
     [](const auto& info) { return info.param.name; });
 
+TEST_F(LibraryTest, ALimitOfTimeMayBeAsLongAsItLikes) {
+  constexpr auto kForEver = std::chrono::milliseconds::max();
+  const Plugin plugin =
+      load(Guest().read().answer("1"), {.timeout = kForEver, .cpu_limit = kForEver});
+  EXPECT_EQ(plugin.call("run").value_or(Json()), Json(1));
+  const auto negative = host_->load({}, {.timeout = std::chrono::milliseconds(-1)});
+  EXPECT_TRUE(negative.error().message.contains("negative"));
+}
+
 TEST_F(LibraryTest, SessionsThatCallEachOtherDoNotWaitForThemselves) {
   std::optional<Session> first;
   std::optional<Session> second;
