@@ -165,7 +165,7 @@ class HEDDLE_EXPORT Plugin {
 
   // Starts a call and returns. `done` comes once, on one of the host's threads
   // (HostOptions::threads) or, when the call is refused or cancelled, within this function or
-  // cancel(); it must neither block nor throw.
+  // cancel(); it must neither block nor throw, and may be empty.
   PendingCall call(std::string_view method, Json params, Done done) const;
 
   // co_await plugin.call_async("method", params): Result<Json>. The coroutine goes on where

@@ -1,6 +1,7 @@
 // The public API, as a program sees it: only public headers, and guests as WebAssembly text.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <future>
@@ -48,6 +49,11 @@ class LibraryTest : public testing::Test {
   // A guest that asks the host for `method` and writes what it hears to standard error.
   static Guest asker(std::string_view method) {
     return Guest().read().ask(method).read().answer("\"asked\"");
+  }
+
+  std::ptrdiff_t log_lines() {
+    const std::lock_guard lock(mutex_);
+    return std::ranges::count(log_, '\n');
   }
 
   std::optional<Host> host_;
@@ -214,6 +220,32 @@ TEST_F(LibraryTest, ALimitOfTimeMayBeAsLongAsItLikes) {
   EXPECT_EQ(plugin.call("run").value_or(Json()), Json(1));
   const auto negative = host_->load({}, {.timeout = std::chrono::milliseconds(-1)});
   EXPECT_TRUE(negative.error().message.contains("negative"));
+}
+
+TEST_F(LibraryTest, ACallMayHaveNobodyToTell) {
+  const Plugin plugin = load(Guest().read().answer("1"));
+  plugin.call("run", {}, nullptr);
+  while (log_lines() == 0) std::this_thread::yield();
+  EXPECT_EQ(plugin.call("run").value_or(Json()), Json(1));
+}
+
+TEST_F(LibraryTest, JsonThatIsNestedTooDeepIsRefused) {
+  const auto nested = [](int levels) {
+    Json out;
+    for (int i = 0; i < levels; ++i) out = std::move(Json::array().push_back(std::move(out)));
+    return out;
+  };
+  host_->add_method("deep", [&](const Json&) { return nested(10'000); });
+  const Plugin plugin = load(asker("deep"));
+  EXPECT_TRUE(plugin.call("run", nested(64)).has_value());
+  EXPECT_TRUE(log_.contains("64 levels")) << log_;
+  EXPECT_EQ(plugin.call("run", nested(65)).error().code, -32602);
+  EXPECT_EQ(plugin.call("run", nested(10'000)).error().cause, "params");
+  EXPECT_EQ(plugin.open_session()->call("run", nested(10'000)).error().cause, "params");
+  std::optional<Error> error;
+  plugin.call("run", nested(10'000), [&](Result<Json> answer) { error = answer.error(); });
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->cause, "params");
 }
 
 TEST_F(LibraryTest, SessionsThatCallEachOtherDoNotWaitForThemselves) {

@@ -175,7 +175,9 @@ void PluginCore::on_notification(std::string_view method, std::string_view param
 namespace heddle::v1 {
 
 Result<Json> Plugin::call(std::string_view method, const Json& params) const {
-  return internal::to_answer(core_->call(method, params.dump()));
+  auto text = library::params_text(params);
+  if (!text) return std::unexpected(std::move(text.error()));
+  return internal::to_answer(core_->call(method, std::move(*text)));
 }
 
 Result<std::string> Plugin::call_text(std::string_view method, std::string_view params) const {
@@ -188,8 +190,14 @@ Result<std::string> Plugin::call_text(std::string_view method, std::string_view 
 // `done` may destroy this plugin from within.
 // NOLINTNEXTLINE(performance-unnecessary-value-param): as the public header has it
 PendingCall Plugin::call(std::string_view method, Json params, Done done) const {
-  auto pending = std::make_shared<internal::PendingCore>(core_, method, params, std::move(done));
-  pending->start();
+  auto text = library::params_text(params);
+  auto pending = std::make_shared<internal::PendingCore>(
+      core_, method, text ? std::move(*text) : "", std::move(done));
+  if (text) {
+    pending->start();
+  } else {
+    pending->refuse(std::move(text.error()));
+  }
   return PendingCall(std::move(pending));
 }
 

@@ -70,8 +70,10 @@ extension::RpcOutcome SessionCore::call(std::string_view method, std::string_vie
 namespace heddle::v1 {
 
 Result<Json> Session::call(std::string_view method, const Json& params) const {
+  const auto text = library::params_text(params);
+  if (!text) return std::unexpected(text.error());
   const auto core = core_;  // a host method may let go of this session
-  return internal::to_answer(core->call(method, params.dump()));
+  return internal::to_answer(core->call(method, *text));
 }
 
 Result<std::string> Session::call_text(std::string_view method, std::string_view params) const {
