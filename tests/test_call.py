@@ -52,6 +52,12 @@ def test_streams_that_cannot_be_written(heddle: Path, driver: Path, redirected: 
     assert ("standard output" in done.stderr) == bool(code)
 
 
+@pytest.mark.parametrize(("levels", "code"), [(64, 0), (65, 2)])
+def test_params_may_be_as_deep_as_a_plugin_may_read(serve, examples: Path, levels: int, code: int) -> None:
+    done = serve.run("call", str(examples / "rpc_c.wasm"), "hello", "[" * levels + "]" * levels)
+    assert done.returncode == code, done.stderr
+
+
 @pytest.mark.parametrize(("arguments", "code"), [
     (("rpc_c.wasm", "hello", "{"), 2),
     (("missing.wasm", "hello"), 69),

@@ -49,8 +49,11 @@ class PendingCore;
 HEDDLE_EXPORT std::string_view version();
 
 struct HostOptions {
-  // Guests at a time, of all plugins together, and callers of the synchronous call() at a time;
-  // further callers wait. Each reserves 4 GiB of addresses and a stack, not memory. 1 to 10,000.
+  // Guests at a time, of all plugins together, and callers of the synchronous call() at a time.
+  // Further callers wait, but not from within a host method [max_instances]; a guest waits for
+  // another one of its plugin on its thread, and where none runs its call fails [instances].
+  // Sessions hold their guests. Each reserves 4 GiB of addresses and a stack, not memory. 1 to
+  // 10,000.
   std::uint32_t max_instances = 256;
   // Threads for call_async() and call(…, done); made with the first such call. 1 to 64.
   std::uint32_t threads = 1;
@@ -97,7 +100,7 @@ struct PluginStats {
   std::uint64_t limit_hits = 0;
   std::uint64_t instances = 0;  // that run or wait now
   std::uint64_t queued = 0;     // calls that wait for their turn now
-  double cpu_seconds = 0;       // of the plugin's own code and its host methods
+  double cpu_seconds = 0;       // of the plugin's own code
   double average_call_us = 0;   // wall time
   std::string last_error = {};
 };
@@ -135,7 +138,8 @@ class HEDDLE_EXPORT PendingCall {
 // One guest that serves several calls, one after the other, and keeps its state between them: for
 // plugins that read request after request until their input ends, which the crate
 // wasmi-plugin-pdk 0.1.0 does not do (its programs end after one). Costs a fraction of a fresh
-// instance. Any thread; calls at the same time wait for each other.
+// instance. Any thread; calls at the same time wait for each other, but one from within a host
+// method never waits: while the session is in a call it fails with cause "session_busy".
 class HEDDLE_EXPORT Session {
  public:
   explicit Session(std::shared_ptr<internal::SessionCore> core) : core_(std::move(core)) {}
@@ -164,7 +168,7 @@ class HEDDLE_EXPORT Plugin {
 
   // Starts a call and returns. `done` comes once, on one of the host's threads
   // (HostOptions::threads) or, when the call is refused or cancelled, within this function or
-  // cancel(); it must neither block nor throw.
+  // cancel(); it must neither block nor throw, and may be empty.
   PendingCall call(std::string_view method, Json params, Done done) const;
 
   // co_await plugin.call_async("method", params): Result<Json>. The coroutine goes on where

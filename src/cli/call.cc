@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <boost/json/parse.hpp>
-#include <boost/json/value.hpp>
 #include <filesystem>
 #include <future>
 #include <iostream>
@@ -12,12 +10,14 @@
 #include <optional>
 #include <utility>
 
+#include "base/json_check.h"
 #include "cli/commands.h"
 #include "cli/contracts.h"
 #include "cli/output.h"
 #include "cli/service_set.h"
 #include "config/reader.h"
 #include "contracts/json_rpc/incoming.h"
+#include "contracts/json_rpc/line_protocol.h"
 #include "net/blocking_pool.h"
 #include "net/worker.h"
 #include "plugins/loader.h"
@@ -138,10 +138,8 @@ int call(const CallOptions& options) {
   if (params == "-") {
     params.assign(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());
   }
-  boost::system::error_code bad;
-  boost::json::parse(params, bad);
-  if (bad) {
-    print_note(fmt::format("heddle: params are not JSON: {}", bad.message()));
+  if (const auto fault = check_json(params, json_rpc::LineLimits{}.depth)) {
+    print_note(fmt::format("heddle: params are not JSON: {} at byte {}", fault->why, fault->at));
     return kExitUsage;
   }
   config::Config config;

@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "contracts/json_rpc/call_errors.h"
+#include "library/json_access.h"
 
 namespace heddle::library {
 namespace {
@@ -30,6 +32,31 @@ v1::ErrorKind kind_of(heddle::ErrorKind kind) {
     default:
       return v1::ErrorKind::kInternal;
   }
+}
+
+// Stops at the bound: a text of it, and its own recursion, would not.
+bool is_deeper(const boost::json::value& value, std::size_t levels) {
+  const auto within = [&](const boost::json::value& item) { return is_deeper(item, levels - 1); };
+  if (const auto* array = value.if_array()) {
+    return levels == 0 || std::ranges::any_of(*array, within);
+  }
+  if (const auto* object = value.if_object()) {
+    return levels == 0 ||
+           std::ranges::any_of(*object, [&](const auto& member) { return within(member.value()); });
+  }
+  return false;
+}
+
+v1::Error too_deep() {
+  return {.kind = v1::ErrorKind::kInvalidArgument,
+          .message = fmt::format("nested more than {} levels deep", kMaxJsonDepth)};
+}
+
+v1::Error params_error(v1::Error error) {
+  error.message = "params are " + error.message;
+  error.code = extension::RpcError::kInvalidParams;
+  error.cause = "params";
+  return error;
 }
 
 }  // namespace
@@ -67,6 +94,8 @@ extension::RpcError to_rpc(const v1::Error& error) {
 
 extension::RpcOutcome to_outcome(const v1::Result<v1::Json>& answer) {
   if (!answer) return json_rpc::failure(to_rpc(answer.error()));
+  if (is_deeper(v1::JsonAccess::of(*answer), kMaxJsonDepth))
+    return json_rpc::failure(to_rpc(too_deep()));
   return json_rpc::success(answer->dump());
 }
 
@@ -78,11 +107,12 @@ v1::Error not_json(const JsonFault& fault) {
 v1::Result<void> checked_json(std::string_view text) {
   const auto fault = check_json(text, kMaxJsonDepth);
   if (!fault) return {};
-  v1::Error error = not_json(*fault);
-  error.message = "params are " + error.message;
-  error.code = extension::RpcError::kInvalidParams;
-  error.cause = "params";
-  return std::unexpected(std::move(error));
+  return std::unexpected(params_error(not_json(*fault)));
+}
+
+v1::Result<std::string> params_text(const v1::Json& params) {
+  if (!is_deeper(v1::JsonAccess::of(params), kMaxJsonDepth)) return params.dump();
+  return std::unexpected(params_error(too_deep()));
 }
 
 extension::RpcError call_error(int code, std::string_view message, std::string_view cause) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 #include "base/json_check.h"
@@ -22,6 +23,8 @@ v1::Error not_json(const JsonFault& fault);
 
 // An error (-32602) when the text is not one JSON value. Empty text is none.
 v1::Result<void> checked_json(std::string_view text);
+// Params as text; the same error when they are nested deeper than kMaxJsonDepth.
+v1::Result<std::string> params_text(const v1::Json& params);
 
 // Of a call that did not come to its plugin.
 extension::RpcError call_error(int code, std::string_view message, std::string_view cause);

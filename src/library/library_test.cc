@@ -1,6 +1,7 @@
 // The public API, as a program sees it: only public headers, and guests as WebAssembly text.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <future>
@@ -48,6 +49,11 @@ class LibraryTest : public testing::Test {
   // A guest that asks the host for `method` and writes what it hears to standard error.
   static Guest asker(std::string_view method) {
     return Guest().read().ask(method).read().answer("\"asked\"");
+  }
+
+  std::ptrdiff_t log_lines() {
+    const std::lock_guard lock(mutex_);
+    return std::ranges::count(log_, '\n');
   }
 
   std::optional<Host> host_;
@@ -198,10 +204,77 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"ItsOwnError",
             Guest().print(R"({"jsonrpc":"2.0","id":0,"error":{"code":-5,"message":"mine"}})"),
             ErrorKind::kPlugin, -5, "plugin_error"},
+        Bad{"ItsOwnErrorLikeALimit",
+            Guest().print(
+                R"({"jsonrpc":"2.0","id":0,"error":{"code":-32005,"message":"m","data":{"cause":"timeout"}}})"),
+            ErrorKind::kPlugin, -32005, "plugin_error"},
         Bad{"NoSuchMethod",
             Guest().print(R"({"jsonrpc":"2.0","id":0,"error":{"code":-32601,"message":"no"}})"),
             ErrorKind::kNotFound, -32601, "plugin_error"}),
     [](const auto& info) { return info.param.name; });
+
+TEST_F(LibraryTest, ALimitOfTimeMayBeAsLongAsItLikes) {
+  constexpr auto kForEver = std::chrono::milliseconds::max();
+  const Plugin plugin =
+      load(Guest().read().answer("1"), {.timeout = kForEver, .cpu_limit = kForEver});
+  EXPECT_EQ(plugin.call("run").value_or(Json()), Json(1));
+  const auto negative = host_->load({}, {.timeout = std::chrono::milliseconds(-1)});
+  EXPECT_TRUE(negative.error().message.contains("negative"));
+}
+
+TEST_F(LibraryTest, ACallMayHaveNobodyToTell) {
+  const Plugin plugin = load(Guest().read().answer("1"));
+  plugin.call("run", {}, nullptr);
+  while (log_lines() == 0) std::this_thread::yield();
+  EXPECT_EQ(plugin.call("run").value_or(Json()), Json(1));
+}
+
+TEST_F(LibraryTest, JsonThatIsNestedTooDeepIsRefused) {
+  const auto nested = [](int levels) {
+    Json out;
+    for (int i = 0; i < levels; ++i) out = std::move(Json::array().push_back(std::move(out)));
+    return out;
+  };
+  host_->add_method("deep", [&](const Json&) { return nested(10'000); });
+  const Plugin plugin = load(asker("deep"));
+  EXPECT_TRUE(plugin.call("run", nested(64)).has_value());
+  EXPECT_TRUE(log_.contains("64 levels")) << log_;
+  EXPECT_EQ(plugin.call("run", nested(65)).error().code, -32602);
+  EXPECT_EQ(plugin.call("run", nested(10'000)).error().cause, "params");
+  EXPECT_EQ(plugin.open_session()->call("run", nested(10'000)).error().cause, "params");
+  std::optional<Error> error;
+  plugin.call("run", nested(10'000), [&](Result<Json> answer) { error = answer.error(); });
+  ASSERT_TRUE(error.has_value());
+  EXPECT_EQ(error->cause, "params");
+}
+
+TEST_F(LibraryTest, SessionsThatCallEachOtherDoNotWaitForThemselves) {
+  std::optional<Session> first;
+  std::optional<Session> second;
+  std::optional<Plugin> between;
+  host_->add_method("first", [&](const Json&) { return first->call("run"); });
+  host_->add_method("second", [&](const Json&) { return second->call("run"); });
+  host_->add_method("between", [&](const Json&) { return between->call("run"); });
+  const auto session = [&](std::string_view asks) { return *load(asker(asks)).open_session(); };
+  first = session("second");
+  second = session("first");
+  EXPECT_TRUE(first->call("run").has_value());
+  EXPECT_TRUE(log_.contains("session_busy")) << log_;
+  log_.clear();
+  first = session("between");
+  between = load(asker("first"));
+  EXPECT_TRUE(first->call("run").has_value());
+  EXPECT_TRUE(log_.contains("session_busy")) << log_;
+}
+
+TEST_F(LibraryTest, ASessionThatWritesTooMuchAfterItsAnswerIsOver) {
+  const Guest guest = Guest().read().answer("1").print(std::string(500, '\n')).read().answer("2");
+  const auto session = load(guest, {.output_limit = 200}).open_session();
+  ASSERT_TRUE(session.has_value());
+  EXPECT_TRUE(session->call("run").has_value());
+  EXPECT_FALSE(session->alive());
+  EXPECT_EQ(session->call("run").error().cause, "session_over");
+}
 
 TEST_F(LibraryTest, WhatCannotBeLoadedSaysWhy) {
   const auto error_of = [&](std::string_view module) {

@@ -15,11 +15,11 @@ extension::RpcOutcome cancelled() {
 }  // namespace
 
 PendingCore::PendingCore(std::shared_ptr<PluginCore> plugin, std::string_view method,
-                         const Json& params, Plugin::Done done)
+                         std::string params, Plugin::Done done)
     : plugin_(std::move(plugin)),
       worker_(plugin_->host().next_thread()),
       method_(method),
-      params_(params.dump()),
+      params_(std::move(params)),
       done_(std::move(done)) {}
 
 void PendingCore::start() {
@@ -38,6 +38,10 @@ void PendingCore::start() {
     case library::Gate::Entry::kRefused:
       return deliver(json_rpc::failure(plugin_->no_place(true)));
   }
+}
+
+void PendingCore::refuse(Error error) {
+  deliver(Result<Json>(std::unexpected(std::move(error))));
 }
 
 void PendingCore::cancel() {
@@ -72,9 +76,9 @@ void PendingCore::finish(extension::RpcOutcome outcome) {
   deliver(std::move(outcome));
 }
 
-void PendingCore::deliver(extension::RpcOutcome outcome) {
+void PendingCore::deliver(Result<Json> answer) {
   if (delivered_.exchange(true)) return;
-  std::exchange(done_, nullptr)(to_answer(std::move(outcome)));
+  if (auto done = std::exchange(done_, nullptr)) done(std::move(answer));
 }
 
 }  // namespace heddle::v1::internal

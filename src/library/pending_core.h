@@ -16,17 +16,20 @@ namespace heddle::v1::internal {
 
 class PendingCore final : public std::enable_shared_from_this<PendingCore> {
  public:
-  PendingCore(std::shared_ptr<PluginCore> plugin, std::string_view method, const Json& params,
+  PendingCore(std::shared_ptr<PluginCore> plugin, std::string_view method, std::string params,
               Plugin::Done done);
 
-  void start();   // once
+  // One of the two, once.
+  void start();
+  void refuse(Error error);
   void cancel();  // any thread
 
  private:
   void run();   // on the worker
   void stop();  // on the worker
   void finish(extension::RpcOutcome outcome);
-  void deliver(extension::RpcOutcome outcome);
+  void deliver(Result<Json> answer);
+  void deliver(extension::RpcOutcome outcome) { deliver(to_answer(std::move(outcome))); }
 
   std::shared_ptr<PluginCore> plugin_;
   net::Worker* worker_;  // null: there is no thread to run it

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "contracts/json_rpc/contract.h"
@@ -13,11 +14,14 @@
 namespace heddle::v1::internal {
 namespace {
 
+// Longer ones do not fit into the clocks; nobody sees their end.
+constexpr std::chrono::hours kLongest{24 * 365};
+
 extension::PluginSpec make_spec(const PluginOptions& options) {
   extension::PluginSpec out;
   out.name = options.name;
-  out.timeout = options.timeout;
-  out.cpu_limit = options.cpu_limit;
+  out.timeout = std::min<std::chrono::milliseconds>(options.timeout, kLongest);
+  out.cpu_limit = std::min<std::chrono::milliseconds>(options.cpu_limit, kLongest);
   out.memory_limit = options.memory_limit;
   out.body_limit = options.params_limit;
   out.output_limit = options.output_limit;
@@ -34,14 +38,16 @@ extension::PluginSpec make_spec(const PluginOptions& options) {
 
 // To the contract, zero means its own default, which would be a surprise here.
 heddle::Result<void> check(const PluginOptions& options) {
-  const bool zero =
-      options.timeout.count() <= 0 || options.cpu_limit.count() <= 0 || options.memory_limit == 0 ||
-      options.params_limit == 0 || options.output_limit == 0 || options.host_calls == 0 ||
-      options.pending_host_calls == 0 || options.max_calls == 0 || options.log_line_bytes == 0;
-  if (!zero) return {};
-  return heddle::fail(heddle::ErrorKind::kInvalidArgument,
-                      "a limit of PluginOptions is zero; all but max_queued_calls and "
-                      "log_lines_per_second must be 1 or more");
+  const bool positive =
+      options.timeout.count() > 0 && options.cpu_limit.count() > 0 && options.memory_limit > 0 &&
+      options.params_limit > 0 && options.output_limit > 0 && options.host_calls > 0 &&
+      options.pending_host_calls > 0 && options.max_calls > 0 && options.log_line_bytes > 0;
+  if (positive) return {};
+  return heddle::fail(
+      heddle::ErrorKind::kInvalidArgument,
+      fmt::format("plugin {}: a limit of PluginOptions is zero or negative; all but "
+                  "max_queued_calls and log_lines_per_second must be 1 or more",
+                  options.name));
 }
 
 // The log and notifications of the program: what they throw must not reach the guest's frames.
@@ -169,7 +175,9 @@ void PluginCore::on_notification(std::string_view method, std::string_view param
 namespace heddle::v1 {
 
 Result<Json> Plugin::call(std::string_view method, const Json& params) const {
-  return internal::to_answer(core_->call(method, params.dump()));
+  auto text = library::params_text(params);
+  if (!text) return std::unexpected(std::move(text.error()));
+  return internal::to_answer(core_->call(method, std::move(*text)));
 }
 
 Result<std::string> Plugin::call_text(std::string_view method, std::string_view params) const {
@@ -182,8 +190,14 @@ Result<std::string> Plugin::call_text(std::string_view method, std::string_view 
 // `done` may destroy this plugin from within.
 // NOLINTNEXTLINE(performance-unnecessary-value-param): as the public header has it
 PendingCall Plugin::call(std::string_view method, Json params, Done done) const {
-  auto pending = std::make_shared<internal::PendingCore>(core_, method, params, std::move(done));
-  pending->start();
+  auto text = library::params_text(params);
+  auto pending = std::make_shared<internal::PendingCore>(
+      core_, method, text ? std::move(*text) : "", std::move(done));
+  if (text) {
+    pending->start();
+  } else {
+    pending->refuse(std::move(text.error()));
+  }
   return PendingCall(std::move(pending));
 }
 

@@ -39,14 +39,18 @@ SessionCore::~SessionCore() {
       done);
 }
 
-// The thread that holds the session may be this one, in a host method of the same session.
+// A call from within a host method never waits for the one that has the session: that may be its
+// own, or one that waits for it.
 extension::RpcOutcome SessionCore::call(std::string_view method, std::string_view params) {
-  if (net::Worker::current() == &worker_) {
+  if (!within_an_event()) {
+    free_.acquire();
+  } else if (!free_.try_acquire()) {
     return json_rpc::failure(library::call_error(
         extension::RpcError::kResourceUnavailable,
-        "a host method called the session that waits for it; use Plugin::call()", "session_busy"));
+        "a host method called a session that is in a call; use Plugin::call()", "session_busy"));
   }
-  const std::lock_guard lock(mutex_);
+  const auto leave = [](std::binary_semaphore* free) { free->release(); };
+  const std::unique_ptr<std::binary_semaphore, decltype(leave)> place(&free_, leave);
   extension::RpcOutcome out;
   bool done = false;
   worker_.run_here(
@@ -66,8 +70,10 @@ extension::RpcOutcome SessionCore::call(std::string_view method, std::string_vie
 namespace heddle::v1 {
 
 Result<Json> Session::call(std::string_view method, const Json& params) const {
+  const auto text = library::params_text(params);
+  if (!text) return std::unexpected(text.error());
   const auto core = core_;  // a host method may let go of this session
-  return internal::to_answer(core->call(method, params.dump()));
+  return internal::to_answer(core->call(method, *text));
 }
 
 Result<std::string> Session::call_text(std::string_view method, std::string_view params) const {

@@ -4,7 +4,7 @@
 
 #include <atomic>
 #include <memory>
-#include <mutex>
+#include <semaphore>
 #include <string>
 #include <string_view>
 
@@ -31,7 +31,7 @@ class SessionCore {
   std::shared_ptr<PluginCore> plugin_;
   net::Worker worker_;
   std::unique_ptr<json_rpc::Session> session_;
-  std::mutex mutex_;  // held for the whole of a call
+  std::binary_semaphore free_{1};  // taken for the whole of a call
   std::atomic<bool> over_ = false;
 };
 

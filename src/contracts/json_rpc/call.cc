@@ -53,11 +53,13 @@ void Call::submit() {
     return refuse(limit_error(
         "params_limit", fmt::format("params of more than {} bytes", version_->spec.body_limit)));
   }
-  if (!lane().submit(shared_from_this())) {
-    version_->record.limit_hit("max_queued_calls");
-    refuse(limit_error("max_queued_calls", fmt::format("{} calls run and {} wait already",
-                                                       lane().running(), lane().waiting())));
-  }
+  if (!lane().submit(shared_from_this())) refuse(queue_is_full());
+}
+
+RpcError Call::queue_is_full() {
+  version_->record.limit_hit("max_queued_calls");
+  return limit_error("max_queued_calls", fmt::format("{} calls run and {} wait already",
+                                                     lane().running(), lane().waiting()));
 }
 
 // Before it is in a lane.
@@ -90,6 +92,7 @@ void Call::start_soon() {
 
 void Call::start_later() {
   started_ = true;
+  waited_ = true;
   worker_.post([self = shared_from_this()] { self->start(); });
 }
 
@@ -100,7 +103,8 @@ void Call::start() {
       GuestProgram::create(worker_, version_->linked, program_options(version_->spec), *this);
   if (!program) {
     // Other plugins have the instances; one of this plugin's own is the next to be free.
-    if (program.error().kind == ErrorKind::kLimit && lane().running() > 1) {
+    if (!kept_ && program.error().kind == ErrorKind::kLimit && lane().running() > 1) {
+      if (!waited_ && lane().full(*version_)) return finish(failure(queue_is_full()));
       started_ = false;
       return lane().put_back(shared_from_this());
     }
@@ -194,21 +198,35 @@ void Call::on_request(LineProtocol::Token token, std::string_view method,
                       const boost::json::value& params) {
   if (over_ || !admit_host_call()) return;
   const auto* known = version_->dependencies.methods.find(method);
-  if (known == nullptr) {
-    HostMethods::Reply reply = reply_to(token);
-    if (call_.caller != nullptr && done_ &&
-        call_.caller->on_request(method, write_json(params), reply)) {
-      return;
-    }
-    return protocol_.fail(token, rpc_error(RpcError::kMethodNotFound, "Method not found",
-                                           "method_not_found", method));
-  }
+  if (known == nullptr) return ask_caller(token, method, params);
   if (!permitted(method)) {
     return protocol_.fail(
         token, rpc_error(RpcError::kResourceUnavailable, "not permitted", "permission",
                          fmt::format("permissions.capabilities does not name {}", method)));
   }
   serve(*known, token, params);
+}
+
+void Call::ask_caller(LineProtocol::Token token, std::string_view method,
+                      const boost::json::value& params) {
+  if (call_.caller != nullptr && done_) {
+    if (!admit_open_request(token)) return;
+    HostMethods::Reply reply = reply_to(token);
+    if (call_.caller->on_request(method, write_json(params), reply)) return;
+    pending_.erase(token);
+  }
+  protocol_.fail(
+      token, rpc_error(RpcError::kMethodNotFound, "Method not found", "method_not_found", method));
+}
+
+bool Call::admit_open_request(LineProtocol::Token token) {
+  if (pending_.size() < version_->spec.outbound_calls) {
+    pending_.emplace(token, nullptr);
+    return true;
+  }
+  version_->record.limit_hit("outbound_calls");
+  protocol_.fail(token, limit_error("outbound_calls", "too many requests at a time"));
+  return false;
 }
 
 bool Call::permitted(std::string_view method) const {
@@ -218,11 +236,7 @@ bool Call::permitted(std::string_view method) const {
 
 void Call::serve(const HostMethods::Method& method, LineProtocol::Token token,
                  const boost::json::value& params) {
-  if (pending_.size() >= version_->spec.outbound_calls) {
-    version_->record.limit_hit("outbound_calls");
-    return protocol_.fail(token, limit_error("outbound_calls", "too many requests at a time"));
-  }
-  pending_.emplace(token, nullptr);
+  if (!admit_open_request(token)) return;
   const HostRequest request{worker_, version_->spec, call_, version_->record, params};
   services::Pending pending = method(request, reply_to(token));
   if (const auto found = pending_.find(token); found != pending_.end()) {
@@ -301,7 +315,8 @@ void Call::measure(std::chrono::nanoseconds cpu) {
 
 void Call::on_violation(Violation violation, std::string_view detail) {
   if (over_) return;
-  if (protocol_.answered()) {
+  const bool reads_on = violation != Violation::kOutputTooLong;
+  if (protocol_.answered() && (reads_on || !kept_)) {
     version_->record.write(LogLevel::kDebug, "what a plugin wrote after its answer is ignored",
                            LogField("request_id", call_.request_id),
                            LogField("cause", to_string(violation)), LogField("detail", detail));

@@ -46,6 +46,9 @@ class Call final : public std::enable_shared_from_this<Call>,
   void open();
   void again(std::string_view method, std::string_view params, extension::RpcTarget::Done done);
 
+  // Its place among the calls of its lane.
+  std::uint64_t turn() const { return turn_; }
+  void set_turn(std::uint64_t turn) { turn_ = turn; }
   Version& version() const { return *version_; }
   bool started() const { return started_; }
   bool over() const { return over_; }
@@ -57,6 +60,10 @@ class Call final : public std::enable_shared_from_this<Call>,
   void hand_over();
   void finish(RpcOutcome outcome);
   void refuse(RpcError error);
+  RpcError queue_is_full();
+  void ask_caller(LineProtocol::Token token, std::string_view method,
+                  const boost::json::value& params);
+  bool admit_open_request(LineProtocol::Token token);
   void serve(const HostMethods::Method& method, LineProtocol::Token token,
              const boost::json::value& params);
   HostMethods::Reply reply_to(LineProtocol::Token token);
@@ -93,11 +100,14 @@ class Call final : public std::enable_shared_from_this<Call>,
   net::Timer timer_;
   Nanoseconds begun_ = 0;
   RpcOutcome answer_;
-  // Requests of the guest that wait for a service; dropping one cancels it.
+  // Requests of the guest that wait for a service, or (null) for the caller; dropping one cancels
+  // it.
   std::unordered_map<LineProtocol::Token, services::Pending> pending_;
   std::uint64_t host_calls_ = 0;
   std::uint64_t notifications_ = 0;
+  std::uint64_t turn_ = 0;
   bool started_ = false;
+  bool waited_ = false;  // in its lane
   bool over_ = false;
   bool kept_ = false;
   std::chrono::nanoseconds cpu_before_{0};  // of former requests

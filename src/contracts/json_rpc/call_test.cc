@@ -134,6 +134,16 @@ TEST_F(CallTest, TwoHundredHostCalls) {
   EXPECT_GT(stats_.limit_hits, 0U);
 }
 
+TEST_F(CallTest, RequestsToTheCallerAreLimitedToo) {
+  listener_.answers = true;
+  spec_.outbound_calls = 3;
+  Guest guest;
+  for (int id = 0; id < 4; ++id) guest.ask("client", id);
+  EXPECT_TRUE(run(guest.read().read().answer("1")).ok);
+  EXPECT_EQ(listener_.replies.size(), 3U);
+  EXPECT_TRUE(listener_.log.contains("outbound_calls")) << listener_.log;
+}
+
 TEST_F(CallTest, AGuestThatAsksAndDoesNotReadIsEnded) {
   std::size_t asked = 0;
   methods_.add("big", [&](const HostRequest& /*request*/, HostMethods::Reply reply) {
@@ -209,6 +219,42 @@ TEST_F(CallTest, CallsWaitForTheirTurnAndAreAllAnswered) {
   }
   release();
   EXPECT_EQ(plugin->stats().instances, 0U);
+}
+
+TEST_F(CallTest, CallsWaitInTheirOrderForInstances) {
+  instances_ = 2;
+  make_engine({});
+  spec_.max_queued_calls = 4;
+  std::vector<HostMethods::Reply> waiting;
+  methods_.add("wait", [&](const HostRequest& /*request*/, HostMethods::Reply reply) {
+    waiting.push_back(std::move(reply));
+    return nullptr;
+  });
+  const auto plugin = load(Guest().read().ask("wait").read().answer("1"));
+  std::vector<std::future<Outcome>> futures;
+  futures.reserve(6);
+  for (int i = 0; i < 6; ++i) {
+    futures.push_back(begin(*plugin, std::to_string(i)));
+    worker_.on_worker([] {});
+  }
+  auto refused = begin(*plugin);
+  EXPECT_EQ(shown(wait(refused)), "-32005 max_queued_calls");
+  for (auto& future : futures) {
+    while (future.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready) {
+      worker_.on_worker([&] {
+        if (waiting.empty()) return;
+        waiting.front()(success("1"));
+        waiting.erase(waiting.begin());
+      });
+    }
+    EXPECT_EQ(shown(future.get()), "1");
+  }
+  std::string order;
+  for (std::size_t at = 0; (at = listener_.log.find("\"params\":", at)) != std::string::npos;) {
+    at += 9;
+    order += listener_.log[at];
+  }
+  EXPECT_EQ(order, "012345");
 }
 
 TEST_F(CallTest, ACallThatIsGivenUpLeavesNothing) {

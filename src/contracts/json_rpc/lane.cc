@@ -6,21 +6,28 @@
 
 namespace heddle::json_rpc {
 
+// Who comes while others wait goes behind them, even when there is a place: for an instance there
+// is none.
 bool Lane::submit(std::shared_ptr<Call> call) {
-  const auto& spec = call->version().spec;
-  if (running_ < spec.max_calls) {
+  call->set_turn(next_turn_++);
+  const Version& version = call->version();
+  if (queue_.empty() && running_ < version.spec.max_calls) {
     ++running_;
     call->start_soon();
     return true;
   }
-  if (queue_.size() >= spec.max_queued_calls) return false;
-  enqueue(std::move(call), queue_.end());
+  if (full(version)) return false;
+  enqueue(std::move(call));
   return true;
 }
 
 void Lane::put_back(std::shared_ptr<Call> call) {
   --running_;
-  enqueue(std::move(call), queue_.begin());
+  enqueue(std::move(call));
+}
+
+bool Lane::full(const Version& version) const {
+  return queue_.size() >= version.spec.max_queued_calls;
 }
 
 void Lane::leave(const Call& call) {
@@ -32,25 +39,24 @@ void Lane::leave(const Call& call) {
   }
 }
 
-void Lane::enqueue(std::shared_ptr<Call> call, Queue::const_iterator before) {
+void Lane::enqueue(std::shared_ptr<Call> call) {
   call->version().queued->add(1);
-  const Call* key = call.get();
-  places_[key] = queue_.insert(before, std::move(call));
+  const std::uint64_t turn = call->turn();
+  queue_.emplace(turn, std::move(call));
 }
 
 std::shared_ptr<Call> Lane::take(const Call& call) {
-  const auto place = places_.find(&call);
-  std::shared_ptr<Call> out = std::move(*place->second);
-  queue_.erase(place->second);
-  places_.erase(place);
+  std::shared_ptr<Call> out = std::move(queue_.extract(call.turn()).mapped());
   out->version().queued->add(-1);
   return out;
 }
 
 void Lane::start_next() {
-  while (!queue_.empty() && running_ < queue_.front()->version().spec.max_calls) {
+  while (!queue_.empty()) {
+    const Call& first = *queue_.begin()->second;
+    if (running_ >= first.version().spec.max_calls) return;
     ++running_;
-    take(*queue_.front())->start_later();
+    take(first)->start_later();
   }
 }
 

@@ -2,20 +2,22 @@
 #pragma once
 
 #include <cstddef>
-#include <list>
+#include <cstdint>
+#include <map>
 #include <memory>
-#include <unordered_map>
 
 namespace heddle::json_rpc {
 
 class Call;
+struct Version;
 
 class Lane {
  public:
   // Runs the call now or later, always as an event of its own. False: the queue is full.
   bool submit(std::shared_ptr<Call> call);
-  // A started call that found no free instance: it waits again, as the first, until one ends.
+  // A started call that found no free instance: it waits again, in its old place, until one ends.
   void put_back(std::shared_ptr<Call> call);
+  bool full(const Version& version) const;
   // A call that was started is over, or one that waits is not wanted any more.
   void leave(const Call& call);
 
@@ -23,14 +25,12 @@ class Lane {
   std::size_t waiting() const { return queue_.size(); }
 
  private:
-  using Queue = std::list<std::shared_ptr<Call>>;
-
-  void enqueue(std::shared_ptr<Call> call, Queue::const_iterator before);
+  void enqueue(std::shared_ptr<Call> call);
   std::shared_ptr<Call> take(const Call& call);
   void start_next();
 
-  Queue queue_;
-  std::unordered_map<const Call*, Queue::iterator> places_;
+  std::map<std::uint64_t, std::shared_ptr<Call>> queue_;  // by their turns
+  std::uint64_t next_turn_ = 0;
   std::size_t running_ = 0;
 };
 

@@ -28,8 +28,14 @@ class Listener final : public extension::RpcCaller {
     notifications += fmt::format("{} {};", method, params);
   }
   void on_log(std::string_view line) override { (log += line) += '\n'; }
+  bool on_request(std::string_view /*method*/, std::string_view /*params*/, Reply& reply) override {
+    if (answers) replies.push_back(std::move(reply));
+    return answers;
+  }
   std::string notifications;
   std::string log;
+  bool answers = false;  // requests of the guest; kept here
+  std::vector<Reply> replies;
 };
 
 class RpcTest : public testing::Test {
@@ -39,7 +45,7 @@ class RpcTest : public testing::Test {
   void make_engine(sandbox::EngineOptions options) {
     contract_.reset();
     options.instances = 64;
-    options.suspendable_instances = 64;
+    options.suspendable_instances = instances_;
     auto made = sandbox::Engine::create(options, *log_, registry_);
     ASSERT_TRUE(made.has_value()) << made.error().message;
     engine_ = std::move(*made);
@@ -95,6 +101,7 @@ class RpcTest : public testing::Test {
     spec.name = "guest";
     return spec;
   }();
+  std::uint32_t instances_ = 64;
   std::unique_ptr<sandbox::Engine> engine_;
   std::unique_ptr<Contract> contract_;
   Listener listener_;
