@@ -35,7 +35,7 @@ ClientContext::ClientContext(net::Worker& worker_in, net::BlockingPool& blocking
 }
 
 ClientEndpoint::ClientEndpoint(ClientContext& context, const ClientTarget& target_in)
-    : target(target_in), connections_total(connections_to(target.endpoint, context.metrics)) {
+    : target(target_in), connections_total(connections_to(target_in.endpoint, context.metrics)) {
   if (auto parsed = net::parse_host_port(target.endpoint)) address = std::move(*parsed);
 }
 
