@@ -67,6 +67,12 @@ def test_an_error_of_the_plugin_is_no_error_of_the_host(serve, compile_wat) -> N
     assert 'reason="max_queued_calls"' not in metrics
 
 
+def test_a_plugin_may_be_named_ws(serve, examples: Path) -> None:
+    server = serve(gateway(plugins=[plugin("ws", examples / "rpc_c.wasm")], routes=[]))
+    assert "result" in rpc.call(server, "ws", "hello")
+    assert rpc.post(server, "ws/ws", rpc.request("hello")).status == 426
+
+
 def test_unknown_method_in_the_plugin(server: Server) -> None:
     assert rpc.call(server, "rpc_pdk", "nothing")["error"] == {"code": -32601, "message": "Method not found"}
 

@@ -21,6 +21,10 @@ namespace {
 constexpr std::size_t kMaxUnsent = std::size_t{16} << 20U;
 constexpr std::size_t kMaxUnread = std::size_t{1} << 20U;
 
+// The last segment of a socket's path. A plugin may have this name too: where none is named by the
+// segment before it, it is meant.
+constexpr std::string_view kSocketName = "ws";
+
 struct Address {
   std::string_view plugin;
   bool socket = false;  // ends in /ws
@@ -43,8 +47,12 @@ class RpcStream final : public http::Sender, private SocketSession::Out {
   void send_informational(const http::HeaderMap& /*headers*/) override {}
 
   void send_head(const http::HeaderMap& headers, bool end) override {
-    const Address address = address_of(headers.get(":path").value_or(""));
+    Address address = address_of(headers.get(":path").value_or(""));
     target_ = targets_.find(address.plugin);
+    if (!target_ && address.socket) {
+      target_ = targets_.find(kSocketName);
+      if (target_) address = {kSocketName};
+    }
     if (!target_) {
       return refuse(
           404, rpc_error(RpcError::kResourceNotFound, "no such plugin", "plugin", address.plugin));
