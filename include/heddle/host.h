@@ -49,8 +49,11 @@ class PendingCore;
 HEDDLE_EXPORT std::string_view version();
 
 struct HostOptions {
-  // Guests at a time, of all plugins together, and callers of the synchronous call() at a time;
-  // further callers wait. Each reserves 4 GiB of addresses and a stack, not memory. 1 to 10,000.
+  // Guests at a time, of all plugins together, and callers of the synchronous call() at a time.
+  // Further callers wait, but not from within a host method [max_instances]; a guest waits for
+  // another one of its plugin on its thread, and where none runs its call fails [instances].
+  // Sessions hold their guests. Each reserves 4 GiB of addresses and a stack, not memory. 1 to
+  // 10,000.
   std::uint32_t max_instances = 256;
   // Threads for call_async() and call(…, done); made with the first such call. 1 to 64.
   std::uint32_t threads = 1;
@@ -97,7 +100,7 @@ struct PluginStats {
   std::uint64_t limit_hits = 0;
   std::uint64_t instances = 0;  // that run or wait now
   std::uint64_t queued = 0;     // calls that wait for their turn now
-  double cpu_seconds = 0;       // of the plugin's own code and its host methods
+  double cpu_seconds = 0;       // of the plugin's own code
   double average_call_us = 0;   // wall time
   std::string last_error = {};
 };

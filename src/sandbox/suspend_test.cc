@@ -211,7 +211,7 @@ TEST_F(SuspendTest, FullNamesTheLimit) {
   EXPECT_EQ(refused.error().kind, ErrorKind::kLimit);
   EXPECT_EQ(refused.error().message,
             "module test: all 16 instances whose host calls may wait are in use "
-            "(engine.suspendable_instances)");
+            "(engine.suspendable_instances; in the library max_instances)");
   guests.pop_back();
   EXPECT_NE(make(*linked), nullptr);
 }

@@ -97,7 +97,7 @@ Result<void> WasmtimeEngine::take_suspendable(std::string_view module) {
   metrics_.suspendable_full->add();
   return fail(ErrorKind::kLimit,
               fmt::format("module {}: all {} instances whose host calls may wait are in use "
-                          "(engine.suspendable_instances)",
+                          "(engine.suspendable_instances; in the library max_instances)",
                           module, suspendable_limit_));
 }
 
