@@ -114,6 +114,24 @@ def test_server_host(hosts: Path, probe: Path, environment: dict[str, str], tmp_
     assert "/nowhere.yaml" in refused.stderr
 
 
+def test_a_foreign_function_reloads_and_stops_its_server(
+        prefix: Path, library: Path, probe: Path, environment: dict[str, str], tmp_path: Path) -> None:
+    config = tmp_path / "heddle.yaml"
+    config.write_text(json.dumps(gateway(workers=1, plugins=[
+        {"name": "probe", "path": str(probe), "config": "request_headers foreign greet Ada",
+         "permissions": {"foreign_functions": ["greet"]}}])))
+    program = tmp_path / "inside_host"
+    run("clang++-19", "-std=c++23", "-Wall", "-Wextra", "-Werror", ROOT / "tests/support/inside_host.cc", "-o", program,
+        "-I", prefix / "include", library, *sanitizer(), f"-Wl,-rpath,{library.parent}")
+    server = Server([str(program), str(config)], environment, tmp_path).wait_ready()
+    try:
+        assert server.fetch("/").status == 200
+        assert server.process.wait(timeout=60) == 0
+        assert "on another thread" in server.log.text()
+    finally:
+        server.kill()
+
+
 def test_c_host(hosts: Path, plugin: Path) -> None:
     assert run(hosts / "c_host", plugin).stdout.strip() == HELLO
     asked = json.dumps({"method": "echo", "params": {"a": [1, 2]}})

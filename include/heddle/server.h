@@ -65,10 +65,12 @@ class HEDDLE_EXPORT Server {
   static Result<Server> start(const std::string& config_file, ServerOptions options = {});
 
   // Reads the configuration again, as SIGHUP does; the error says what is wrong with it, and that
-  // the former one goes on serving. Waits for it.
+  // the former one goes on serving. Waits for it; a foreign function, for which a reload would wait
+  // in turn, gets an error.
   Result<void> reload() const;
   // Drains and ends: returns when the last request is answered, or after `drain_timeout`. Once
-  // more does nothing.
+  // more does nothing. In a foreign function it only begins to, and returns at once; the last copy
+  // must not go away there.
   void stop() const;
 
  private:

@@ -23,12 +23,28 @@ heddle::ErrorKind to_internal(ErrorKind kind) {
   }
 }
 
+// Whether this thread is in a function of the program that a plugin called: the server cannot end,
+// nor change what plugins it has, before that returns.
+thread_local bool t_in_foreign_function = false;
+
+class InForeignFunction {
+ public:
+  InForeignFunction() { t_in_foreign_function = true; }
+  ~InForeignFunction() { t_in_foreign_function = before_; }
+  InForeignFunction(const InForeignFunction&) = delete;
+  InForeignFunction& operator=(const InForeignFunction&) = delete;
+
+ private:
+  bool before_ = t_in_foreign_function;
+};
+
 // What the program throws must not reach the guest's frames.
 heddle::Result<std::string> run_foreign(const ForeignFunction& function,
                                         const extension::ForeignCall& call) {
   const auto failed = [](ErrorKind kind, std::string message) {
     return heddle::fail(to_internal(kind), std::move(message));
   };
+  const InForeignFunction scope;
   try {
     auto result = function.function(
         {.plugin = call.plugin,
@@ -38,6 +54,8 @@ heddle::Result<std::string> run_foreign(const ForeignFunction& function,
     return std::move(*result);
   } catch (const std::exception& failure) {
     return failed(ErrorKind::kInternal, failure.what());
+  } catch (...) {
+    return failed(ErrorKind::kInternal, "an unknown exception");
   }
 }
 
@@ -117,6 +135,11 @@ void ServerCore::serve(cli::Server& server, Started started) {
 }
 
 Result<void> ServerCore::reload() {
+  if (t_in_foreign_function) {
+    return refused(
+        "a foreign function cannot wait for a reload, which waits for it; call "
+        "Server::reload() on another thread");
+  }
   std::promise<Result<void>> done;
   auto result = done.get_future();
   {
@@ -139,6 +162,7 @@ void ServerCore::stop() {
     const std::lock_guard lock(mutex_);
     if (server_ != nullptr) server_->stop();
   }
+  if (t_in_foreign_function) return;
   const std::lock_guard lock(join_mutex_);
   if (thread_.joinable()) thread_.join();
 }
