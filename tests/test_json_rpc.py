@@ -71,7 +71,6 @@ def test_a_plugin_may_be_named_ws(serve, examples: Path) -> None:
     server = serve(gateway(plugins=[plugin("ws", examples / "rpc_c.wasm")], routes=[]))
     assert "result" in rpc.call(server, "ws", "hello")
     assert rpc.post(server, "ws/ws", rpc.request("hello")).status == 426
-    assert rpc.post(server, "other/ws/ws", rpc.request("hello")).status == 426
 
 
 def test_unknown_method_in_the_plugin(server: Server) -> None:
