@@ -44,7 +44,7 @@ class WebSocketReader {
 
   const std::size_t max_message_;
   std::string input_;
-  std::size_t taken_ = 0;  // of it
+  std::size_t taken_ = 0;                  // of it
   std::optional<WebSocketMessage> begun_;  // a message whose last fragment is still to come
 };
 

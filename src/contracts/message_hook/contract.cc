@@ -83,9 +83,8 @@ Result<void> check_memory(const sandbox::Module& module, std::size_t limit) {
 }  // namespace
 
 bool Contract::recognises(const sandbox::Module& module) const {
-  return std::ranges::any_of(kCallbackNames, [&](std::string_view name) {
-    return module.find_export(name) != nullptr;
-  });
+  return std::ranges::any_of(
+      kCallbackNames, [&](std::string_view name) { return module.find_export(name) != nullptr; });
 }
 
 bool Contract::offers_import(std::string_view module, std::string_view name) const {

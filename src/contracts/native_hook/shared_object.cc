@@ -62,7 +62,9 @@ Result<std::unique_ptr<SharedObject>> SharedObject::load(std::span<const std::by
   return out;
 }
 
-std::string SharedObject::path() const { return fmt::format("/proc/self/fd/{}", copy_.get()); }
+std::string SharedObject::path() const {
+  return fmt::format("/proc/self/fd/{}", copy_.get());
+}
 
 Result<void> SharedObject::initialize() {
   void* symbol = dlsym(handle_, kInit);
