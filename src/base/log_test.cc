@@ -42,10 +42,13 @@ TEST(JsonStringTest, EveryByteAtEveryPlaceReadsBack) {
 }
 
 class LogFileTest : public ::testing::Test {
- protected:
+ public:
   LogFileTest() { std::filesystem::create_directory(folder_); }
   ~LogFileTest() override { std::filesystem::remove_all(folder_); }
+  LogFileTest(const LogFileTest&) = delete;
+  LogFileTest& operator=(const LogFileTest&) = delete;
 
+ protected:
   std::unique_ptr<Log> open(LogFormat format) const {
     auto log = Log::create(LogLevel::kInfo, format, file_);
     EXPECT_TRUE(log) << log.error().message;
