@@ -141,4 +141,4 @@ def test_the_last_words_of_a_server_that_stops(servers: Servers) -> None:
 def test_a_redis_url_that_is_none(serve, tmp_path: Path, message_postgres: Postgres) -> None:
     config = {**configuration(tmp_path, {"url": message_postgres.url}), "redis": {"url": "http://nowhere"}}
     ended = serve.run("serve", "-c", str(serve.write(config)))
-    assert ended.returncode == 1 and "redis.url is neither redis://" in ended.stderr
+    assert ended.returncode == 78 and "redis.url is neither redis://" in ended.stderr

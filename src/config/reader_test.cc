@@ -294,8 +294,8 @@ TEST(Problems, HideWhatVariablesStandFor) {
   setenv("HEDDLE_HIDDEN", "t0ps3cret-value", 1);
   for (const char* text :
        {"workers: ${HEDDLE_HIDDEN}\n", "upstreams: [{name: e, builtin: \"x${HEDDLE_HIDDEN}\"}]\n",
-        "upstreams: [{name: \"${HEDDLE_HIDDEN}\", builtin: echo}]\nroutes: [{upstream: "
-        "t0ps3cret-valua}]\n",
+        ("upstreams: [{name: \"${HEDDLE_HIDDEN}\", builtin: echo}]\n"
+         "routes: [{upstream: t0ps3cret-valua}]\n"),
         "listeners: [{address: \"${HEDDLE_HIDDEN}:1\"}, {address: \"${HEDDLE_HIDDEN}:1\"}]\n",
         "plugins: [{name: a, path: a, config: {a: .inf, b: \"${HEDDLE_HIDDEN}\"}}]\n"}) {
     const ReadResult shown = read_text(text, "request", "", {});

@@ -449,6 +449,7 @@ TEST_F(HandlersTest, ClientsThatWentKeepNoPlaceInTheQueue) {
   state_.slow = true;
   const auto holder = begin();
   std::vector<std::unique_ptr<Exchange>> gone;
+  gone.reserve(WorkerGuests::kMaxWaiting);
   for (std::size_t i = 0; i < WorkerGuests::kMaxWaiting; ++i) gone.push_back(begin());
   worker_.on_worker([&] {
     for (const auto& each : gone) each->sender->reset(http::StreamError::kCancelled);
