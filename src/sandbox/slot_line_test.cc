@@ -67,6 +67,7 @@ TEST(SlotLine, AsksThoseWhoKeepInstancesByTurns) {
   first.keeps(2);
   second->keeps(1);
   std::vector<std::unique_ptr<SlotLine::Place>> places;
+  places.reserve(3);
   for (int i = 0; i < 3; ++i) places.push_back(line.queue(0, [] {}));
   EXPECT_EQ(asked, "aba");
   second.reset();

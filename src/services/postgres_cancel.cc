@@ -42,16 +42,18 @@ PostgresCancel::operator bool() const {
 
 void PostgresCancel::request() {
   if (shared_->under_way.exchange(true)) return;
-  if (++threads <= kMaxThreads) {
-    try {
-      std::thread thread([shared = shared_] { shared->ask(); });
-      pthread_setname_np(thread.native_handle(), "heddle-cancel");
-      return thread.detach();
-    } catch (const std::system_error&) {  // no more threads: perhaps next time
-    }
+  const auto perhaps_next_time = [this] {
+    --threads;
+    shared_->under_way = false;
+  };
+  if (++threads > kMaxThreads) return perhaps_next_time();
+  try {
+    std::thread thread([shared = shared_] { shared->ask(); });
+    pthread_setname_np(thread.native_handle(), "heddle-cancel");
+    thread.detach();
+  } catch (const std::system_error&) {
+    perhaps_next_time();  // the system has no more threads
   }
-  --threads;
-  shared_->under_way = false;
 }
 
 }  // namespace heddle::services
