@@ -258,8 +258,7 @@ Result<void> SqliteConnection::read_row(sqlite3_stmt* statement, SqlResult& into
 
 Error SqliteConnection::explain(Error error) const {
   if (!guard_.refused.empty()) return {ErrorKind::kPermission, guard_.refused};
-  const Error late = {ErrorKind::kTimeout,
-                      "the statement took longer than its time-out (sql.timeout)"};
+  Error late = {ErrorKind::kTimeout, "the statement took longer than its time-out (sql.timeout)"};
   if (sqlite3_extended_errcode(database_.get()) == SQLITE_CONSTRAINT_COMMITHOOK) return late;
   switch (sqlite3_errcode(database_.get())) {
     case SQLITE_INTERRUPT:
