@@ -91,14 +91,10 @@ TEST_F(CallTest, AnUnknownHostMethodIsAnErrorForTheGuest) {
 }
 
 TEST_F(CallTest, AHostMethodThatNeverReturnsMeetsTheTimeout) {
-  std::vector<HostMethods::Reply> kept;
-  methods_.add("never", [&](const HostRequest& /*request*/, HostMethods::Reply reply) {
-    kept.push_back(std::move(reply));
-    return nullptr;
-  });
+  add_waiting("never");
   spec_.timeout = std::chrono::milliseconds(50);
   EXPECT_EQ(shown(run(Guest().read().ask("never").read().answer("1"))), "-32005 timeout");
-  worker_.on_worker([&] { kept.front()(success("1")); });  // too late, and harmless
+  worker_.on_worker([&] { waiting_.front()(success("1")); });  // too late, and harmless
 }
 
 TEST_F(CallTest, NotificationsReachTheCaller) {
@@ -196,11 +192,7 @@ TEST_F(CallTest, LargeParamsAreRefused) {
 TEST_F(CallTest, CallsWaitForTheirTurnAndAreAllAnswered) {
   spec_.max_calls = 4;
   spec_.max_queued_calls = 100;
-  std::vector<HostMethods::Reply> waiting;
-  methods_.add("wait", [&](const HostRequest& /*request*/, HostMethods::Reply reply) {
-    waiting.push_back(std::move(reply));
-    return nullptr;
-  });
+  add_waiting("wait");
   const auto plugin = load(Guest().read().ask("wait").read().answer("1"));
   std::vector<std::future<Outcome>> futures;
   futures.reserve(104);
@@ -210,9 +202,9 @@ TEST_F(CallTest, CallsWaitForTheirTurnAndAreAllAnswered) {
   for (auto& future : futures) {
     while (future.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready) {
       worker_.on_worker([&] {
-        EXPECT_LE(waiting.size(), 4U);
-        for (auto& reply : waiting) reply(success("1"));
-        waiting.clear();
+        EXPECT_LE(waiting_.size(), 4U);
+        for (auto& reply : waiting_) reply(success("1"));
+        waiting_.clear();
       });
     }
     EXPECT_EQ(shown(future.get()), "1");
@@ -225,11 +217,7 @@ TEST_F(CallTest, CallsWaitInTheirOrderForInstances) {
   instances_ = 2;
   make_engine({});
   spec_.max_queued_calls = 4;
-  std::vector<HostMethods::Reply> waiting;
-  methods_.add("wait", [&](const HostRequest& /*request*/, HostMethods::Reply reply) {
-    waiting.push_back(std::move(reply));
-    return nullptr;
-  });
+  add_waiting("wait");
   const auto plugin = load(Guest().read().ask("wait").read().answer("1"));
   std::vector<std::future<Outcome>> futures;
   futures.reserve(6);
@@ -242,9 +230,9 @@ TEST_F(CallTest, CallsWaitInTheirOrderForInstances) {
   for (auto& future : futures) {
     while (future.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready) {
       worker_.on_worker([&] {
-        if (waiting.empty()) return;
-        waiting.front()(success("1"));
-        waiting.erase(waiting.begin());
+        if (waiting_.empty()) return;
+        waiting_.front()(success("1"));
+        waiting_.erase(waiting_.begin());
       });
     }
     EXPECT_EQ(shown(future.get()), "1");

@@ -88,10 +88,20 @@ class RpcTest : public testing::Test {
     release();
     return out;
   }
+  // A method whose requests wait for a reply.
+  void add_waiting(std::string name) {
+    methods_.add(std::move(name), [this](const HostRequest& /*request*/, HostMethods::Reply reply) {
+      waiting_.push_back(std::move(reply));
+      return nullptr;
+    });
+  }
   void release() {
     worker_.on_worker([&] { handles_.clear(); });
   }
-  void TearDown() override { release(); }
+  void TearDown() override {
+    release();
+    worker_.on_worker([&] { waiting_.clear(); });
+  }
 
   std::unique_ptr<Log> log_ = Log::null();
   metrics::Registry registry_;
@@ -106,6 +116,7 @@ class RpcTest : public testing::Test {
   std::unique_ptr<Contract> contract_;
   Listener listener_;
   std::vector<std::unique_ptr<extension::RpcTarget::Handle>> handles_;
+  std::vector<HostMethods::Reply> waiting_;
   extension::PluginStats stats_;
   services::TestWorker worker_;  // ends before what its calls use
 };
