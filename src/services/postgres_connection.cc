@@ -31,38 +31,65 @@ constexpr auto kLeavesTraces =
     std::to_array<std::string_view>({"SET", "RESET", "DISCARD", "LISTEN", "PREPARE", "DECLARE",
                                      "LOAD", "DO", "CALL", "BEGIN", "START TRANSACTION"});
 
-// Words of others that do so: functions of settings and locks, and temporary tables.
-constexpr auto kLeavesTracesWithin = std::to_array<std::string_view>(
-    {"set_config", "pg_advisory_lock", "pg_advisory_lock_shared", "pg_try_advisory_lock",
-     "pg_try_advisory_lock_shared", "temp", "temporary", "pg_temp", "setseed"});
+// What words in a statement tell of it, be they in a string or a comment.
+enum Meaning : unsigned {
+  kTraces = 1,  // a function of settings or locks, which stay with the connection
+  kTemporary = 2,
+  kCreate = 4,
+  kInto = 8,
+  kReturning = 16,
+  kWith = 32,
+  kChange = 64,
+};
+constexpr auto kMeanings =
+    std::to_array<std::pair<std::string_view, unsigned>>({{"set_config", kTraces},
+                                                          {"setseed", kTraces},
+                                                          {"pg_advisory_lock", kTraces},
+                                                          {"pg_advisory_lock_shared", kTraces},
+                                                          {"pg_try_advisory_lock", kTraces},
+                                                          {"pg_try_advisory_lock_shared", kTraces},
+                                                          {"temp", kTemporary},
+                                                          {"temporary", kTemporary},
+                                                          {"pg_temp", kTemporary},
+                                                          {"create", kCreate},
+                                                          {"into", kInto},
+                                                          {"returning", kReturning},
+                                                          {"with", kWith},
+                                                          {"insert", kChange},
+                                                          {"update", kChange},
+                                                          {"delete", kChange},
+                                                          {"merge", kChange}});
 
 bool is_word(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
 }
 
-// Whether a lower-case word stands in a statement, be it in a string or a comment.
-bool mentions(std::string_view statement, std::string_view word) {
+unsigned meanings_of(std::string_view statement) {
   const auto same = [](char a, char b) {
     return std::tolower(static_cast<unsigned char>(a)) == static_cast<unsigned char>(b);
   };
-  auto from = statement.begin();
-  for (;;) {
-    const auto found = std::search(from, statement.end(), word.begin(), word.end(), same);
-    if (found == statement.end()) return false;
-    const auto end = found + static_cast<std::ptrdiff_t>(word.size());
-    const bool begins = found == statement.begin() || !is_word(*(found - 1));
-    if (begins && (end == statement.end() || !is_word(*end))) return true;
-    from = found + 1;
+  unsigned out = 0;
+  for (auto at = statement.begin(); at != statement.end();) {
+    const auto begin = std::find_if(at, statement.end(), is_word);
+    at = std::find_if_not(begin, statement.end(), is_word);
+    const std::string_view word(begin, at);
+    for (const auto& [known, meaning] : kMeanings) {
+      if (std::ranges::equal(word, known, same)) out |= meaning;
+    }
   }
+  return out;
+}
+
+// A column may be called temp.
+bool leaves_traces(unsigned meanings) {
+  const bool makes = (meanings & kCreate) != 0 || (meanings & (kInto | kChange)) == kInto;
+  return (meanings & kTraces) != 0 || ((meanings & kTemporary) != 0 && makes);
 }
 
 // Whether a statement may both change something and return rows. If these are too many, the change
 // must not stay; around any other statement a transaction would only cost time.
-bool may_return_changes(std::string_view statement) {
-  if (mentions(statement, "returning")) return true;
-  return mentions(statement, "with") &&
-         (mentions(statement, "insert") || mentions(statement, "update") ||
-          mentions(statement, "delete") || mentions(statement, "merge"));
+bool may_return_changes(unsigned meanings) {
+  return (meanings & kReturning) != 0 || ((meanings & kWith) != 0 && (meanings & kChange) != 0);
 }
 
 }  // namespace
@@ -91,11 +118,9 @@ void PostgresConnection::run(const SqlRequest& request, Done done) {
   statement_ = numbered_placeholders(request.statement);
   parameters_ = request.parameters;
   read_only_ = request.access != SqlAccess::kWrite;
-  in_transaction_ = read_only_ || may_return_changes(statement_);
-  if (std::ranges::any_of(kLeavesTracesWithin,
-                          [this](std::string_view each) { return mentions(statement_, each); })) {
-    left_traces_ = true;
-  }
+  const unsigned meanings = meanings_of(statement_);
+  in_transaction_ = read_only_ || may_return_changes(meanings);
+  left_traces_ |= leaves_traces(meanings);
   done_ = std::move(done);
   result_ = SqlResult();
   result_bytes_ = 0;

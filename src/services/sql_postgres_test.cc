@@ -190,7 +190,7 @@ TEST_F(PostgresTest, AChangeWhoseRowsAreTooManyIsUndone) {
 
 TEST_F(PostgresTest, NoStatementLeavesTracesForTheNext) {
   const auto first = run("SELECT pg_backend_pid()");
-  EXPECT_EQ(run("SELECT pg_backend_pid() AS temperature")->rows, first->rows) << "it is used again";
+  EXPECT_EQ(run("SELECT pg_backend_pid() AS temp")->rows, first->rows) << "it is used again";
   for (const char* statement :
        {"SELECT set_config('search_path', 'pg_catalog', false)", "SELECT pg_advisory_lock(1)",
         "select PG_TRY_ADVISORY_LOCK_SHARED(1)", "CREATE TEMP TABLE left_here (x INT)",
