@@ -122,12 +122,9 @@ void replace(sqlite3_context* context, int /*count*/, sqlite3_value** values) {
 // Counts bytes in a blob, characters in a text; 0: it does not occur.
 std::int64_t place_of(std::string_view in, std::string_view what, bool is_text) {
   if (what.empty()) return 1;
-  std::size_t found = position_of(in, what, 0);
-  // A character that begins within another is none.
-  while (is_text && found != std::string_view::npos && found > 0 &&
-         continues_character(in[found])) {
-    found = position_of(in, what, found + 1);
-  }
+  // What begins within a character stands nowhere but at the start.
+  if (is_text && continues_character(what.front())) return in.starts_with(what) ? 1 : 0;
+  const std::size_t found = position_of(in, what, 0);
   if (found == std::string_view::npos) return 0;
   if (!is_text) return static_cast<std::int64_t>(found) + 1;
   return 1 +
