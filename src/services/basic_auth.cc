@@ -91,10 +91,9 @@ std::optional<AuthOutcome> BasicAuth::decide(
   const bool known = found != remembered_.end() && now < found->second;
   const bool full = !known && hashing_.size() >= kMaxHashing;
   // Only what is hashed is an attempt.
-  const LoginGuard::Admission admission =
-      known || full ? LoginGuard::Admission{.wait = guard_.locked(guess.user, guess.address, now),
-                                            .locked = true}
-                    : guard_.begin(guess.user, guess.address, now);
+  const LoginGuard::Admission admission = known || full
+                                              ? guard_.look(guess.user, guess.address, known, now)
+                                              : guard_.begin(guess.user, guess.address, now);
   if (admission.wait.count() > 0) {
     return AuthOutcome{
         .status = 429,

@@ -34,11 +34,18 @@ Nanoseconds LoginGuard::longest_lock(const Keys& keys, Nanoseconds now) const {
   return out;
 }
 
-std::chrono::nanoseconds LoginGuard::locked(const std::string& username, const std::string& address,
-                                            Nanoseconds now) {
+LoginGuard::Admission LoginGuard::look(const std::string& username, const std::string& address,
+                                       bool passed, Nanoseconds now) {
   if (failures_ == 0) return {};
   const std::lock_guard lock(mutex_);
-  return std::chrono::nanoseconds(longest_lock(keys_of(username, address), now));
+  const Keys keys = keys_of(username, address);
+  if (const Nanoseconds locked = longest_lock(keys, now); locked > 0) {
+    return {.wait = std::chrono::nanoseconds(locked), .locked = true};
+  }
+  if (const auto own = counts_.find(keys[0]); passed && own != counts_.end()) {
+    own->second.failed = 0;
+  }
+  return {};
 }
 
 LoginGuard::Admission LoginGuard::begin(const std::string& username, const std::string& address,

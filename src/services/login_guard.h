@@ -29,9 +29,10 @@ class LoginGuard {
     bool locked = false;
   };
   Admission begin(const std::string& username, const std::string& address, Nanoseconds now);
-  // How long it is locked; begins nothing.
-  std::chrono::nanoseconds locked(const std::string& username, const std::string& address,
-                                  Nanoseconds now);
+  // Whether it is locked, without an attempt; `passed`: of somebody who is known, so that the row
+  // of failures ends if it is not.
+  Admission look(const std::string& username, const std::string& address, bool passed,
+                 Nanoseconds now);
   // kUnknown: nobody looked at the password.
   enum class End : std::uint8_t { kSucceeded, kFailed, kUnknown };
   void end(const std::string& username, const std::string& address, End how, Nanoseconds now);

@@ -27,8 +27,8 @@ TEST_F(LoginGuardTest, LocksAUserAtAnAddressForAWhile) {
   const auto locked = guard_.begin("ada", "192.0.2.1", 2 * kSecond);
   EXPECT_EQ(locked.wait, seconds(59));
   EXPECT_TRUE(locked.locked);
-  EXPECT_EQ(guard_.locked("ada", "192.0.2.1", 2 * kSecond), seconds(59));
-  EXPECT_EQ(guard_.locked("bob", "192.0.2.1", 2 * kSecond), seconds(0));
+  EXPECT_EQ(guard_.look("ada", "192.0.2.1", true, 2 * kSecond).wait, seconds(59));
+  EXPECT_EQ(guard_.look("bob", "192.0.2.1", true, 2 * kSecond).wait, seconds(0));
   EXPECT_TRUE(attempt("bob", "192.0.2.1", End::kFailed));
   EXPECT_TRUE(attempt("ada", "192.0.2.2", End::kFailed));
   EXPECT_TRUE(attempt("ada", "192.0.2.1", End::kFailed, 61 * kSecond));
@@ -44,6 +44,15 @@ TEST_F(LoginGuardTest, ASuccessEndsTheRow) {
   for (int i = 0; i < 3; ++i) {
     EXPECT_TRUE(attempt("ada", "192.0.2.1", End::kFailed));
     EXPECT_TRUE(attempt("ada", "192.0.2.1", End::kSucceeded));
+  }
+}
+
+TEST_F(LoginGuardTest, WhoIsKnownEndsTheRowToo) {
+  for (const std::string user : {"known", "unknown"}) {
+    EXPECT_TRUE(attempt(user, "192.0.2.1", End::kFailed));
+    EXPECT_FALSE(guard_.look(user, "192.0.2.1", user == "known", kSecond).locked);
+    EXPECT_TRUE(attempt(user, "192.0.2.1", End::kFailed));
+    EXPECT_EQ(guard_.look(user, "192.0.2.1", false, kSecond).locked, user == "unknown");
   }
 }
 
