@@ -111,7 +111,6 @@ void Exchange::close_tunnel() {
   const bool response_ended = outgoing(Side::kResponse).ended;
   if (!response_ended) send_data(Side::kResponse, {}, true);
   if (!request_ended) send_data(Side::kRequest, {}, true);
-  closing_ = true;
   if (!finished_) farewell();
 }
 
