@@ -126,7 +126,7 @@ def test_a_foreign_function_reloads_and_stops_its_server(
     server = Server([str(program), str(config)], environment, tmp_path).wait_ready()
     try:
         assert server.fetch("/").status == 200
-        assert server.process.wait(timeout=60) == 0
+        assert server.wait_exit() == 0
         assert "on another thread" in server.log.text()
     finally:
         server.kill()

@@ -9,6 +9,7 @@ from support.configs import gateway, plugin, route, upstream
 from support.echo import seen
 from support.nginx import Nginx
 from support.upstreams import Upstream, answering, ok
+from support.waiting import until
 
 
 def test_a_local_reply_replaces_the_upstream(serve, probe: Path) -> None:
@@ -57,8 +58,8 @@ def test_an_answer_in_place_of_another_has_one_body(serve, probe: Path, nginx: N
         assert connection.request("GET", "/").body == b"first"
         response = connection.request("GET", "/", {"x-replaced": "1"})
         assert (response.status, response.body) == (409, b"second")
-    bodies = [text for line in server.log.lines() if "probe response_body" in (text := line.get("message", ""))]
-    assert [text.split(" ")[3:] for text in bodies] == [["5", "1"], ["6", "1"]]
+    until(lambda: [text.split(" ")[3:] for text in server.messages() if text.startswith("probe response_body")] ==
+          [["5", "1"], ["6", "1"]], "each body to be seen, once")
 
 
 def test_a_call_to_an_unknown_upstream_is_refused(serve, probe: Path) -> None:
